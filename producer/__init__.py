@@ -1,0 +1,1 @@
+"""In and out: source files become jobs, and summaries become files again."""

@@ -1,0 +1,1 @@
+"""The refresh loop: labelled conversations become a better adapter in production."""

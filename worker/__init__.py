@@ -1,0 +1,1 @@
+"""The GPU side: chunks of jobs in, summaries in the ledger."""
