@@ -1,0 +1,63 @@
+"""What can go wrong in a way that a person can mend.
+
+Every error here is shown as one message without a traceback; the message says what was expected and
+what to do next. Each class has an exit code of its own (the table stands in README.md, and a test compares the two).
+"""
+
+from typing import ClassVar
+
+
+class AftercallError(Exception):
+    """Base of all errors that are shown to the user as a sentence."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SourceError(AftercallError):
+    """A source as a whole cannot be read: missing, empty, binary, of unknown header or encoding."""
+
+    exit_code = 3
+
+
+class SettingsError(AftercallError):
+    """A setting is unknown or has a value that cannot be used."""
+
+    exit_code = 5
+
+
+class BrokerError(AftercallError):
+    """Redis cannot be reached, or is set up so that it would lose the queue."""
+
+    exit_code = 6
+
+
+class DatabaseError(AftercallError):
+    """The database cannot be reached, or its schema is not the one this version works with."""
+
+    exit_code = 7
+
+
+class AdapterError(AftercallError):
+    """An adapter does not fit: another base model, another prompt version, or files that fail their digest."""
+
+    exit_code = 8
+
+
+class ModelError(AftercallError):
+    """The base model cannot be loaded, or not on the device asked for."""
+
+    exit_code = 9
+
+
+class NotFoundError(AftercallError):
+    """The submission asked for is not in the ledger."""
+
+    exit_code = 11
+
+
+#: The work is finished, but some rows of the source were rejected (they stand in the rejected file).
+EXIT_SOME_REJECTED = 4
+#: The work is finished, but some jobs failed for good.
+EXIT_SOME_FAILED = 10
+#: Ctrl-C: stopped cleanly, the same command goes on where it stopped.
+EXIT_INTERRUPTED = 130

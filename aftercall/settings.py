@@ -1,0 +1,108 @@
+"""All settings, in one frozen object, read once at the entry from `AFTERCALL_*` variables.
+
+An unknown or unusable value is fatal: a night's run on a misspelt setting is worse than none. The table in
+docs/operations.md is compared with the fields below by a test.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aftercall.errors import SettingsError
+
+PREFIX = "AFTERCALL_"
+
+#: The packaged model: small enough for a laptop's CPU, so that the defaults run anywhere.
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+
+
+class Settings(BaseSettings):
+    """What can be set, with its default. Durations are seconds, sizes are counted in what their name says."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
+
+    # -- where things are
+    data_dir: Path = Field(
+        Path("aftercall-data"), description="Folder of the embedded database, queue, logs and model cache."
+    )
+    database_url: str = Field("", description="SQLAlchemy URL of the ledger; empty: SQLite in the data folder.")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey server that carries the messages.")
+    queue: str = Field("aftercall", description="Name of the queue; workers and producers must agree on it.")
+
+    # -- what summarizes
+    base_model: str = Field(
+        EMBEDDED_MODEL, description="Hugging Face id, local folder, .gguf file, or the packaged model's name."
+    )
+    adapter: str = Field(
+        "auto",
+        description="LoRA adapter folder; `auto`: the active one, else the one that ships for the base model; `none`.",
+    )
+    quantization: Literal["auto", "nf4", "int8", "none"] = Field(
+        "auto", description="How the base model is held; `auto`: nf4 on CUDA, none on CPU."
+    )
+    compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Type of the arithmetic; `auto`: what the device does best."
+    )
+    max_new_tokens: int = Field(200, ge=1, le=4096, description="A completion's limit, in tokens.")
+    do_sample: bool = Field(False, description="Draw tokens instead of taking the likeliest.")
+    top_k: int = Field(50, ge=1, description="With sampling: among how many tokens.")
+    top_p: float = Field(0.95, gt=0, le=1, description="With sampling: within which share of the probability.")
+    temperature: float = Field(1.0, gt=0, description="With sampling: how flat the distribution is made.")
+    seed: int = Field(0, ge=0, description="With sampling: seed of every draw.")
+
+    # -- how it runs
+    worker_threads: int = Field(0, ge=0, le=256, description="Chunks a worker holds at once; 0: 4 on CPU, 32 on a GPU.")
+    drain_timeout_s: float = Field(
+        20.0,
+        ge=0,
+        description="On SIGTERM: how long running conversations may finish before they go back to the queue.",
+    )
+    chunk_size: int = Field(16, ge=1, le=512, description="Conversations in one message.")
+    max_message_bytes: int = Field(
+        1_000_000, ge=10_000, description="A message's size limit; a longer conversation travels alone."
+    )
+    window: int = Field(
+        20_000, ge=1, description="Conversations that lie in Redis at once; the rest waits in the ledger."
+    )
+    lease_s: float = Field(
+        120.0, ge=1, description="How long a claimed job stays with a worker that gives no sign of life."
+    )
+    max_attempts: int = Field(3, ge=1, le=20, description="After how many attempts a job rests as failed.")
+    retry_delay_s: float = Field(
+        5.0, ge=0, description="Wait before a failed job's next attempt, times the attempts made."
+    )
+    sweep_interval_s: float = Field(
+        2.0, gt=0, description="How often a worker looks for lost leases and room in the window."
+    )
+    max_conversation_chars: int = Field(
+        1_000_000, ge=1_000, description="A longer conversation is rejected at submission."
+    )
+
+    @property
+    def ledger_url(self) -> str:
+        """The database's URL, the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'aftercall.db'}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment; `overrides` win (the command line's options).
+
+    Raises SettingsError naming every unknown variable and every unusable value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {', '.join(unknown)}. Known are: {', '.join(sorted(known))}. "
+            "Unset it, or correct its name (docs/operations.md has the table)."
+        )
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{str(item['loc'][0]).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
+        )
+        raise SettingsError(f"unusable setting: {problems}. docs/operations.md has the table.") from None

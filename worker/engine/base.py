@@ -1,0 +1,68 @@
+"""What an engine is to the rest of the worker: prompts in, completions out.
+
+An engine knows tokens and a model. It knows no conversation, no job, no queue and no database.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How tokens are chosen and when a completion ends. The defaults decode greedily."""
+
+    max_new_tokens: int = 200
+    do_sample: bool = False
+    top_k: int = 50
+    top_p: float = 0.95
+    temperature: float = 1.0
+    #: Seeds the draw of every sequence, so that a run can be repeated; used with `do_sample` only.
+    seed: int = 0
+    #: A completion ends before the first occurrence of this string (or at end-of-text).
+    stop_string: str = "###"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model wrote for one prompt."""
+
+    #: Decoded text without special tokens; never contains the stop string.
+    text: str
+    num_prompt_tokens: int
+    num_completion_tokens: int
+    finish_reason: FinishReason
+    #: Wall-clock seconds from admission to the last token.
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFailure:
+    """A prompt that failed alone; its neighbours are not concerned."""
+
+    #: A word for machines: `prompt_too_long`, `out_of_memory`, `engine_error`, `aborted`.
+    code: str
+    #: A sentence for people.
+    reason: str
+
+
+class Engine(Protocol):
+    """Turns prompts into completions. Safe to call from several threads at once: their prompts share the batch."""
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """The longest prompt that leaves room for `max_new_tokens`, in tokens."""
+        ...
+
+    def generate(self, prompts: Sequence[Sequence[int]]) -> list[Completion | PromptFailure]:
+        """Complete `prompts` (token ids), one outcome a prompt, in their order. Blocks until all have ended.
+
+        A failure of the whole engine (a lost device) raises; a failure of one prompt is its outcome.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop the engine's thread and free what it holds."""
+        ...
