@@ -1,0 +1,168 @@
+"""The Celery app, its delivery settings, and the questions asked of Redis.
+
+The settings follow from measurements (docs/decisions.md): the database is the truth, Redis only carries. Knows no
+job's state and no model.
+"""
+
+import base64
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import kombu.exceptions
+import redis
+from celery import Celery
+
+from aftercall.errors import BrokerError
+from aftercall.message import TASK_NAME, Chunk
+from aftercall.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: After this long an unacknowledged message is delivered again. Leases are shorter: the ledger notices first.
+VISIBILITY_TIMEOUT_S = 900
+
+#: The hash in which kombu keeps messages that were delivered and not yet acknowledged.
+UNACKED_KEY = "unacked"
+
+
+def create_app(settings: Settings) -> Celery:
+    """The Celery app of producers and workers."""
+    app = Celery("aftercall", broker=settings.redis_url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=settings.queue,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        # The ledger retries, not the broker: a task that raised is acknowledged, and its jobs are sent again.
+        task_acks_on_failure_or_timeout=True,
+        task_reject_on_worker_lost=True,
+        worker_pool="threads",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        # True makes a threads worker exit when Redis goes away.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Without remote control, gossip and mingle, a worker stops consuming for good after a Redis restart.
+        worker_enable_remote_control=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    )
+    return app
+
+
+class Broker:
+    """The queue as producers and the sweep see it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = _hide_password(settings.redis_url)
+        self._queue = settings.queue
+        self._app = create_app(settings)
+        self._redis = redis.Redis.from_url(
+            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10
+        )
+
+    def check(self) -> None:
+        """Make sure that Redis answers and keeps what it is given.
+
+        Raises BrokerError if it cannot be reached, or would evict the queue when memory is short.
+        """
+        with self._explaining():
+            policy = self._redis.info("memory")["maxmemory_policy"]
+        if policy != "noeviction":
+            raise BrokerError(
+                f"Redis at {self.url} has maxmemory-policy {policy}: short of memory, it would drop the whole queue. "
+                "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)."
+            )
+
+    def send(self, chunks: list[Chunk]) -> None:
+        """Send one message a chunk.
+
+        Raises BrokerError if Redis cannot be reached or takes no more.
+        """
+        with self._explaining(), self._app.producer_pool.acquire(block=True) as producer:
+            for chunk in chunks:
+                self._app.send_task(
+                    TASK_NAME, args=[chunk.to_message()], producer=producer, retry=False, ignore_result=True
+                )
+
+    def depth(self) -> int:
+        """How many messages wait in the queue."""
+        with self._explaining():
+            return int(self._redis.llen(self._queue))
+
+    def carried_job_ids(self) -> set[int]:
+        """The jobs of all messages in Redis, waiting or delivered and not yet acknowledged."""
+        with self._explaining():
+            waiting = self._redis.lrange(self._queue, 0, -1)
+            unacked = self._redis.hvals(UNACKED_KEY)
+        messages = [json.loads(message) for message in waiting] + [json.loads(entry)[0] for entry in unacked]
+        return {job_id for message in messages for job_id in _job_ids(message)}
+
+    def is_empty(self) -> bool:
+        """Whether Redis holds no message at all."""
+        with self._explaining():
+            return not self._redis.exists(self._queue, UNACKED_KEY)
+
+    def is_due(self, name: str, interval_s: int) -> bool:
+        """Whether nobody has asked for `name` in the last `interval_s` seconds; true for one process only."""
+        with self._explaining():
+            return bool(self._redis.set(f"{self._queue}:{name}", 1, nx=True, ex=interval_s))
+
+    @contextmanager
+    def lock(self, name: str, ttl_s: float) -> Iterator[bool]:
+        """Try to take a lock that is for one process at a time; yields whether it was got. Never waits."""
+        lock = self._redis.lock(f"{self._queue}:{name}", timeout=ttl_s, blocking=False)
+        with self._explaining():
+            is_held = bool(lock.acquire())
+        try:
+            yield is_held
+        finally:
+            if is_held:
+                # Redis may have lost the lock meanwhile, or be gone: it then ends by its time limit.
+                try:
+                    lock.release()
+                except redis.RedisError as error:
+                    logger.debug("lock %s not released: %s", name, error)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+        self._app.close()
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
+            raise BrokerError(
+                f"Redis at {self.url} refuses: {error}. Check that it runs, that it has memory left and that "
+                "AFTERCALL_REDIS_URL is right. What was submitted is safe in the database; the next worker that "
+                "reaches Redis sends it."
+            ) from None
+
+
+def _job_ids(message: dict[str, Any]) -> list[int]:
+    """The job ids in a kombu message; none if it is not one of ours."""
+    try:
+        args = json.loads(base64.b64decode(message["body"]))[0]
+        return [job_id for job_id, _ in args[0]["jobs"]]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return []
+
+
+def _hide_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))

@@ -1,0 +1,162 @@
+"""From a source into the ledger: submissions and their jobs. Adding the same again adds nothing."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, select, update
+
+from aftercall.database import now
+from aftercall.errors import AftercallError
+from aftercall.ledger.statements import fresh, insert, run, update_submission
+from aftercall.models import Job, JobState, Submission, SubmissionJob
+
+
+class SubmissionCancelledError(AftercallError):
+    """Conversations were to be added to a submission that is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A cleaned conversation on its way into the ledger."""
+
+    external_id: str
+    #: Place in the source, from 0; exports keep this order.
+    position: int
+    text: str
+    #: Digest of (cleaned conversation, cleaner version): the job's identity.
+    job_key: str
+    cleaner_version: str
+    is_sufficient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What adding conversations came to."""
+
+    #: Conversations that are new to the submission.
+    num_added: int
+    #: Of these, how many the ledger held already, through another submission or under another id.
+    num_known: int
+    #: Of these, how many hold nothing to summarize.
+    num_insufficient: int
+    #: Positions of those that were refused: their external id stands in the submission with another text.
+    conflicts: frozenset[int]
+
+
+def make_job_key(text: str, cleaner_version: str) -> str:
+    """128 bits, in hex, of the digest of (cleaned conversation, cleaner version)."""
+    return hashlib.sha256(f"{cleaner_version}\0{text}".encode()).hexdigest()[:32]
+
+
+def open_submission(engine: Engine, name: str, source_digest: str) -> int:
+    """The id of the submission of this source; the same source again, even at the same moment, is the same one."""
+    row = {"name": name, "source_digest": source_digest, "num_rejected": 0, "created_at": now()}
+    with engine.begin() as connection:
+        connection.execute(insert(connection, Submission).values(row).on_conflict_do_nothing())
+        found = select(Submission.id).where(Submission.source_digest == source_digest)
+        return int(connection.execute(found).scalar_one())
+
+
+def close_submission(engine: Engine, submission_id: int, num_rejected: int) -> None:
+    """Note that the whole source has been read."""
+    run(engine, update_submission(submission_id).values(read_at=now(), num_rejected=num_rejected))
+
+
+def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> Added:
+    """Add conversations to a submission, in one transaction. What is there already is left as it is.
+
+    A conversation that another submission holds shares its job; if that job was cancelled, it is queued again.
+
+    Raises SubmissionCancelledError if the submission is cancelled.
+    """
+    with engine.begin() as connection:
+        _refuse_cancelled(connection, submission_id)
+        accepted, conflicts = _settle_ids(connection, submission_id, new_jobs)
+        created, ids = _insert_jobs(connection, accepted)
+        placed = _insert_places(connection, submission_id, accepted, ids)
+        known = [ids[job.job_key] for job in placed if ids[job.job_key] not in created]
+        _revive(connection, known)
+    return Added(
+        num_added=len(placed),
+        num_known=len(known),
+        num_insufficient=sum(not job.is_sufficient for job in placed),
+        conflicts=conflicts,
+    )
+
+
+def _refuse_cancelled(connection: Connection, submission_id: int) -> None:
+    cancelled_at = select(Submission.cancelled_at).where(Submission.id == submission_id)
+    if connection.execute(cancelled_at).scalar_one() is not None:
+        raise SubmissionCancelledError(
+            f"submission {submission_id} is cancelled, nothing is added to it. To take it up again: "
+            f"aftercall requeue {submission_id} --cancelled, then submit the source again."
+        )
+
+
+def _settle_ids(
+    connection: Connection, submission_id: int, new_jobs: Sequence[NewJob]
+) -> tuple[list[NewJob], frozenset[int]]:
+    """Tell conversations whose external id is free, or holds the same text, from those whose id holds another text."""
+    found = (
+        select(SubmissionJob.external_id, Job.job_key)
+        .join(Job)
+        .where(
+            SubmissionJob.submission_id == submission_id,
+            SubmissionJob.external_id.in_([job.external_id for job in new_jobs]),
+        )
+    )
+    holders = dict(connection.execute(found).tuples().all())
+    accepted = [job for job in new_jobs if holders.setdefault(job.external_id, job.job_key) == job.job_key]
+    return accepted, frozenset({job.position for job in new_jobs} - {job.position for job in accepted})
+
+
+def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[set[int], dict[str, int]]:
+    """Insert the jobs that are not there; returns the ids created, and the id of every key."""
+    rows = [
+        {
+            "job_key": job.job_key,
+            "text": job.text,
+            "cleaner_version": job.cleaner_version,
+            "state": JobState.QUEUED if job.is_sufficient else JobState.INSUFFICIENT,
+            "attempts": 0,
+            "visible_at": 0.0,
+        }
+        for job in {job.job_key: job for job in accepted}.values()
+    ]
+    if not rows:
+        return set(), {}
+    statement = insert(connection, Job).values(created_at=now()).on_conflict_do_nothing()
+    ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).tuples().all())
+    created = set(ids.values())
+    missing = [row["job_key"] for row in rows if row["job_key"] not in ids]
+    if missing:
+        ids.update(connection.execute(select(Job.job_key, Job.id).where(Job.job_key.in_(missing))).tuples().all())
+    return created, ids
+
+
+def _insert_places(
+    connection: Connection, submission_id: int, accepted: Sequence[NewJob], ids: dict[str, int]
+) -> list[NewJob]:
+    """Insert the places that are not there; returns the conversations that got one."""
+    rows = {
+        job.external_id: {
+            "submission_id": submission_id,
+            "external_id": job.external_id,
+            "position": job.position,
+            "job_id": ids[job.job_key],
+        }
+        for job in reversed(accepted)
+    }
+    if not rows:
+        return []
+    statement = insert(connection, SubmissionJob).on_conflict_do_nothing().returning(SubmissionJob.position)
+    positions = set(connection.execute(statement, list(rows.values())).scalars())
+    return [job for job in accepted if job.position in positions]
+
+
+def _revive(connection: Connection, job_ids: Sequence[int]) -> None:
+    """Queue again what another submission had cancelled and a new one wants."""
+    if job_ids:
+        is_cancelled = Job.id.in_(job_ids) & (Job.state == JobState.CANCELLED)
+        connection.execute(update(Job).where(is_cancelled).values(fresh()))

@@ -1,0 +1,133 @@
+"""What a worker does to jobs: claim with a lease, keep the lease, complete or fail, or give back."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Engine, Update, case, literal, null, or_, select, update
+
+from aftercall.database import now
+from aftercall.ledger.statements import ACTIVE, UNINDEXED_STATE, fresh, insert, run
+from aftercall.models import Job, JobState, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """In whose name jobs are held, and for how long without a sign of life."""
+
+    owner: str
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that the claim gave to this worker."""
+
+    job_id: int
+    cleaner_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRecord:
+    """A summary and what made it; the fields are those of `models.Summary`, where they are explained."""
+
+    job_id: int
+    adapter_digest: str
+    text: str
+    base_model: str
+    quantization: str
+    compute_dtype: str
+    prompt_version: str
+    cleaner_version: str
+    generation: str
+    num_prompt_tokens: int
+    num_completion_tokens: int
+    finish_reason: str
+    coverage: float
+    duration_s: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job's attempt came to nothing."""
+
+    job_id: int
+    code: str
+    reason: str
+    #: Whether no other attempt can change anything: a prompt that cannot fit never will.
+    is_final: bool = False
+
+
+def claim(engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: int) -> list[ClaimedJob]:
+    """Take what of these jobs is free. What is done, cancelled or held by another is not returned."""
+    free = (
+        select(Job.id)
+        .where(
+            Job.id.in_(job_ids),
+            UNINDEXED_STATE.in_(ACTIVE),
+            Job.visible_at <= now(),
+            Job.attempts < max_attempts,
+        )
+        .order_by(Job.id)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(Job)
+        .where(Job.id.in_(free))
+        .values(
+            state=JobState.RUNNING,
+            attempts=Job.attempts + 1,
+            lease_owner=lease.owner,
+            visible_at=now() + lease.ttl_s,
+        )
+        .returning(Job.id, Job.cleaner_version)
+    )
+    with engine.begin() as connection:
+        return [ClaimedJob(*row) for row in connection.execute(statement)]
+
+
+def heartbeat(engine: Engine, job_ids: Sequence[int], lease: Lease) -> int:
+    """Extend the lease of what is still held. Returns how many jobs that is."""
+    return run(engine, _held(job_ids, lease.owner).values(visible_at=now() + lease.ttl_s))
+
+
+def complete(engine: Engine, summaries: Sequence[SummaryRecord]) -> None:
+    """Write summaries and states in one transaction. A second summary for a job and adapter is dropped.
+
+    Holds also after the lease ran out or the job was cancelled: finished work is kept.
+    """
+    if not summaries:
+        return
+    finished = (
+        update(Job)
+        .where(Job.id.in_([summary.job_id for summary in summaries]), UNINDEXED_STATE != JobState.DONE)
+        .values(state=JobState.DONE, lease_owner=None, error_code=None, error=None, finished_at=now())
+    )
+    with engine.begin() as connection:
+        new = insert(connection, Summary).values(created_at=now()).on_conflict_do_nothing()
+        connection.execute(new, [asdict(summary) for summary in summaries])
+        connection.execute(finished)
+
+
+def fail(engine: Engine, failure: JobFailure, owner: str, max_attempts: int, retry_delay_s: float) -> None:
+    """End an attempt without a result: back to the queue after a back-off, or failed for good, with the reason."""
+    is_last = or_(literal(failure.is_final), Job.attempts >= max_attempts)
+    statement = _held([failure.job_id], owner).values(
+        state=case((is_last, JobState.FAILED.value), else_=JobState.QUEUED.value),
+        finished_at=case((is_last, now()), else_=null()),
+        visible_at=now() + retry_delay_s * Job.attempts,
+        sent_at=None,
+        lease_owner=None,
+        error_code=failure.code,
+        error=failure.reason,
+    )
+    run(engine, statement)
+
+
+def release(engine: Engine, job_ids: Sequence[int], owner: str) -> int:
+    """Give jobs back untried, because the worker stops; the attempt does not count. Returns how many jobs."""
+    return run(engine, _held(job_ids, owner).values(fresh() | {"attempts": Job.attempts - 1}))
+
+
+def _held(job_ids: Sequence[int], owner: str) -> Update:
+    return update(Job).where(Job.id.in_(job_ids), UNINDEXED_STATE == JobState.RUNNING, Job.lease_owner == owner)

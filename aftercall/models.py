@@ -1,0 +1,157 @@
+"""The ledger's tables. What they mean is here; every statement that changes a job's state is in `ledger.py`.
+
+Times are seconds since the epoch by the database's clock, so that leases compare the same way everywhere.
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import text as sql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+#: SQLite counts rows in INTEGER only; everywhere else a night can outgrow 32 bits.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    #: Nothing in the conversation could be summarized; found at submission, never sent to a model.
+    INSUFFICIENT = "insufficient_content"
+
+
+class Base(DeclarativeBase):
+    """Declarative base of the ledger's tables."""
+
+
+class Submission(Base):
+    """One source submitted."""
+
+    __tablename__ = "submission"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    #: Digest of the source's content and of how it was read: the same file again is the same submission.
+    source_digest: Mapped[str] = mapped_column(String(64))
+    num_rejected: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[float] = mapped_column(Float(53))
+    #: When the whole source had been read; empty while it is read, or if that was cut short.
+    read_at: Mapped[float | None] = mapped_column(Float(53))
+    cancelled_at: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (UniqueConstraint("source_digest", name="uq_submission_source_digest"),)
+
+
+class Job(Base):
+    """One conversation and its state. Two submissions that hold the same conversation share its job."""
+
+    __tablename__ = "job"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    #: Digest of (cleaned conversation, cleaner version): the job's identity.
+    job_key: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str] = mapped_column(Text)
+    cleaner_version: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(24))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    #: When a message was last sent for the job; empty: it has none and the sweep will send one.
+    sent_at: Mapped[float | None] = mapped_column(Float(53))
+    #: Not to be claimed before: the end of the lease while running, of the back-off after a failure.
+    visible_at: Mapped[float] = mapped_column(Float(53), default=0.0)
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float(53))
+    finished_at: Mapped[float | None] = mapped_column(Float(53))
+
+    # Partial indexes hold only what the sweep looks for: they cost nothing on finished rows, and no planner can
+    # mistake them for a way to a claim's few primary keys.
+    __table_args__ = (
+        UniqueConstraint("job_key", name="uq_job_key"),
+        Index(
+            "ix_job_unsent", "id",
+            postgresql_where=sql("state = 'queued' AND sent_at IS NULL"),
+            sqlite_where=sql("state = 'queued' AND sent_at IS NULL"),
+        ),
+        Index(
+            "ix_job_sent", "sent_at",
+            postgresql_where=sql("state = 'queued' AND sent_at IS NOT NULL"),
+            sqlite_where=sql("state = 'queued' AND sent_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_job_lease", "visible_at",
+            postgresql_where=sql("state = 'running'"),
+            sqlite_where=sql("state = 'running'"),
+        ),
+    )  # fmt: skip
+
+
+class SubmissionJob(Base):
+    """A conversation's place in a submission: the caller's own id, the place in the source, and its job."""
+
+    __tablename__ = "submission_job"
+
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submission.id"), primary_key=True)
+    external_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(RowId)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Summary(Base):
+    """A summary and what made it. One a job and adapter."""
+
+    __tablename__ = "summary"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
+    #: Digest of the LoRA adapter; empty: the base model alone.
+    adapter_digest: Mapped[str] = mapped_column(String(64))
+    text: Mapped[str] = mapped_column(Text)
+    base_model: Mapped[str] = mapped_column(Text)
+    quantization: Mapped[str] = mapped_column(String(32))
+    compute_dtype: Mapped[str] = mapped_column(String(16))
+    prompt_version: Mapped[str] = mapped_column(String(16))
+    cleaner_version: Mapped[str] = mapped_column(String(16))
+    #: Generation settings as JSON.
+    generation: Mapped[str] = mapped_column(Text)
+    num_prompt_tokens: Mapped[int] = mapped_column(Integer)
+    num_completion_tokens: Mapped[int] = mapped_column(Integer)
+    #: `stop`: the model ended by itself; `length`: it was cut at max_new_tokens.
+    finish_reason: Mapped[str] = mapped_column(String(16))
+    #: Share of the conversation's tokens that the model got to see, 0 to 1.
+    coverage: Mapped[float] = mapped_column(Float(53))
+    duration_s: Mapped[float] = mapped_column(Float(53))
+    worker: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = (UniqueConstraint("job_id", "adapter_digest", name="uq_summary_job_adapter"),)
+
+
+class Adapter(Base):
+    """A LoRA adapter that the registry knows."""
+
+    __tablename__ = "adapter"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    base_model: Mapped[str] = mapped_column(Text)
+    #: `candidate`, `active` or `retired`; at most one is active for a base model.
+    state: Mapped[str] = mapped_column(String(16))
+    path: Mapped[str] = mapped_column(Text)
+    #: The folder's manifest as JSON.
+    manifest: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float(53))
+    promoted_at: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (
+        Index(
+            "uq_adapter_active", "base_model", unique=True,
+            postgresql_where=sql("state = 'active'"), sqlite_where=sql("state = 'active'"),
+        ),
+    )  # fmt: skip
