@@ -86,6 +86,15 @@ class Settings(BaseSettings):
         """The database's URL, the embedded default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir / 'aftercall.db'}"
 
+    @property
+    def uses_embedded_database(self) -> bool:
+        """Whether the ledger is the default SQLite file: then nobody else looks after its schema."""
+        return not self.database_url
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that make another process read these same settings."""
+        return {PREFIX + name.upper(): str(value) for name, value in self.model_dump(exclude_defaults=True).items()}
+
 
 def load_settings(**overrides: object) -> Settings:
     """Read the settings from the environment; `overrides` win (the command line's options).

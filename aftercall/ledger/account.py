@@ -114,7 +114,7 @@ def account(engine: Engine, submission_id: int) -> Account:
         .group_by(Job.state)
     )
     with reading(engine) as connection:
-        counts = dict(connection.execute(query).tuples().all())
+        counts = dict(connection.execute(query).all())
     return Account(
         waiting=counts.get(JobState.QUEUED, 0),
         running=counts.get(JobState.RUNNING, 0),

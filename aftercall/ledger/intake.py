@@ -106,7 +106,7 @@ def _settle_ids(
             SubmissionJob.external_id.in_([job.external_id for job in new_jobs]),
         )
     )
-    holders = dict(connection.execute(found).tuples().all())
+    holders = dict(connection.execute(found).all())
     accepted = [job for job in new_jobs if holders.setdefault(job.external_id, job.job_key) == job.job_key]
     return accepted, frozenset({job.position for job in new_jobs} - {job.position for job in accepted})
 
@@ -127,11 +127,11 @@ def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[se
     if not rows:
         return set(), {}
     statement = insert(connection, Job).values(created_at=now()).on_conflict_do_nothing()
-    ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).tuples().all())
+    ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).all())
     created = set(ids.values())
     missing = [row["job_key"] for row in rows if row["job_key"] not in ids]
     if missing:
-        ids.update(connection.execute(select(Job.job_key, Job.id).where(Job.job_key.in_(missing))).tuples().all())
+        ids.update(connection.execute(select(Job.job_key, Job.id).where(Job.job_key.in_(missing))).all())
     return created, ids
 
 

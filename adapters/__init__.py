@@ -1,0 +1,1 @@
+"""The adapters that ship: one folder each, named by its digest."""

@@ -1,0 +1,68 @@
+"""The `aftercall` command. Loads a part's commands only when one of them is called, so that --help is quick."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from aftercall import __version__
+from aftercall.errors import EXIT_INTERRUPTED, AftercallError
+
+#: Command to the module that defines it, in the order of --help, with the line that --help shows.
+COMMANDS = {
+    "run": ("producer.cli", "Summarize a source on this machine: everything in one command."),
+    "submit": ("producer.cli", "Clean sources and queue their conversations."),
+    "status": ("producer.cli", "Show what became of the submissions."),
+    "export": ("producer.cli", "Write a submission's summaries to a file."),
+    "cancel": ("producer.cli", "Stop a submission; what is finished is kept."),
+    "requeue": ("producer.cli", "Send again what waits, or what failed or was cancelled."),
+    "worker": ("worker.cli", "Run workers, one process a GPU."),
+    "db": ("producer.cli", "Look after the database's schema."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports them on call."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command itself, imported now."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[name][0])
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in --help, from the table: importing every part would take seconds."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aftercall")
+def cli() -> None:
+    """Last night's customer-support conversations in, a faithful short summary of each out.
+
+    Settings are AFTERCALL_* variables; docs/operations.md has the table.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """The console entry: errors of ours become a sentence and an exit code."""
+    try:
+        result: Any = cli.main(args, standalone_mode=False)
+    except AftercallError as error:
+        click.secho(f"aftercall: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.secho("aftercall: stopped. Run the same command again to go on.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(result if isinstance(result, int) else 0)

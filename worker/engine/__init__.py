@@ -1,0 +1,15 @@
+"""Engines: prompts in, completions out."""
+
+from typing import TYPE_CHECKING
+
+from worker.engine.base import Engine, SamplingSettings
+
+if TYPE_CHECKING:
+    from worker.model import LoadedModel
+
+
+def build_engine(loaded: "LoadedModel", sampling: SamplingSettings) -> Engine:
+    """The engine for a loaded model on its device."""
+    from worker.engine.hugging_face import HuggingFaceEngine
+
+    return HuggingFaceEngine(loaded.model, loaded.tokenizer, sampling)

@@ -1,0 +1,60 @@
+"""From settings to what is served: chooses the adapter, loads the model, starts the engine."""
+
+from pathlib import Path
+
+from sqlalchemy import Engine as Database
+from sqlalchemy import select
+
+import adapters
+from aftercall.database import reading
+from aftercall.models import Adapter
+from aftercall.settings import Settings
+from worker.adapter import read_manifest
+from worker.engine import build_engine
+from worker.engine.base import SamplingSettings
+from worker.model import ModelSettings, load_model
+from worker.precision import Device
+from worker.served import Served
+
+
+def load_served(settings: Settings, database: Database, device: Device) -> Served:
+    """Load the model that the settings ask for and start its engine.
+
+    Raises ModelError or AdapterError, with the next step.
+    """
+    loaded = load_model(
+        ModelSettings(
+            base_model=settings.base_model,
+            quantization=settings.quantization,
+            compute_dtype=settings.compute_dtype,
+            adapter_path=choose_adapter(settings, database),
+            device=device,
+            cache_dir=settings.data_dir,
+        )
+    )
+    sampling = SamplingSettings(
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=settings.do_sample,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        temperature=settings.temperature,
+        seed=settings.seed,
+    )
+    return Served(build_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling)
+
+
+def choose_adapter(settings: Settings, database: Database) -> Path | None:
+    """The folder of the adapter named; or of the base model's active one; or of the one that ships for it; or None."""
+    if settings.adapter == "none":
+        return None
+    if settings.adapter != "auto":
+        return Path(settings.adapter)
+    active = select(Adapter.path).where(Adapter.base_model == settings.base_model, Adapter.state == "active")
+    with reading(database) as connection:
+        path = connection.execute(active).scalar_one_or_none()
+    return Path(path) if path else _shipped_for(settings.base_model)
+
+
+def _shipped_for(base_model: str) -> Path | None:
+    folders = sorted(path.parent for path in Path(adapters.__path__[0]).glob("*/manifest.json"))
+    return next((folder for folder in folders if read_manifest(folder).base_model == base_model), None)
