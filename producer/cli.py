@@ -1,0 +1,203 @@
+"""The commands around the queue: submit, run, status, export, cancel, requeue, db. Thin: each calls its module."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from aftercall import schema
+from aftercall.broker import Broker
+from aftercall.database import connect, explain
+from aftercall.errors import EXIT_SOME_REJECTED, BrokerError
+from aftercall.ledger import account, control
+from aftercall.models import JobState
+from aftercall.settings import Settings, load_settings
+from aftercall.sweep import Sweeper
+from producer import show
+from producer.source import SourceOptions, open_source, parse_mapping
+from producer.submit import SubmitReport, dry_run
+from producer.submit import submit as submit_source
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a command works with."""
+
+    settings: Settings
+    database: Engine
+    broker: Broker
+    sweeper: Sweeper
+
+
+@contextmanager
+def open_services() -> Iterator[Services]:
+    """Settings read, database reached and of the right schema; Redis is reached when first used.
+
+    Raises SettingsError or DatabaseError; a database that goes away later is a DatabaseError too.
+    """
+    settings = load_settings()
+    database = connect(settings.ledger_url)
+    if settings.uses_embedded_database:
+        schema.upgrade(database)
+    schema.check(database)
+    broker = Broker(settings)
+    try:
+        yield Services(settings, database, broker, Sweeper(database, broker, settings))
+    except DBAPIError as error:
+        raise explain(database, error) from None
+    finally:
+        broker.close()
+        database.dispose()
+
+
+def source_options(command: Command) -> Command:
+    """The options that say how a source is to be read."""
+    for option in (
+        click.option("--delimiter", help="Cell delimiter; otherwise found out from the header."),
+        click.option("--encoding", help="Text encoding; otherwise found out from the bytes."),
+        click.option("--map", "mapping", metavar="FIELD=COLUMN,…", help="Which column is which, for unknown headers."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_options(mapping: str | None, encoding: str | None, delimiter: str | None) -> SourceOptions:
+    """The options as the source takes them."""
+    fields = parse_mapping(mapping) if mapping else {}
+    return SourceOptions(fields, encoding, delimiter, load_settings().max_conversation_chars)
+
+
+def rejected_path(source: str) -> Path:
+    """Where the rejected rows of a source go: beside it."""
+    return Path("stdin.rejected.csv") if source == "-" else Path(f"{source}.rejected.csv")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be submitted and rejected.")
+@source_options
+def submit(
+    sources: tuple[str, ...], is_dry_run: bool, mapping: str | None, encoding: str | None, delimiter: str | None
+) -> int:
+    """Clean the conversations of SOURCES (CSV or JSON Lines, .gz too, - for stdin) and queue them.
+
+    Submitting a source again adds nothing; an overlapping one adds what is new. Rejected rows go to
+    SOURCE.rejected.csv with line and reason.
+    """
+    options = read_options(mapping, encoding, delimiter)
+    if is_dry_run:
+        reports = [_dry_run(source, options) for source in sources]
+    else:
+        with open_services() as services:
+            reports = [_submit(source, options, services) for source in sources]
+    return EXIT_SOME_REJECTED if any(report.num_rejected for report in reports) else 0
+
+
+def _dry_run(source: str, options: SourceOptions) -> SubmitReport:
+    with open_source(source, options) as opened:
+        report = dry_run(opened, rejected_path(source))
+        show.submitted(opened, report, rejected_path(source), is_dry_run=True)
+    return report
+
+
+def _submit(source: str, options: SourceOptions, services: Services) -> SubmitReport:
+    with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
+        report = submit_source(opened, services.database, services.sweeper, rejected_path(source), on_progress)
+    show.submitted(opened, report, rejected_path(source), is_dry_run=False)
+    if report.broker_error is not None:
+        raise BrokerError(f"submission {report.submission_id} is committed, but not all is sent: {report.broker_error}")
+    return report
+
+
+@click.command()
+@click.argument("source")
+@click.option("--out", type=click.Path(path_type=Path), help="Results file; otherwise SOURCE.summaries.csv here.")
+@source_options
+def run(source: str, out: Path | None, mapping: str | None, encoding: str | None, delimiter: str | None) -> int:
+    """Summarize SOURCE on this machine, in one command: queue, database and worker are started and stopped.
+
+    Stopped or killed, the same command goes on where it was.
+    """
+    from producer.night import run_night
+
+    return run_night(source, out, rejected_path(source), read_options(mapping, encoding, delimiter))
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--watch", "is_watching", is_flag=True, help="Show it again every two seconds until nothing is open.")
+def status(submission: int | None, is_watching: bool) -> None:
+    """Show the account of SUBMISSION, or of all: waiting, running, done, failed, cancelled, insufficient, rejected."""
+    with open_services() as services:
+        show.status(services.database, submission, is_watching=is_watching)
+
+
+@click.command()
+@click.argument("submission", type=int)
+@click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--provenance", "with_provenance", is_flag=True, help="Also what made each summary: model, adapter, …")
+def export(submission: int, format_: str, out: Path, with_provenance: bool) -> None:
+    """Write what became of each conversation of SUBMISSION, in the order of its source."""
+    from producer.export import export as export_to
+
+    with open_services() as services:
+        num_lines = export_to(
+            services.database, submission, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
+        )
+    click.echo(f"{num_lines} conversations written to {out}")
+
+
+@click.command()
+@click.argument("submission", type=int)
+def cancel(submission: int) -> None:
+    """Stop SUBMISSION: nothing more of it starts, finished summaries are kept."""
+    with open_services() as services:
+        record = account.submission(services.database, submission)
+        num_cancelled = control.cancel(services.database, submission)
+        click.echo(f"submission {submission} ({record.name}): {num_cancelled} conversations cancelled")
+        show.status(services.database, submission, is_watching=False)
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--failed", "with_failed", is_flag=True, help="Also queue again what failed, with all its attempts.")
+@click.option("--cancelled", "with_cancelled", is_flag=True, help="Also queue again what was cancelled.")
+def requeue(submission: int | None, with_failed: bool, with_cancelled: bool) -> None:
+    """Send again what waits without a message or was held by a silent worker.
+
+    With --failed or --cancelled, what rests in SUBMISSION (or in all) is queued again first.
+    """
+    states = [JobState.FAILED] * with_failed + [JobState.CANCELLED] * with_cancelled
+    with open_services() as services:
+        services.broker.check()
+        records = account.submissions(services.database) if submission is None else [
+            account.submission(services.database, submission)
+        ]  # fmt: skip
+        num_queued = sum(control.requeue(services.database, record.id, states) for record in records) if states else 0
+        swept = services.sweeper.sweep()
+    click.echo(
+        f"{num_queued} conversations queued again, {swept.num_expired} leases of silent workers ended, "
+        f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
+    )
+
+
+@click.group()
+def db() -> None:
+    """Look after the database's schema."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Create the tables, or bring them up to this version's schema."""
+    database = connect(load_settings().ledger_url)
+    schema.upgrade(database)
+    click.echo(f"{database.url.render_as_string(hide_password=True)} is up to date")

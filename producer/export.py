@@ -1,0 +1,82 @@
+"""From the ledger to a file: one line a conversation, in the order of the source, with the caller's own id."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from sqlalchemy import Engine
+
+from aftercall.ledger import account
+from aftercall.ledger.work import SummaryRecord
+
+Format = Literal["csv", "jsonl"]
+
+RESULT_COLUMNS = ("id", "state", "summary", "coverage", "error_code", "error")
+PROVENANCE_COLUMNS = tuple(
+    field.name for field in fields(SummaryRecord) if field.name not in ("job_id", "text", "coverage")
+)
+
+#: A cell that begins so is a formula to a spreadsheet program, and a customer may have written it.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_SIGNED_NUMBER = re.compile(r"[+-]\d[\d.,]*")
+
+
+def export(engine: Engine, submission_id: int, out: Path, format: Format, *, with_provenance: bool) -> int:
+    """Write a submission's results to `out`, aside first and then renamed. Returns the number of lines.
+
+    Raises NotFoundError if there is no such submission.
+    """
+    account.submission(engine, submission_id)
+    rows = (_row(result, with_provenance=with_provenance) for result in account.results(engine, submission_id))
+    columns = RESULT_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
+    write = _write_csv if format == "csv" else _write_jsonl
+    return _write_aside(out, lambda file: write(file, columns, rows))
+
+
+def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
+    row |= {"id": result.external_id, "state": result.state, "error_code": result.error_code, "error": result.error}
+    if result.summary is not None:
+        row |= {"summary": result.summary.text, "coverage": round(result.summary.coverage, 4)}
+        if with_provenance:
+            made = asdict(result.summary)
+            row |= {column: made[column] for column in PROVENANCE_COLUMNS}
+    return row
+
+
+def _write_aside(out: Path, write: Callable[[TextIO], int]) -> int:
+    """Nobody ever sees half a file."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.name}.part")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        num_lines = write(file)
+    aside.replace(out)
+    return num_lines
+
+
+def _write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:
+    writer = csv.DictWriter(file, list(columns))
+    writer.writeheader()
+    num_lines = 0
+    for row in rows:
+        writer.writerow({column: _neutralise(cell) for column, cell in row.items()})
+        num_lines += 1
+    return num_lines
+
+
+def _neutralise(cell: Any) -> Any:
+    """With an apostrophe before it, a formula is text to every spreadsheet program. A signed number is none."""
+    is_formula = isinstance(cell, str) and cell.startswith(FORMULA_STARTS) and not _SIGNED_NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
+
+
+def _write_jsonl(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:
+    num_lines = 0
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        num_lines += 1
+    return num_lines

@@ -1,0 +1,147 @@
+"""`aftercall run`: the whole night on one machine, from a source to its summaries, in one command.
+
+Starts what is needed, and stops what it started. Knows the worker only as a process.
+"""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy import Engine
+
+from aftercall import schema
+from aftercall.broker import Broker
+from aftercall.database import connect
+from aftercall.embedded import check_worker, embedded_broker, embedded_worker
+from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED
+from aftercall.ledger import account
+from aftercall.ledger.account import Account
+from aftercall.settings import Settings, load_settings
+from aftercall.sweep import Sweeper
+from producer import show
+from producer.export import export
+from producer.source import SourceOptions, open_source
+from producer.submit import SubmitReport, submit
+
+POLL_INTERVAL_S = 0.5
+NUM_SHOWN = 5
+
+
+def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
+    """Summarize a source; returns the exit code."""
+    started = time.monotonic()
+    settings = load_settings()
+    database = connect(settings.ledger_url)
+    schema.upgrade(database)
+    report = None
+    try:
+        with ExitStack() as stack:
+            url = stack.enter_context(embedded_broker(settings.data_dir))
+            settings = settings.model_copy(update={"redis_url": url})
+            report = _submit(source, rejected_path, options, settings, database)
+            if account.account(database, report.submission_id).open:
+                _work(settings, database, report.submission_id, stack)
+    except KeyboardInterrupt:
+        _show_interrupted(source, database, report)
+        return EXIT_INTERRUPTED
+    out = out or Path(f"{Path(source).name.partition('.')[0]}.summaries.csv")
+    export(database, report.submission_id, out, "csv", with_provenance=True)
+    return _show_account(database, report, out, rejected_path, settings, time.monotonic() - started)
+
+
+def _submit(
+    source: str, rejected_path: Path, options: SourceOptions, settings: Settings, database: Engine
+) -> SubmitReport:
+    broker = Broker(settings)
+    try:
+        with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
+            report = submit(opened, database, Sweeper(database, broker, settings), rejected_path, on_progress)
+        show.submitted(opened, report, rejected_path, is_dry_run=False)
+    finally:
+        broker.close()
+    return report
+
+
+def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitStack) -> None:
+    """Run a worker until nothing is open, with a progress bar.
+
+    Raises ModelError if the worker ends before its work does.
+    """
+    log = settings.data_dir / "worker.log"
+    worker = stack.enter_context(embedded_worker(settings, log))
+    standing = account.account(database, submission_id)
+    first_finished = standing.finished
+    loading_since = working_since = time.monotonic()
+    with _progress() as bar:
+        task = bar.add_task("loading the model", total=standing.submitted, completed=standing.finished, rate="")
+        while standing.open:
+            check_worker(worker, log)
+            if not standing.running and standing.finished == first_finished:
+                working_since = time.monotonic()
+                bar.update(task, rate=f"{working_since - loading_since:.0f} s")
+            else:
+                num_new = standing.finished - first_finished
+                rate = _rate(num_new, standing.open, time.monotonic() - working_since)
+                bar.update(task, description="summarizing", completed=standing.finished, rate=rate)
+            time.sleep(POLL_INTERVAL_S)
+            standing = account.account(database, submission_id)
+        bar.update(task, description="summarized", completed=standing.finished)
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        console=show.console,
+    )
+
+
+def _rate(num_new: int, num_open: int, elapsed_s: float) -> str:
+    """Conversations a second so far, and when the last one will be done at that rate."""
+    if num_new == 0 or elapsed_s <= 0:
+        return ""
+    rate = num_new / elapsed_s
+    finish = time.strftime("%H:%M:%S", time.localtime(time.time() + num_open / rate))
+    return f"{rate:.2f}/s, done at {finish}" if num_open else f"{rate:.2f}/s"
+
+
+def _show_interrupted(source: str, database: Engine, report: SubmitReport | None) -> None:
+    if report is None:
+        click.echo("\nstopped while the source was read; what was read is kept.")
+    else:
+        standing = account.account(database, report.submission_id)
+        click.echo(
+            f"\nstopped: {standing.finished} of {standing.submitted} are finished and kept, {standing.open} wait."
+        )
+    click.echo(f"Go on with the same command: aftercall run {source}")
+
+
+def _show_account(
+    database: Engine, report: SubmitReport, out: Path, rejected_path: Path, settings: Settings, elapsed_s: float
+) -> int:
+    """The one-screen account; returns the exit code that tells what a script needs to know."""
+    standing = account.account(database, report.submission_id)
+    show.summaries(account.results(database, report.submission_id), NUM_SHOWN)
+    show.console.print(_account_line(standing, report, elapsed_s))
+    show.failures(database, report.submission_id)
+    show.console.print(f"summaries  {out}", soft_wrap=True)
+    if report.num_rejected:
+        show.console.print(f"rejected   {rejected_path}", soft_wrap=True)
+    show.console.print(f"database   {settings.ledger_url}", soft_wrap=True)
+    show.console.print(f"worker log {settings.data_dir / 'worker.log'}", soft_wrap=True)
+    if standing.failed:
+        return EXIT_SOME_FAILED
+    return EXIT_SOME_REJECTED if report.num_rejected else 0
+
+
+def _account_line(standing: Account, report: SubmitReport, elapsed_s: float) -> str:
+    return (
+        f"[bold green]{standing.done} done[/], {standing.failed} failed, {standing.cancelled} cancelled, "
+        f"{standing.insufficient} with nothing to summarize, {report.num_rejected} rejected, in {elapsed_s:.0f} s"
+    )

@@ -1,0 +1,122 @@
+"""What people see in the terminal: progress, accounts, tables. Knows the ledger's account and changes nothing."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from aftercall.ledger import account
+from aftercall.ledger.account import Account, Result, SubmissionRecord
+from producer.source import Source
+from producer.submit import SubmitReport
+
+console = Console(highlight=False)
+
+WATCH_INTERVAL_S = 2.0
+
+
+@contextmanager
+def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
+    """A line that counts while a source is read; yields what to call with each step's report."""
+    started = time.monotonic()
+    with console.status(f"reading {name}") as line:
+
+        def on_progress(report: SubmitReport) -> None:
+            rate = report.num_read / (time.monotonic() - started)
+            line.update(f"reading {name}: {report.num_read:,} conversations, {rate:,.0f}/s")
+
+        yield on_progress
+
+
+def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_dry_run: bool) -> None:
+    """What became of a source, with the first rejected lines and why."""
+    head = "would be submitted" if is_dry_run else f"submission {report.submission_id}"
+    console.print(Text.assemble((source.name, "bold"), f" ({source.shape}, {source.encoding}): {head}"))
+    console.print(f"  {report.num_read:,} conversations read{_parts(report, is_dry_run)}")
+    if report.num_rejected:
+        console.print(Text(f"  {report.num_rejected:,} rejected, all of them in {rejected_path}:", style="yellow"))
+        for example in report.examples:
+            console.print(Text(f"    line {example.line}: {example.reason}", style="yellow"), soft_wrap=True)
+
+
+def _parts(report: SubmitReport, is_dry_run: bool) -> str:
+    insufficient = f"{report.num_insufficient:,} with nothing to summarize"
+    if is_dry_run:
+        return f", {insufficient}"
+    already = report.num_read - report.num_added
+    return (
+        f": {report.num_added:,} new to the submission ({report.num_known:,} of them already in the ledger, "
+        f"{insufficient}), {already:,} there before"
+    )
+
+
+def status(database: Engine, submission_id: int | None, *, is_watching: bool) -> None:
+    """The account of one submission or all, once, or again and again until nothing is open."""
+    if not is_watching:
+        console.print(_status_table(database, submission_id)[0])
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            table, num_open = _status_table(database, submission_id)
+            live.update(table, refresh=True)
+            if num_open == 0:
+                return
+            time.sleep(WATCH_INTERVAL_S)
+
+
+def _status_table(database: Engine, submission_id: int | None) -> tuple[Table | str, int]:
+    records = account.submissions(database) if submission_id is None else [account.submission(database, submission_id)]
+    if not records:
+        return "nothing was submitted yet: aftercall submit SOURCE", 0
+    accounts = [(record, account.account(database, record.id)) for record in records]
+    return _account_table(accounts), sum(each.open for _, each in accounts)
+
+
+def _account_table(accounts: Iterable[tuple[SubmissionRecord, Account]]) -> Table:
+    table = Table("submission", "source", "when", box=None, header_style="bold", pad_edge=False)
+    for column in ("submitted", "waiting", "running", "done", "failed", "cancelled", "insufficient", "rejected"):
+        table.add_column(column, justify="right")
+    for record, each in accounts:
+        when = datetime.fromtimestamp(record.created_at).strftime("%Y-%m-%d %H:%M")
+        table.add_row(
+            str(record.id), record.name + _mark(record), when, *(
+                f"{count:,}" for count in (
+                    each.submitted, each.waiting, each.running, each.done, each.failed, each.cancelled,
+                    each.insufficient, record.num_rejected,
+                )
+            ),
+        )  # fmt: skip
+    return table
+
+
+def _mark(record: SubmissionRecord) -> str:
+    if record.is_cancelled:
+        return " (cancelled)"
+    return "" if record.is_read else " (not read to its end)"
+
+
+def summaries(results: Iterable[Result], max_rows: int) -> None:
+    """The first summaries as a table."""
+    table = Table("id", "summary", header_style="bold", show_lines=True)
+    for result in islice((result for result in results if result.summary is not None), max_rows):
+        assert result.summary is not None  # noqa: S101 - narrows for the type checker
+        table.add_row(Text(result.external_id), Text(result.summary.text))
+    if table.row_count:
+        console.print(table)
+
+
+def failures(database: Engine, submission_id: int) -> None:
+    """Why jobs failed, a line a code."""
+    for failure in account.failure_counts(database, submission_id):
+        console.print(
+            Text(f"  {failure.num_jobs:,} failed with {failure.code}: {failure.example}", style="yellow"),
+            soft_wrap=True,
+        )

@@ -1,0 +1,146 @@
+"""From a source into the ledger and the queue: read, clean, commit, then send.
+
+Streams: memory does not grow with the source. Knows no model and no worker.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from aftercall.conversation import Conversation
+from aftercall.database import explain
+from aftercall.errors import BrokerError
+from aftercall.ledger import intake
+from aftercall.sweep import Sweeper
+from producer.clean import CLEANER_VERSION, clean_conversation, has_content
+from producer.rejected import RejectedFile
+from producer.source import Rejected, Source, SourceRow
+
+#: Conversations committed in one transaction.
+COMMIT_BATCH = 1_000
+
+
+@dataclass(slots=True)
+class SubmitReport:
+    """What became of a source, in conversations. Filled while it is read."""
+
+    submission_id: int
+    #: Read from the source, rejected rows not counted.
+    num_read: int = 0
+    #: New to this submission.
+    num_added: int = 0
+    #: Of these, summarized or queued already through another submission.
+    num_known: int = 0
+    #: Of these, with nothing to summarize in them.
+    num_insufficient: int = 0
+    num_rejected: int = 0
+    #: The first reasons, each with its line.
+    examples: list[Rejected] = field(default_factory=list)
+    #: Why nothing could be sent, if so; a worker that reaches Redis will send it.
+    broker_error: BrokerError | None = None
+
+
+def submit(
+    source: Source,
+    database: Engine,
+    sweeper: Sweeper,
+    rejected_path: Path,
+    on_progress: Callable[[SubmitReport], None] = lambda report: None,
+) -> SubmitReport:
+    """Commit every conversation of `source` to the ledger and send what the window has room for.
+
+    Rejected rows go to `rejected_path`. Submitting again, after an end or half-way, adds only what is missing.
+
+    Raises SourceError if the source turns out to be unreadable as a whole, DatabaseError if the database is away;
+    what was committed before stays and is taken up by the next try.
+    """
+    try:
+        report = SubmitReport(intake.open_submission(database, source.name, source.digest))
+        with RejectedFile(rejected_path, source.columns) as rejected:
+            for batch in _batches(source):
+                _commit(batch, database, report, rejected)
+                _send(sweeper, report)
+                on_progress(report)
+        intake.close_submission(database, report.submission_id, report.num_rejected)
+    except DBAPIError as error:
+        raise explain(database, error) from None
+    return report
+
+
+def dry_run(source: Source, rejected_path: Path) -> SubmitReport:
+    """What `submit` would make of a source, without a database: ids that clash are not seen."""
+    report = SubmitReport(submission_id=0)
+    with RejectedFile(rejected_path, source.columns) as rejected:
+        for row in source:
+            if isinstance(row, Rejected):
+                _reject(row, report, rejected)
+            else:
+                report.num_read += 1
+                report.num_insufficient += not has_content(clean_conversation(row.conversation).turns)
+    return report
+
+
+def _batches(source: Source) -> Iterator[list[SourceRow | Rejected]]:
+    rows = iter(source)
+    while batch := list(islice(rows, COMMIT_BATCH)):
+        yield batch
+
+
+def _commit(batch: list[SourceRow | Rejected], database: Engine, report: SubmitReport, rejected: RejectedFile) -> None:
+    rows = {}
+    for row in batch:
+        if isinstance(row, Rejected):
+            _reject(row, report, rejected)
+        else:
+            rows[report.num_read] = row
+            report.num_read += 1
+    jobs = [_new_job(row.conversation, position) for position, row in rows.items()]
+    added = intake.add_jobs(database, report.submission_id, jobs)
+    report.num_added += added.num_added
+    report.num_known += added.num_known
+    report.num_insufficient += added.num_insufficient
+    for position in sorted(added.conflicts):
+        _reject(_clashing(rows[position]), report, rejected)
+
+
+def _new_job(conversation: Conversation, position: int) -> intake.NewJob:
+    cleaned = clean_conversation(conversation)
+    text = cleaned.text
+    return intake.NewJob(
+        external_id=cleaned.external_id,
+        position=position,
+        text=text,
+        job_key=intake.make_job_key(text, CLEANER_VERSION),
+        cleaner_version=CLEANER_VERSION,
+        is_sufficient=has_content(cleaned.turns),
+    )
+
+
+def _clashing(row: SourceRow) -> Rejected:
+    external_id = row.conversation.external_id
+    return Rejected(
+        line=row.line,
+        reason=f"id {external_id!r} stands on an earlier line with another text; an id names one conversation. "
+        "Give this one an id of its own.",
+        row=row.row,
+    )
+
+
+def _reject(row: Rejected, report: SubmitReport, rejected: RejectedFile) -> None:
+    report.num_rejected += 1
+    rejected.write(row)
+    if len(report.examples) < 5:
+        report.examples.append(row)
+
+
+def _send(sweeper: Sweeper, report: SubmitReport) -> None:
+    """Send what the window has room for. Without Redis the submission goes on: the ledger has it all."""
+    if report.broker_error is None:
+        try:
+            sweeper.top_up()
+        except BrokerError as error:
+            report.broker_error = error
