@@ -1,5 +1,6 @@
 """The commands around the queue: submit, run, status, export, cancel, requeue, db. Thin: each calls its module."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from producer import show
 from producer.source import SourceOptions, open_source, parse_mapping
 from producer.submit import SubmitReport, dry_run
 from producer.submit import submit as submit_source
-
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -76,8 +76,9 @@ def read_options(mapping: str | None, encoding: str | None, delimiter: str | Non
 
 
 def rejected_path(source: str) -> Path:
-    """Where the rejected rows of a source go: beside it."""
-    return Path("stdin.rejected.csv") if source == "-" else Path(f"{source}.rejected.csv")
+    """Where the rejected rows of a source go: beside it, or here if its folder takes no files."""
+    beside = Path("stdin.rejected.csv" if source == "-" else f"{source}.rejected.csv")
+    return beside if os.access(beside.parent, os.W_OK) else Path(beside.name)
 
 
 @click.command()

@@ -1,0 +1,168 @@
+"""Which column holds what: headers are recognised by name, or told with `--map field=column,…`.
+
+Knows names only; it reads no row. The fields:
+
+    id          the conversation's id; in a table of tweets, the tweet's
+    transcript  the whole conversation: `speaker: text` lines, or in JSON a list of turns
+    speaker     who speaks, as a word: user, customer, agent, support …
+    inbound     who speaks, as a flag: true when it comes from the customer
+    text        what is said in this turn or tweet
+    time        when it was said (ISO 8601, seconds since 1970, or as Twitter writes it); may be absent
+    author      who wrote the tweet; may be absent
+    reply_to    the id of the tweet that this one answers
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aftercall.errors import SourceError
+
+Shape = Literal["conversations", "turns", "tweets"]
+
+#: Field to column.
+Columns = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A shape, and the column names by which its fields are known, the surest first."""
+
+    shape: Shape
+    description: str
+    #: Each group needs one of its fields.
+    required: tuple[tuple[str, ...], ...]
+    names: Mapping[str, str]
+
+
+_IDS = (
+    "conversation_id dialogue_id dialog_id new_dialog_id original_dialog_id ticket_id ticket_number ticket case_id "
+    "case_number case chat_id session_id thread_id interaction_id call_id id"
+)
+_SPEECH = {
+    "speaker": "speaker role speaker_role author_type author_role sender_type sender participant from",
+    "inbound": "inbound is_inbound is_customer from_customer",
+    "text": "text message body content utterance message_text turn",
+    "time": "time timestamp created_at sent_at datetime date created",
+}
+
+_KNOWN = (
+    _Known(
+        "tweets",
+        "one tweet a row:        tweet_id, author_id, inbound, created_at, text, in_response_to_tweet_id",
+        (("id",), ("inbound",), ("text",), ("reply_to",)),
+        {
+            "id": "tweet_id",
+            "author": "author_id author",
+            "inbound": _SPEECH["inbound"],
+            "text": _SPEECH["text"],
+            "time": _SPEECH["time"],
+            "reply_to": "in_response_to_tweet_id in_reply_to_tweet_id in_reply_to_status_id reply_to",
+        },
+    ),
+    _Known(
+        "turns",
+        "one turn a row:         conversation_id, speaker (or role, inbound), text, time",
+        (("id",), ("speaker", "inbound"), ("text",)),
+        {"id": f"{_IDS} conversation dialogue thread", **_SPEECH},
+    ),
+    _Known(
+        "conversations",
+        "one conversation a row: conversation_id, transcript",
+        (("id",), ("transcript",)),
+        {
+            "id": _IDS,
+            "transcript": "transcript conversation dialogue dialog chat chat_transcript chat_log log turns messages "
+            "text body content",
+        },
+    ),
+)
+
+FIELDS = tuple(dict.fromkeys(field for known in _KNOWN for field in known.names))
+
+#: A mapped field that only one shape has settles the shape.
+_TELLING: dict[str, Shape] = {
+    "transcript": "conversations",
+    "reply_to": "tweets",
+    "speaker": "turns",
+}
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """`id=ticket,text=body` as field to column.
+
+    Raises SourceError on what is no pair or no field.
+    """
+    mapping = {}
+    for pair in filter(None, text.split(",")):
+        field, equals, column = (part.strip() for part in pair.partition("="))
+        if field not in FIELDS or not equals or not column:
+            raise SourceError(
+                f"--map takes field=column pairs, and {pair.strip()!r} is none. "
+                f"The fields are {', '.join(FIELDS)}; for example --map id=ticket,transcript=body"
+            )
+        mapping[field] = column
+    return mapping
+
+
+def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, Columns]:
+    """The shape that these columns make, and which column holds which field.
+
+    Raises SourceError if they make none, or if the mapping names a column that is not there.
+    """
+    missing = [column for column in mapping.values() if column not in names]
+    if missing:
+        raise SourceError(f"--map names {_quoted(missing)}, but the columns are {_quoted(names)}.")
+    wanted = next((_TELLING[field] for field in _TELLING if field in mapping), None)
+    for known in _KNOWN:
+        columns = _match(known, names, mapping)
+        if wanted in (None, known.shape) and all(any(f in columns for f in group) for group in known.required):
+            _refuse_twins(names, columns)
+            return known.shape, columns
+    raise SourceError(_unrecognised(names))
+
+
+def is_known(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
+    """Whether these columns make a shape."""
+    try:
+        return bool(recognise(names, mapping))
+    except SourceError:
+        return False
+
+
+def _match(known: _Known, names: Sequence[str], mapping: Mapping[str, str]) -> Columns:
+    by_plain_name = {_plain(name): name for name in reversed(names) if name not in mapping.values()}
+    columns = {field: column for field, column in mapping.items() if field in known.names}
+    for field, synonyms in known.names.items():
+        found = (by_plain_name[plain] for name in synonyms.split() if (plain := _plain(name)) in by_plain_name)
+        if field not in columns and (column := next(found, None)) is not None:
+            columns[field] = column
+    if "inbound" in mapping and "speaker" not in mapping:
+        columns.pop("speaker", None)
+    return columns
+
+
+def _refuse_twins(names: Sequence[str], columns: Columns) -> None:
+    for field, column in columns.items():
+        if names.count(column) > 1:
+            raise SourceError(f"two columns are called {column!r}, which would be the {field}; rename one of them.")
+
+
+def _plain(name: str) -> str:
+    """`Conversation ID`, `conversation_id` and `conversationId` are one name."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _unrecognised(names: Sequence[str]) -> str:
+    known = "\n".join(f"  {shape.description}" for shape in reversed(_KNOWN))
+    last = names[-1]
+    return (
+        f"the columns {_quoted(names)} make no table that is known. Known are\n{known}\n"
+        "Say which column is which, for example "
+        f"--map 'id={names[0]},transcript={last}' or --map 'id={names[0]},speaker=…,text={last}'"
+    )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:60]) for name in names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown

@@ -1,0 +1,102 @@
+"""The bytes of a source: a file, a compressed file, or stdin. Knows no encoding and no rows.
+
+What cannot be read twice (stdin, a pipe) is first written to a temporary file, which goes with the `Content`.
+"""
+
+import gzip
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, cast
+
+from aftercall.errors import SourceError
+
+CHUNK_BYTES = 1 << 20
+
+_GZIP = b"\x1f\x8b"
+_BINARY = {
+    b"PK\x03\x04": "an Excel workbook or another ZIP archive: open it and export it as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: open it and export it as CSV",
+    b"PAR1": "a Parquet file: convert it to CSV or JSON Lines",
+    b"%PDF": "a PDF document: export the conversations as CSV",
+    b"SQLite format 3": "an SQLite database: export its table as CSV",
+    b"BZh": "compressed with bzip2: decompress it and pipe it in, as in bzcat FILE | aftercall submit -",
+    b"\xfd7zXZ": "compressed with xz: decompress it and pipe it in, as in xzcat FILE | aftercall submit -",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it and pipe it in, as in zstdcat FILE | aftercall submit -",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the bytes lie. Opened as often as needed; closing it removes what was written for it."""
+
+    name: str
+    path: Path
+    is_gzip: bool
+    resources: ExitStack = field(default_factory=ExitStack, compare=False)
+
+    def open(self) -> BinaryIO:
+        """The bytes, decompressed."""
+        return cast(BinaryIO, gzip.open(self.path)) if self.is_gzip else self.path.open("rb")
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, decompressed, in pieces of at most 1 MiB.
+
+        Raises SourceError where the compressed file breaks off.
+        """
+        with self.open() as stream:
+            try:
+                while chunk := stream.read(CHUNK_BYTES):
+                    yield chunk
+            except (EOFError, gzip.BadGzipFile, zlib.error):
+                raise SourceError(
+                    f"{self.name}: the compressed file is cut off or damaged; fetch it again (gzip -t tests it)."
+                ) from None
+
+    def close(self) -> None:
+        self.resources.close()
+
+
+def locate(path: str) -> Content:
+    """Find the bytes of a source; `-` is stdin.
+
+    Raises SourceError if there are none, or if they are those of a known binary format.
+    """
+    with ExitStack() as resources:
+        try:
+            name, file = _find(path, resources)
+            with file.open("rb") as stream:
+                head = stream.read(16)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read ({error.strerror}).") from None
+        for magic, description in _BINARY.items():
+            if head.startswith(magic):
+                raise SourceError(f"{name}: this is {description}.")
+        return Content(name, file, head.startswith(_GZIP), resources.pop_all())
+
+
+def _find(path: str, resources: ExitStack) -> tuple[str, Path]:
+    if path == "-":
+        return "stdin", _spool(sys.stdin.buffer, resources)
+    file = Path(path)
+    if file.is_dir():
+        raise SourceError(f"{path}: this is a folder; name the files in it, for example {path.rstrip('/')}/*.csv")
+    if not file.exists():
+        raise SourceError(f"{path}: no such file.")
+    if not file.is_file():
+        with file.open("rb") as pipe:
+            return file.name, _spool(pipe, resources)
+    return file.name, file
+
+
+def _spool(stream: BinaryIO, resources: ExitStack) -> Path:
+    """Write what can be read once only to a temporary file."""
+    file = Path(resources.enter_context(TemporaryDirectory(prefix="aftercall-"))) / "source"
+    with file.open("wb") as spool:
+        copyfileobj(stream, spool, CHUNK_BYTES)
+    return file

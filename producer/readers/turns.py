@@ -1,0 +1,95 @@
+"""Shape two: a row is a turn, rows come in any order. Grouped on disk, by conversation.
+
+Inside a conversation the turns stand in time order if each of them has a time that can be read, or else in the order
+of their lines. Rejected rows come first, then the conversations, in the order in which their first rows appear.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any
+
+from aftercall.conversation import Conversation, Turn
+from producer.readers.columns import Columns
+from producer.readers.conversations import too_long
+from producer.readers.rows import Outcome, Record, Rejected, RowError, SourceRow, Table, take_id, take_text
+from producer.readers.scratch import cell_columns, insert_into, open_scratch
+from producer.readers.speakers import take_inbound, take_speaker
+from producer.readers.times import parse_time
+
+#: One place a turn: the first line of its conversation, then its time (0 where times are not to be trusted).
+_PLACE = """
+INSERT INTO place
+SELECT min(line) OVER conversation,
+       CASE WHEN count(time) OVER conversation = count(*) OVER conversation THEN time ELSE 0 END,
+       line
+FROM turn WINDOW conversation AS (PARTITION BY id) ORDER BY 1, 2, 3
+"""
+_READ = (
+    "SELECT place.first, turn.* FROM place CROSS JOIN turn USING (line) ORDER BY place.first, place.time, place.line"
+)
+
+
+def read_turns(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
+    """Every conversation that the rows make; a row that is no turn is rejected alone."""
+    reader = _TurnReader(table, columns)
+    with open_scratch() as scratch:
+        yield from _stage(scratch, table, reader)
+        scratch.execute("CREATE TABLE place (first, time, line, PRIMARY KEY (first, time, line)) WITHOUT ROWID")
+        scratch.execute(_PLACE)
+        for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
+            yield from _assemble(rows, reader, max_chars)
+
+
+class _TurnReader:
+    """Reads the fields of a row that is a turn. Each method raises RowError."""
+
+    def __init__(self, table: Table, columns: Columns) -> None:
+        self._id_column = columns["id"]
+        self._take = take_speaker if "speaker" in columns else take_inbound
+        self._pick_place = table.picker((columns["id"], columns.get("time")))
+        self._pick_turn = table.picker((columns.get("speaker", columns.get("inbound")), columns["text"]))
+
+    def place(self, record: Record) -> tuple[str, float | None]:
+        """The conversation's id and the turn's time."""
+        external_id, time = self._pick_place(record.cells)
+        return take_id(external_id, self._id_column), parse_time(str(time))
+
+    def turn(self, record: Record) -> Turn:
+        speaker, text = self._pick_turn(record.cells)
+        return Turn(self._take(speaker), take_text(text))
+
+
+def _stage(scratch: sqlite3.Connection, table: Table, reader: _TurnReader) -> Iterator[Rejected]:
+    """Write every sound row to disk."""
+    num_cells = len(table.columns)
+    scratch.execute(f"CREATE TABLE turn (line INTEGER PRIMARY KEY, id, time, {cell_columns(num_cells)})")
+    insert = insert_into("turn", 3 + num_cells)
+    for record in table.records():
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        try:
+            place = reader.place(record)
+            reader.turn(record)
+        except RowError as error:
+            yield record.rejected(error)
+        else:
+            scratch.execute(insert, (record.line, *place, *record.cells))
+
+
+def _assemble(rows: Iterator[tuple[Any, ...]], reader: _TurnReader, max_chars: int) -> Iterator[Outcome]:
+    """One conversation from its rows; if it is too long all of them are rejected, and no more than fits is held."""
+    held: list[Record] = []
+    turns: list[Turn] = []
+    num_chars = 0
+    for row in rows:
+        held.append(Record(row[1], row[4:]))
+        turns.append(reader.turn(held[-1]))
+        num_chars += len(turns[-1].text) + 1
+        if num_chars > max_chars:
+            rest = (Record(later[1], later[4:]) for later in rows)
+            yield from (record.rejected(too_long(max_chars)) for record in chain(held, rest))
+            return
+    yield SourceRow(row[0], Conversation(row[2], tuple(turns)))

@@ -1,0 +1,114 @@
+"""Cleaning: what goes, what stays, and that cleaning what is clean changes nothing."""
+
+import re
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aftercall.conversation import Conversation, Turn, parse_turns
+from producer.clean import clean_conversation, clean_text, clean_turns, has_content
+
+_PIECES = ["http://x.y", "https", "@help", "@", "^JK", "^", "&amp;", "&", "amp;", "&#38;", "#38;", "&lt", ";", "&#x40;"]
+_UGLY = st.lists(st.sampled_from([*_PIECES, " ", "\n", "\r", "\x00", "\x1e", "\u00a0", "\ud83d", "word", "😀"])).map(
+    "".join
+)
+_ANY_TEXT = _UGLY | st.text(st.characters(codec=None, exclude_categories=()))
+_TURNS = st.lists(st.builds(Turn, st.sampled_from(["user", "agent"]), _ANY_TEXT))
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("see https://t.co/x1 please", "see please"),
+        ("@sprintcare and how do you propose we do that", "and how do you propose we do that"),
+        ("We can help. ^JK", "We can help."),
+        ("^HSB We can help.", "We can help."),
+        ("AT&amp;T &gt; all", "AT&T > all"),
+        ("twice &amp;amp; over", "twice & over"),
+        ("it&#39;s &lt;LINK&gt;", "it's <LINK>"),
+        ("&#64;handle is a handle once unescaped", "is a handle once unescaped"),
+        ("line\r\nbreak\tand\u00a0no-break", "line break and no-break"),
+        ("  around  ", "around"),
+        ("nul\x00 and half\ud83d an emoji", "nul and half an emoji"),
+        ("ht\x00tp://x stays two words", "ht tp://x stays two words"),
+        ("Gracias 😀👩‍👧 señor, 谢谢", "Gracias 😀👩‍👧 señor, 谢谢"),
+        ("a lone @ and a lone ^ stay", "a lone @ and a lone ^ stay"),
+        ("https://only.a/link @and ^ME", ""),
+    ],
+)
+def test_one_text(raw: str, clean: str) -> None:
+    assert clean_text(raw) == clean
+
+
+@given(_ANY_TEXT)
+@example("&" + "amp;" * 20 + "lt;")
+@example("&amp" * 12)
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    assert clean_text(clean_text(text)) == clean_text(text)
+
+
+@given(_ANY_TEXT)
+def test_nothing_is_left_that_should_go(text: str) -> None:
+    clean = clean_text(text)
+    assert not re.search(r"http\S|@\S|\^\S", clean)
+    assert clean == " ".join(clean.split())
+    assert "\x00" not in clean
+    clean.encode()
+
+
+def test_text_escaped_many_times_over_takes_no_time() -> None:
+    start = time.perf_counter()
+    clean_text("&" + "amp;" * 250_000)
+    assert time.perf_counter() - start < 2
+
+
+def test_turns_of_one_speaker_are_joined_and_empty_ones_go() -> None:
+    turns = [
+        Turn("user", "Hello?"),
+        Turn("agent", "https://x.y"),
+        Turn("user", "Anyone\nthere?"),
+        Turn("agent", "Yes."),
+    ]
+    assert clean_turns(turns) == (Turn("user", "Hello? Anyone there?"), Turn("agent", "Yes."))
+
+
+@given(_TURNS)
+def test_clean_turns_alternate_and_can_be_rendered_and_parsed(turns: list[Turn]) -> None:
+    conversation = clean_conversation(Conversation("7", tuple(turns)))
+    speakers = [turn.speaker for turn in conversation.turns]
+    assert all(one != other for one, other in pairwise(speakers))
+    assert parse_turns(conversation.text) == conversation.turns
+    assert clean_conversation(conversation) == conversation
+
+
+@given(_TURNS)
+def test_joining_loses_no_word(turns: list[Turn]) -> None:
+    words = [word for turn in turns for word in clean_text(turn.text).split()]
+    assert [word for turn in clean_turns(turns) for word in turn.text.split()] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "is_enough"),
+    [
+        ("my parcel never arrived yesterday", True),
+        ("Hi there!", False),
+        ("hello I need help", False),
+        ("12 34 56 78 90 £5 😀 😀 😀", False),
+        ("i.e. one-word e.g. it's four", True),
+        ("我的包裹昨天没有到请帮忙", True),
+        ("您好谢谢", False),
+        ("注文した商品がまだ届きません", True),
+        ("พัสดุของฉันยังไม่มาถึง", True),
+        ("내 소포가 아직 도착하지 않았습니다", True),
+        ("", False),
+    ],
+)
+def test_whether_there_is_something_to_summarize(text: str, is_enough: bool) -> None:
+    assert has_content([Turn("user", text)] if text else []) is is_enough
+
+
+def test_words_of_both_speakers_count() -> None:
+    assert has_content([Turn("user", "router dead"), Turn("agent", "since when exactly?")])
