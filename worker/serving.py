@@ -10,6 +10,7 @@ from aftercall.database import reading
 from aftercall.models import Adapter
 from aftercall.settings import Settings
 from worker.adapter import read_manifest
+from worker.base_model import find_base_model
 from worker.engine import build_engine
 from worker.engine.base import SamplingSettings
 from worker.model import ModelSettings, load_model
@@ -49,10 +50,12 @@ def choose_adapter(settings: Settings, database: Database) -> Path | None:
         return None
     if settings.adapter != "auto":
         return Path(settings.adapter)
-    active = select(Adapter.path).where(Adapter.base_model == settings.base_model, Adapter.state == "active")
+    # By name: a local folder's path says nothing about which model it holds.
+    base_model = find_base_model(settings.base_model, settings.data_dir).name
+    active = select(Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
     with reading(database) as connection:
         path = connection.execute(active).scalar_one_or_none()
-    return Path(path) if path else _shipped_for(settings.base_model)
+    return Path(path) if path else _shipped_for(base_model)
 
 
 def _shipped_for(base_model: str) -> Path | None:

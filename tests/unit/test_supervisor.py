@@ -1,0 +1,194 @@
+"""The supervisor over real, small child processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from worker.gpus import Gpu
+from worker.supervisor import RestartPolicy, worker_name
+
+#: Runs a supervisor whose children execute `CHILD` and append their lines to the file `LOG`.
+SUPERVISOR = """
+import sys
+from worker.gpus import Gpu
+from worker.supervisor import RestartPolicy, Supervisor
+
+child, log, gpus = sys.argv[1:]
+devices = [Gpu(number, device) for number, device in enumerate(gpus.split(","))] if gpus else [None]
+command = lambda number, name: [sys.executable, "-S", "-c", child, log, name]
+sys.exit(Supervisor(devices, command, RestartPolicy(0.05, 0.2, 60), poll_s=0.01).run())
+"""
+
+PREAMBLE = """
+import os, signal, sys, time
+def log(*words):
+    with open(sys.argv[1], "a") as file:
+        print(*words, file=file)
+log("up", os.getpid(), sys.argv[2], os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+SLEEPS = PREAMBLE + "time.sleep(60)"
+DRAINS = (
+    PREAMBLE
+    + """
+def drain(*_):
+    time.sleep(0.2)
+    log("drained", os.getpid())
+    sys.exit()
+signal.signal(signal.SIGTERM, drain)
+log("ready")
+while True:
+    time.sleep(0.01)
+"""
+)
+IGNORES = PREAMBLE + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nlog('ready')\ntime.sleep(60)"
+
+Start = Callable[..., "Run"]
+
+
+class Run:
+    """A supervisor at work and what its children have logged."""
+
+    def __init__(self, child: str, log: Path, gpus: str) -> None:
+        self._log = log
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SUPERVISOR, child, str(log), gpus], stderr=subprocess.PIPE, text=True
+        )
+
+    def lines(self, word: str) -> list[list[str]]:
+        text = self._log.read_text() if self._log.exists() else ""
+        return [line.split(" ") for line in text.splitlines() if line.startswith(word)]
+
+    def wait_for(self, word: str, count: int = 1) -> list[list[str]]:
+        deadline = time.monotonic() + 20
+        while len(lines := self.lines(word)) < count:
+            assert time.monotonic() < deadline, f"{lines} after 20 s; expected {count} lines of {word}"
+            time.sleep(0.01)
+        return lines
+
+    def end(self) -> tuple[int, str]:
+        code = self.process.wait(timeout=20)
+        assert self.process.stderr is not None
+        return code, self.process.stderr.read()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    runs: list[Run] = []
+
+    def begin(child: str, gpus: str = "") -> Run:
+        runs.append(Run(child, tmp_path / "log", gpus))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        with run.process:
+            run.process.kill()
+
+
+def is_alive(pid: str) -> bool:
+    """Whether the process runs; one that is dead but not yet buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_dead(pid: str) -> None:
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"child {pid} outlives its supervisor"
+        time.sleep(0.01)
+
+
+def test_each_gpu_gets_one_named_child_that_sees_only_it(start: Start) -> None:
+    run = start(SLEEPS, gpus="3,GPU-b")
+    seen = {(name, device) for _, _, name, device in run.wait_for("up", 2)}
+    assert seen == {("aftercall-gpu0", "3"), ("aftercall-gpu1", "GPU-b")}
+
+
+def test_without_a_gpu_one_child_sees_none(start: Start) -> None:
+    [[_, _, name, device]] = start(SLEEPS).wait_for("up")
+    assert (name, device) == ("aftercall-cpu", "")
+
+
+def test_a_killed_child_is_started_again_and_the_line_says_why(start: Start) -> None:
+    run = start(SLEEPS)
+    [[_, pid, *_]] = run.wait_for("up")
+    os.kill(int(pid), signal.SIGKILL)
+    run.wait_for("up", 2)
+    run.process.send_signal(signal.SIGTERM)
+    code, stderr = run.end()
+    assert code == 0
+    assert "aftercall-cpu was killed by SIGKILL; starting it again in 0.05 s." in stderr
+
+
+@pytest.mark.parametrize("code", [0, 1, 6, 7, 75])
+def test_what_a_restart_may_mend_is_started_again_after_growing_delays(start: Start, code: int) -> None:
+    run = start(PREAMBLE + f"sys.exit({code})")
+    run.wait_for("up", 4)
+    run.process.send_signal(signal.SIGTERM)
+    _, stderr = run.end()
+    assert f"ended with exit code {code}; starting it again in 0.1 s." in stderr
+    assert "again in 0.2 s." in stderr
+
+
+@pytest.mark.parametrize("code", [5, 8, 9])
+def test_wrong_settings_adapter_or_model_end_all_with_their_own_code(start: Start, code: int) -> None:
+    run = start(PREAMBLE + f"sys.exit({code}) if sys.argv[2].endswith('gpu1') else time.sleep(60)", gpus="0,1")
+    ended, stderr = run.end()
+    assert ended == code
+    assert len(run.lines("up")) == 2
+    assert "no restart mends that" in stderr
+    for _, pid, *_ in run.lines("up"):
+        assert not is_alive(pid)
+
+
+def test_an_error_that_nobody_foresaw_is_not_repeated_for_ever(start: Start) -> None:
+    run = start(PREAMBLE + "sys.exit(1)")
+    code, stderr = run.end()
+    assert code == 1
+    assert len(run.lines("up")) == 5
+    assert "no restart mends that" in stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_children_drain_before_the_supervisor_ends(start: Start, number: signal.Signals, code: int) -> None:
+    run = start(DRAINS, gpus="0,1")
+    run.wait_for("ready", 2)
+    run.process.send_signal(number)
+    assert run.end()[0] == code
+    assert len(run.lines("drained")) == 2
+
+
+def test_a_second_interrupt_kills(start: Start) -> None:
+    run = start(IGNORES)
+    run.wait_for("ready")
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert run.process.poll() is None
+    run.process.send_signal(signal.SIGINT)
+    assert run.end()[0] == 130
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_children_die_with_a_killed_supervisor(start: Start) -> None:
+    run = start(IGNORES)
+    [[_, pid, *_]] = run.wait_for("up")
+    run.wait_for("ready")
+    run.process.kill()
+    wait_until_dead(pid)
+
+
+def test_the_delay_doubles_to_its_limit() -> None:
+    policy = RestartPolicy()
+    assert [policy.delay_s(count) for count in (1, 2, 3, 4, 5, 6, 10_000)] == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_names() -> None:
+    assert [worker_name(Gpu(1, "7")), worker_name(None)] == ["aftercall-gpu1", "aftercall-cpu"]

@@ -1,0 +1,198 @@
+"""Keeps one worker process a GPU alive: starts, names and restarts them, and passes signals on.
+
+Knows processes, signals and exit codes; knows no Celery, no model and no torch. What a child runs is a command that
+the caller gives.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SettingsError
+from worker.gpus import Gpu, choose_gpus
+
+#: A GPU's number (None on the CPU) and a worker's name to the command of that worker.
+CommandFor = Callable[[int | None, str], list[str]]
+
+#: A restart changes nothing about these. A lost broker or database comes back, so those exits are restarted.
+FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, AdapterError, ModelError)})
+
+#: Python's own, after an exception that nobody foresaw: mended by a restart now and then, but not the fifth time.
+UNFORESEEN_EXIT_CODE = 1
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How long to wait before a dead child is started again."""
+
+    first_delay_s: float = 1.0
+    max_delay_s: float = 30.0
+    #: A child that lived this long starts anew with the first delay.
+    healthy_after_s: float = 60.0
+    #: So many unforeseen early deaths in a row, and the child is given up.
+    max_unforeseen: int = 5
+
+    def delay_s(self, num_failures: int) -> float:
+        """Seconds before the restart that follows the `num_failures`-th early death in a row, counted from 1."""
+        # Bounded before the power is taken: a child may die for weeks.
+        return min(self.max_delay_s, self.first_delay_s * 2.0 ** min(num_failures - 1, 30))
+
+
+@dataclass(slots=True)
+class _Child:
+    """One worker's place: the process in it changes, name and GPU stay."""
+
+    name: str
+    gpu: Gpu | None
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    #: When to start it (again), on the monotonic clock.
+    due_at: float = 0.0
+    num_failures: int = 0
+
+
+@dataclass
+class Supervisor:
+    """Runs a command for each GPU until it is told to stop; `run` returns the exit code."""
+
+    #: None stands for one worker on the CPU.
+    gpus: Sequence[Gpu | None]
+    command_for: CommandFor
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    poll_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._children = [_Child(worker_name(gpu), gpu) for gpu in self.gpus]
+        self._num_interrupts = 0
+        self._is_stopping = False
+        self._exit_code = 0
+
+    def run(self) -> int:
+        """Start the children and keep them; 0 after SIGTERM, 130 after Ctrl-C, or a child's own final exit code.
+
+        To be called from the main thread, which alone receives signals.
+        """
+        with self._signals():
+            try:
+                while not self._is_stopping:
+                    self._start_due()
+                    time.sleep(self.poll_s)
+                    self._bury_dead()
+                self._drain()
+            finally:
+                self._signal_all(signal.SIGKILL)
+        return self._exit_code
+
+    def _start_due(self) -> None:
+        for child in self._children:
+            if child.process is None and time.monotonic() >= child.due_at and not self._is_stopping:
+                number = child.gpu.number if child.gpu else None
+                child.process = _start(self.command_for(number, child.name), child.gpu)
+                child.started_at = time.monotonic()
+
+    def _bury_dead(self) -> None:
+        for child in self._children:
+            if child.process is not None and (code := child.process.poll()) is not None:
+                child.process = None
+                self._plan_restart(child, code)
+
+    def _plan_restart(self, child: _Child, code: int) -> None:
+        if self._is_stopping:
+            return
+        is_healthy = time.monotonic() - child.started_at >= self.policy.healthy_after_s
+        child.num_failures = 1 if is_healthy else child.num_failures + 1
+        is_hopeless = code == UNFORESEEN_EXIT_CODE and child.num_failures >= self.policy.max_unforeseen
+        if code in FINAL_EXIT_CODES or is_hopeless:
+            _say(f"{child.name} {_describe(code)}: no restart mends that; stopping all workers.")
+            self._stop(code)
+            return
+        delay_s = self.policy.delay_s(child.num_failures)
+        child.due_at = time.monotonic() + delay_s
+        _say(f"{child.name} {_describe(code)}; starting it again in {delay_s:g} s.")
+
+    def _drain(self) -> None:
+        """Children finish what they hold; how long that takes is theirs to say."""
+        self._signal_all(signal.SIGTERM)
+        while any(child.process and child.process.poll() is None for child in self._children):
+            time.sleep(self.poll_s)
+
+    def _stop(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+        self._is_stopping = True
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._num_interrupts += number == signal.SIGINT
+        if self._num_interrupts >= 2:
+            _say("stopping at once; what was in hand will be done again.")
+            self._signal_all(signal.SIGKILL)
+        elif not self._is_stopping:
+            _say("waiting for the workers to finish what they hold; Ctrl-C again stops at once.")
+            self._stop(EXIT_INTERRUPTED if number == signal.SIGINT else 0)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in self._children:
+            if child.process is not None:
+                child.process.send_signal(number)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        before: dict[signal.Signals, Any] = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def supervise(gpus: str, command_for: CommandFor) -> int:
+    """Run one worker for each GPU that `gpus` (all, auto, none, 0,1 …) means; the exit code to end with."""
+    return Supervisor(choose_gpus(gpus), command_for).run()
+
+
+def worker_name(gpu: Gpu | None) -> str:
+    """`aftercall-gpu0`, or `aftercall-cpu` without a GPU; Celery adds the host."""
+    return f"aftercall-gpu{gpu.number}" if gpu else "aftercall-cpu"
+
+
+def _start(command: list[str], gpu: Gpu | None) -> subprocess.Popen[bytes]:
+    """A child that sees one GPU, hears no Ctrl-C of the terminal, and ends when its supervisor does."""
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.device if gpu else ""},
+        # A terminal sends Ctrl-C to its whole group; the children are to get one SIGTERM instead.
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+
+
+#: Loaded before the fork: between fork and exec nothing may be imported.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _die_with_parent() -> None:
+    """In the child: the kernel kills it when the supervisor's thread ends, however that happens."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was killed by {signal.Signals(-code).name}"
+
+
+def _say(line: str) -> None:
+    """One line on stderr, whole even where children write to it."""
+    os.write(sys.stderr.fileno(), f"aftercall: {line}\n".encode())
