@@ -77,8 +77,8 @@ def _parse_object(line: str) -> dict[str, Any]:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise RowError(f"no valid JSON ({error}).") from None
-    if not isinstance(item, dict):
-        raise RowError(f"expected a JSON object, found {line[:40]!r}.")
+    if not isinstance(item, dict) or not item:
+        raise RowError(f"expected a JSON object with keys, found {line[:40]!r}.")
     return item
 
 

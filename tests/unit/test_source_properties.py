@@ -20,6 +20,7 @@ _WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Z
 @example(b"\xff\xfe\x00")
 @example(b"\xef\xbb\xbf")
 @example(b"id,transcript\n1,\x85\n")
+@example(b"{}")
 def test_no_bytes_crash_the_reading(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
