@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 #: After this long an unacknowledged message is delivered again. Leases are shorter: the ledger notices first.
 VISIBILITY_TIMEOUT_S = 900
 
-#: The hash in which kombu keeps messages that were delivered and not yet acknowledged.
-UNACKED_KEY = "unacked"
-
 
 def create_app(settings: Settings) -> Celery:
     """The Celery app of producers and workers."""
@@ -90,10 +87,16 @@ class Broker:
 
         Raises BrokerError if Redis cannot be reached or takes no more.
         """
-        with self._explaining(), self._app.producer_pool.acquire(block=True) as producer:
+        with self._explaining(), self._app.producer_pool.acquire(block=True) as producer, producer.batch():
             for chunk in chunks:
+                # The repr is for monitors: left to Celery it takes time, and shows them the customers' words.
                 self._app.send_task(
-                    TASK_NAME, args=[chunk.to_message()], producer=producer, retry=False, ignore_result=True
+                    TASK_NAME,
+                    args=[chunk.to_message()],
+                    argsrepr=f"({len(chunk.jobs)} conversations)",
+                    producer=producer,
+                    retry=False,
+                    ignore_result=True,
                 )
 
     def depth(self) -> int:
@@ -101,23 +104,20 @@ class Broker:
         with self._explaining():
             return int(self._redis.llen(self._queue))
 
-    def carried_job_ids(self) -> set[int]:
-        """The jobs of all messages in Redis, waiting or delivered and not yet acknowledged."""
-        with self._explaining():
-            waiting = self._redis.lrange(self._queue, 0, -1)
-            unacked = self._redis.hvals(UNACKED_KEY)
-        messages = [json.loads(message) for message in waiting] + [json.loads(entry)[0] for entry in unacked]
-        return {job_id for message in messages for job_id in _job_ids(message)}
+    def waiting_job_ids(self) -> set[int]:
+        """The jobs of all messages that wait in the queue.
 
-    def is_empty(self) -> bool:
-        """Whether Redis holds no message at all."""
+        Not of those that were delivered and not yet acknowledged: Redis keeps them for a worker that was killed until
+        the visibility timeout, and a worker that lives claims their jobs at once.
+        """
         with self._explaining():
-            return not self._redis.exists(self._queue, UNACKED_KEY)
+            messages = self._redis.lrange(self._queue, 0, -1)
+        return {job_id for message in messages for job_id in _job_ids(json.loads(message))}
 
-    def is_due(self, name: str, interval_s: int) -> bool:
+    def is_due(self, name: str, interval_s: float) -> bool:
         """Whether nobody has asked for `name` in the last `interval_s` seconds; true for one process only."""
         with self._explaining():
-            return bool(self._redis.set(f"{self._queue}:{name}", 1, nx=True, ex=interval_s))
+            return bool(self._redis.set(f"{self._queue}:{name}", 1, nx=True, px=round(interval_s * 1000)))
 
     @contextmanager
     def lock(self, name: str, ttl_s: float) -> Iterator[bool]:
@@ -145,8 +145,9 @@ class Broker:
         try:
             yield
         except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
+            said = str(error).rstrip(".")
             raise BrokerError(
-                f"Redis at {self.url} refuses: {error}. Check that it runs, that it has memory left and that "
+                f"Redis at {self.url} refuses: {said}. Check that it runs, that it has memory left and that "
                 "AFTERCALL_REDIS_URL is right. What was submitted is safe in the database; the next worker that "
                 "reaches Redis sends it."
             ) from None

@@ -18,6 +18,10 @@ COMMANDS = {
     "cancel": ("producer.cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.cli", "Send again what waits, or what failed or was cancelled."),
     "worker": ("worker.cli", "Run workers, one process a GPU."),
+    "train": ("training.cli", "Train an adapter on labelled conversations."),
+    "evaluate": ("training.cli", "Judge an adapter as it is served, beside its baselines."),
+    "adapters": ("training.registry_cli", "List, show, compare, promote and roll back adapters."),
+    "review": ("training.registry_cli", "Let people correct summaries, and learn from it."),
     "db": ("producer.cli", "Look after the database's schema."),
 }
 
@@ -55,7 +59,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> None:
     """The console entry: errors of ours become a sentence and an exit code."""
     try:
-        result: Any = cli.main(args, standalone_mode=False)
+        result: Any = cli.main(args, prog_name="aftercall", standalone_mode=False)
     except AftercallError as error:
         click.secho(f"aftercall: {error}", fg="red", err=True)
         sys.exit(error.exit_code)

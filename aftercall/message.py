@@ -36,11 +36,13 @@ class Chunk:
         return {"version": MESSAGE_VERSION, "jobs": [[job.job_id, job.text] for job in self.jobs]}
 
     @staticmethod
-    def from_message(body: Mapping[str, Any]) -> "Chunk":
+    def from_message(body: object) -> "Chunk":
         """Read a message's body.
 
         Raises MessageError if the version or the shape is another.
         """
+        if not isinstance(body, Mapping):
+            raise MessageError("a message that is no JSON object; its jobs are in the ledger and will be sent again.")
         version = body.get("version")
         if version != MESSAGE_VERSION:
             raise MessageError(

@@ -54,13 +54,13 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, description="With sampling: seed of every draw.")
 
     # -- how it runs
-    worker_threads: int = Field(0, ge=0, le=256, description="Chunks a worker holds at once; 0: 4 on CPU, 32 on a GPU.")
+    worker_threads: int = Field(0, ge=0, le=256, description="Chunks a worker holds at once; 0: 8 on CPU, 64 on a GPU.")
     drain_timeout_s: float = Field(
         20.0,
         ge=0,
         description="On SIGTERM: how long running conversations may finish before they go back to the queue.",
     )
-    chunk_size: int = Field(16, ge=1, le=512, description="Conversations in one message.")
+    chunk_size: int = Field(32, ge=1, le=512, description="Conversations in one message.")
     max_message_bytes: int = Field(
         1_000_000, ge=10_000, description="A message's size limit; a longer conversation travels alone."
     )
@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     )
     sweep_interval_s: float = Field(
         2.0, gt=0, description="How often a worker looks for lost leases and room in the window."
+    )
+    lost_after_s: float = Field(
+        30.0, ge=0.1, description="How long after its message left the queue an unclaimed job is sent again."
     )
     max_conversation_chars: int = Field(
         1_000_000, ge=1_000, description="A longer conversation is rejected at submission."

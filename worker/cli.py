@@ -1,8 +1,11 @@
 """The worker's command."""
 
 import sys
+from importlib.util import find_spec
 
 import click
+
+from aftercall.errors import ModelError
 
 
 @click.command()
@@ -20,6 +23,9 @@ def worker(gpus: str) -> int:
     AFTERCALL_DRAIN_TIMEOUT_S seconds, what is left goes back to the queue.
     """
     from aftercall.settings import load_settings
+
+    if find_spec("torch") is None:
+        raise ModelError("a worker needs PyTorch, which is not installed. Run: pip install 'aftercall[worker]'")
     from worker.supervisor import supervise
 
     load_settings()

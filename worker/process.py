@@ -6,6 +6,7 @@ supervisor can tell what a restart would mend from what it would not.
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -31,7 +32,7 @@ from worker.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
-CPU_THREADS = 4
+CPU_THREADS = 8
 #: Rule: chunk size x threads is at least twice the sequences that the engine holds, so that it never drains.
 GPU_THREADS = 64
 
@@ -72,7 +73,7 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
     broker.check()
     served = load(settings, database)
     leases = LeaseKeeper(database, Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s))
-    summarizer = Summarizer(database, served, leases, settings)
+    summarizer = Summarizer(database, served, leases, settings, on_engine_lost=_shut_down)
     summarizer.replay_spool()
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
@@ -88,6 +89,11 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
     finally:
         upkeep.stop()
         summarizer.stop()
+
+
+def _shut_down() -> None:
+    """Take no more messages, end when what is in hand has ended; the supervisor starts a fresh process."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:

@@ -5,13 +5,12 @@ from pathlib import Path
 from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
-import adapters
+from adapters import find_shipped
 from aftercall.database import reading
 from aftercall.models import Adapter
 from aftercall.settings import Settings
-from worker.adapter import read_manifest
 from worker.base_model import find_base_model
-from worker.engine import build_engine
+from worker.engine import start_engine
 from worker.engine.base import SamplingSettings
 from worker.model import ModelSettings, load_model
 from worker.precision import Device
@@ -41,7 +40,7 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
         temperature=settings.temperature,
         seed=settings.seed,
     )
-    return Served(build_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling)
+    return Served(start_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling)
 
 
 def choose_adapter(settings: Settings, database: Database) -> Path | None:
@@ -55,9 +54,4 @@ def choose_adapter(settings: Settings, database: Database) -> Path | None:
     active = select(Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
     with reading(database) as connection:
         path = connection.execute(active).scalar_one_or_none()
-    return Path(path) if path else _shipped_for(base_model)
-
-
-def _shipped_for(base_model: str) -> Path | None:
-    folders = sorted(path.parent for path in Path(adapters.__path__[0]).glob("*/manifest.json"))
-    return next((folder for folder in folders if read_manifest(folder).base_model == base_model), None)
+    return Path(path) if path else find_shipped(base_model)

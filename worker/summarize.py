@@ -2,20 +2,23 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.ledger import work
+from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
 from aftercall.prompt import extract_summary
 from aftercall.settings import Settings
 from worker.engine.base import Completion, PromptFailure
+from worker.isolation import Isolation
 from worker.lease import LeaseKeeper
-from worker.prompts import TokenizedPrompt, tokenize
+from worker.prompts import TokenizedPrompt, fit, tokenize_whole
 from worker.served import Served
 from worker.spool import Spool
 
@@ -34,13 +37,22 @@ T = TypeVar("T")
 class Summarizer:
     """Takes chunks from several threads at once; their prompts share the engine's batch."""
 
-    def __init__(self, database: Engine, served: Served, leases: LeaseKeeper, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Engine,
+        served: Served,
+        leases: LeaseKeeper,
+        settings: Settings,
+        on_engine_lost: Callable[[], None],
+    ) -> None:
         self._database = database
         self._served = served
         self._leases = leases
         self._settings = settings
+        self._on_engine_lost = on_engine_lost
         self._owner = leases.lease.owner
         self._spool = Spool(settings.data_dir / "spool")
+        self._isolation = Isolation()
         self._is_stopping = threading.Event()
 
     def summarize(self, chunk: Chunk) -> None:
@@ -49,9 +61,9 @@ class Summarizer:
         claimed = self._insist(
             lambda: work.claim(self._database, job_ids, self._leases.lease, self._settings.max_attempts)
         )
-        jobs = {job.job_id: job for job in chunk.jobs}
-        with self._leases.holding([job.job_id for job in claimed]):
-            self._process([(job, jobs[job.job_id]) for job in claimed])
+        held = self._release_foreign(claimed, {job.job_id: job for job in chunk.jobs})
+        with self._leases.holding([job.job_id for job, _ in held]), self._entering(claimed):
+            self._process(held)
 
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
@@ -65,32 +77,68 @@ class Summarizer:
         self._is_stopping.set()
         self._served.engine.close()
 
+    def _release_foreign(
+        self, claimed: Sequence[ClaimedJob], sent: Mapping[int, ChunkJob]
+    ) -> list[tuple[ClaimedJob, ChunkJob]]:
+        """Keep the jobs whose conversation is the one that was sent.
+
+        A message that outlived its ledger, say one that was restored from a backup, names other conversations by the
+        same numbers: those go back, and the sweep sends them anew.
+        """
+        held = [(job, sent[job.job_id]) for job in claimed]
+        own = [(job, it) for job, it in held if job.job_key == make_job_key(it.text, job.cleaner_version)]
+        foreign = [job.job_id for job, it in held if (job, it) not in own]
+        if foreign:
+            logger.warning(
+                "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
+            )
+            self._insist(lambda: work.release(self._database, foreign, self._owner))
+        return own
+
+    def _entering(self, claimed: Sequence[ClaimedJob]) -> AbstractContextManager[None]:
+        """Together with other chunks; alone for a conversation that failed before and will not be tried again."""
+        is_last_try = any(1 < job.attempts == self._settings.max_attempts for job in claimed)
+        return self._isolation.alone() if is_last_try else self._isolation.together()
+
     def _process(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> None:
         prompts: list[TokenizedPrompt] = []
         prompted: list[ClaimedJob] = []
         failures: list[JobFailure] = []
-        for claimed, job in jobs:
+        tokenizer, max_tokens = self._served.tokenizer, self._served.engine.max_prompt_tokens
+        whole = tokenize_whole([job.text for _, job in jobs], tokenizer) if jobs else []
+        for (claimed, job), token_ids in zip(jobs, whole, strict=True):
             try:
-                prompts.append(tokenize(job.text, self._served.tokenizer, self._served.engine.max_prompt_tokens))
+                prompts.append(fit(job.text, token_ids, tokenizer, max_tokens))
                 prompted.append(claimed)
             except ValueError as error:
-                failures.append(_failure(claimed.job_id, "unreadable_conversation", str(error)))
-        completions = self._served.engine.generate([prompt.token_ids for prompt in prompts]) if prompts else []
+                failures.append(self._failure(claimed.job_id, "unreadable_conversation", str(error)))
+        completions = self._generate(prompts)
         outcomes = [
             self._check(job, prompt, completion)
             for job, prompt, completion in zip(prompted, prompts, completions, strict=True)
         ]
         self._write([*failures, *outcomes])
 
+    def _generate(self, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
+        """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
+        if not prompts:
+            return []
+        try:
+            return self._served.engine.generate([prompt.token_ids for prompt in prompts])
+        except Exception as error:
+            logger.exception("the engine is lost, this worker ends and is to be started again")
+            self._on_engine_lost()
+            return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
+
     def _check(
         self, job: ClaimedJob, prompt: TokenizedPrompt, completion: Completion | PromptFailure
     ) -> SummaryRecord | JobFailure:
         """A completion that passes becomes a summary; everything else has a reason."""
         if isinstance(completion, PromptFailure):
-            return _failure(job.job_id, completion.code, completion.reason)
+            return self._failure(job.job_id, completion.code, completion.reason)
         text = extract_summary(completion.text)
         if not text:
-            return _failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
+            return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
         return SummaryRecord(
             job_id=job.job_id,
             text=text,
@@ -103,6 +151,11 @@ class Summarizer:
             worker=self._owner,
             **self._served.provenance,
         )
+
+    def _failure(self, job_id: int, code: str, reason: str) -> JobFailure:
+        # Decoded greedily, the same prompt comes to the same nothing every time.
+        is_final = code in FINAL_CODES or (code == "empty_summary" and not self._served.sampling.do_sample)
+        return JobFailure(job_id, code, reason, is_final)
 
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         summaries = [outcome for outcome in outcomes if isinstance(outcome, SummaryRecord)]
@@ -144,10 +197,6 @@ class Summarizer:
                 logger.warning("database away (%s): next try in %g s", error.orig, wait_s)
                 if self._is_stopping.wait(wait_s):
                     raise
-
-
-def _failure(job_id: int, code: str, reason: str) -> JobFailure:
-    return JobFailure(job_id, code, reason, is_final=code in FINAL_CODES)
 
 
 def _is_aborted(outcome: Outcome) -> bool:

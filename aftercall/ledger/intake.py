@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, literal_column, select, update
 
 from aftercall.database import now
 from aftercall.errors import AftercallError
@@ -113,20 +113,21 @@ def _settle_ids(
 
 def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[set[int], dict[str, int]]:
     """Insert the jobs that are not there; returns the ids created, and the id of every key."""
+    # In the order of their keys: two that insert the same jobs in different orders would wait for each other.
     rows = [
         {
             "job_key": job.job_key,
             "text": job.text,
             "cleaner_version": job.cleaner_version,
             "state": JobState.QUEUED if job.is_sufficient else JobState.INSUFFICIENT,
-            "attempts": 0,
-            "visible_at": 0.0,
         }
-        for job in {job.job_key: job for job in accepted}.values()
+        for _, job in sorted({job.job_key: job for job in accepted}.items())
     ]
     if not rows:
         return set(), {}
-    statement = insert(connection, Job).values(created_at=now()).on_conflict_do_nothing()
+    # What is the same in every row is written into the statement: a parameter each would cost a tenth of the time.
+    constants = {"created_at": now(), "attempts": literal_column("0"), "visible_at": literal_column("0.0")}
+    statement = insert(connection, Job).values(constants).on_conflict_do_nothing()
     ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).all())
     created = set(ids.values())
     missing = [row["job_key"] for row in rows if row["job_key"] not in ids]

@@ -23,7 +23,11 @@ class ClaimedJob:
     """A job that the claim gave to this worker."""
 
     job_id: int
+    #: The job's identity; a message that names the job by number must hold this conversation.
+    job_key: str
     cleaner_version: str
+    #: This one counted.
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def claim(engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: in
             lease_owner=lease.owner,
             visible_at=now() + lease.ttl_s,
         )
-        .returning(Job.id, Job.cleaner_version)
+        .returning(Job.id, Job.job_key, Job.cleaner_version, Job.attempts)
     )
     with engine.begin() as connection:
         return [ClaimedJob(*row) for row in connection.execute(statement)]

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from worker.model import LoadedModel
 
 
-def build_engine(loaded: "LoadedModel", sampling: SamplingSettings) -> Engine:
+def start_engine(loaded: "LoadedModel", sampling: SamplingSettings) -> Engine:
     """The engine for a loaded model on its device."""
-    from worker.engine.hugging_face import HuggingFaceEngine
+    from worker.engine.build import build_engine
 
-    return HuggingFaceEngine(loaded.model, loaded.tokenizer, sampling)
+    return build_engine(loaded.model, loaded.tokenizer, sampling)
