@@ -179,14 +179,16 @@ def requeue(submission: int | None, with_failed: bool, with_cancelled: bool) -> 
     """
     states = [JobState.FAILED] * with_failed + [JobState.CANCELLED] * with_cancelled
     with open_services() as services:
-        services.broker.check()
         records = account.submissions(services.database) if submission is None else [
             account.submission(services.database, submission)
         ]  # fmt: skip
         num_queued = sum(control.requeue(services.database, record.id, states) for record in records) if states else 0
+        if states:
+            click.echo(f"{num_queued} conversations queued again")
+        services.broker.check()
         swept = services.sweeper.sweep()
     click.echo(
-        f"{num_queued} conversations queued again, {swept.num_expired} leases of silent workers ended, "
+        f"{swept.num_expired} leases of silent workers ended, "
         f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
     )
 

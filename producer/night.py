@@ -3,9 +3,12 @@
 Starts what is needed, and stops what it started. Knows the worker only as a process.
 """
 
+import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -15,7 +18,7 @@ from aftercall import schema
 from aftercall.broker import Broker
 from aftercall.database import connect
 from aftercall.embedded import check_worker, embedded_broker, embedded_worker
-from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED
+from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, BrokerError
 from aftercall.ledger import account
 from aftercall.ledger.account import Account
 from aftercall.settings import Settings, load_settings
@@ -28,6 +31,10 @@ from producer.submit import SubmitReport, submit
 POLL_INTERVAL_S = 0.5
 NUM_SHOWN = 5
 
+#: Some 500 conversations; no engine is kept waiting by a few more messages for these.
+SMALL_SOURCE_BYTES = 500_000
+SMALL_CHUNK_SIZE = 8
+
 
 def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
     """Summarize a source; returns the exit code."""
@@ -37,9 +44,9 @@ def run_night(source: str, out: Path | None, rejected_path: Path, options: Sourc
     schema.upgrade(database)
     report = None
     try:
-        with ExitStack() as stack:
+        with _stoppable(), ExitStack() as stack:
             url = stack.enter_context(embedded_broker(settings.data_dir))
-            settings = settings.model_copy(update={"redis_url": url})
+            settings = settings.model_copy(update={"redis_url": url, "chunk_size": _chunk_size(source, settings)})
             report = _submit(source, rejected_path, options, settings, database)
             if account.account(database, report.submission_id).open:
                 _work(settings, database, report.submission_id, stack)
@@ -51,16 +58,34 @@ def run_night(source: str, out: Path | None, rejected_path: Path, options: Sourc
     return _show_account(database, report, out, rejected_path, settings, time.monotonic() - started)
 
 
+def _chunk_size(source: str, settings: Settings) -> int:
+    """Small chunks for a small source, so that its bar moves; what a worker finishes, it writes by the chunk."""
+    is_small = source != "-" and Path(source).is_file() and Path(source).stat().st_size < SMALL_SOURCE_BYTES
+    return min(SMALL_CHUNK_SIZE, settings.chunk_size) if is_small else settings.chunk_size
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM and a closed terminal stop the night as Ctrl-C does: in order, with nothing left running."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _submit(
     source: str, rejected_path: Path, options: SourceOptions, settings: Settings, database: Engine
 ) -> SubmitReport:
-    broker = Broker(settings)
-    try:
-        with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
+    with closing(Broker(settings)) as broker, open_source(source, options) as opened:
+        with show.submitting(opened.name) as on_progress:
             report = submit(opened, database, Sweeper(database, broker, settings), rejected_path, on_progress)
         show.submitted(opened, report, rejected_path, is_dry_run=False)
-    finally:
-        broker.close()
     return report
 
 
@@ -70,6 +95,7 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
     Raises ModelError if the worker ends before its work does.
     """
     log = settings.data_dir / "worker.log"
+    broker = stack.enter_context(closing(Broker(settings)))
     worker = stack.enter_context(embedded_worker(settings, log))
     standing = account.account(database, submission_id)
     first_finished = standing.finished
@@ -78,6 +104,7 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
         task = bar.add_task("loading the model", total=standing.submitted, completed=standing.finished, rate="")
         while standing.open:
             check_worker(worker, log)
+            _check_broker(broker, settings)
             if not standing.running and standing.finished == first_finished:
                 working_since = time.monotonic()
                 bar.update(task, rate=f"{working_since - loading_since:.0f} s")
@@ -87,7 +114,18 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
                 bar.update(task, description="summarizing", completed=standing.finished, rate=rate)
             time.sleep(POLL_INTERVAL_S)
             standing = account.account(database, submission_id)
-        bar.update(task, description="summarized", completed=standing.finished)
+        rate = _rate(standing.finished - first_finished, 0, time.monotonic() - working_since)
+        bar.update(task, description="summarized", completed=standing.finished, rate=rate)
+
+
+def _check_broker(broker: Broker, settings: Settings) -> None:
+    try:
+        broker.check()
+    except BrokerError:
+        raise BrokerError(
+            "the embedded Valkey server is gone; what was finished is kept. Run the same command again to go on. "
+            f"What the server said is in {settings.data_dir / 'valkey' / 'valkey.log'}."
+        ) from None
 
 
 def _progress() -> Progress:

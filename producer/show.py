@@ -1,7 +1,7 @@
 """What people see in the terminal: progress, accounts, tables. Knows the ledger's account and changes nothing."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -21,6 +21,9 @@ from producer.submit import SubmitReport
 console = Console(highlight=False)
 
 WATCH_INTERVAL_S = 2.0
+
+#: Columns of the status table that stay when they are zero.
+ALWAYS_SHOWN = frozenset({"submitted", "waiting", "done", "failed"})
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def _parts(report: SubmitReport, is_dry_run: bool) -> str:
     already = report.num_read - report.num_added
     return (
         f": {report.num_added:,} new to the submission ({report.num_known:,} of them already in the ledger, "
-        f"{insufficient}), {already:,} there before"
+        f"{insufficient}), {already:,} repeated or there before"
     )
 
 
@@ -80,21 +83,31 @@ def _status_table(database: Engine, submission_id: int | None) -> tuple[Table | 
     return _account_table(accounts), sum(each.open for _, each in accounts)
 
 
-def _account_table(accounts: Iterable[tuple[SubmissionRecord, Account]]) -> Table:
-    table = Table("submission", "source", "when", box=None, header_style="bold", pad_edge=False)
-    for column in ("submitted", "waiting", "running", "done", "failed", "cancelled", "insufficient", "rejected"):
-        table.add_column(column, justify="right")
-    for record, each in accounts:
-        when = datetime.fromtimestamp(record.created_at).strftime("%Y-%m-%d %H:%M")
-        table.add_row(
-            str(record.id), record.name + _mark(record), when, *(
-                f"{count:,}" for count in (
-                    each.submitted, each.waiting, each.running, each.done, each.failed, each.cancelled,
-                    each.insufficient, record.num_rejected,
-                )
-            ),
-        )  # fmt: skip
+def _account_table(accounts: Sequence[tuple[SubmissionRecord, Account]]) -> Table:
+    """A line a submission. What is zero for all takes no column, so that a usual night fits a usual terminal."""
+    counts = [_counts(record, each) for record, each in accounts]
+    shown = [name for name in counts[0] if name in ALWAYS_SHOWN or any(count[name] for count in counts)]
+    table = Table("id", "source", box=None, header_style="bold", pad_edge=False)
+    table.add_column("when", no_wrap=True)
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    for (record, _), count in zip(accounts, counts, strict=True):
+        when = datetime.fromtimestamp(record.created_at).strftime("%m-%d %H:%M")
+        table.add_row(str(record.id), Text(record.name + _mark(record)), when, *(f"{count[name]:,}" for name in shown))
     return table
+
+
+def _counts(record: SubmissionRecord, each: Account) -> dict[str, int]:
+    return {
+        "submitted": each.submitted,
+        "waiting": each.waiting,
+        "running": each.running,
+        "done": each.done,
+        "failed": each.failed,
+        "cancelled": each.cancelled,
+        "insufficient": each.insufficient,
+        "rejected": record.num_rejected,
+    }
 
 
 def _mark(record: SubmissionRecord) -> str:

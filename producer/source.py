@@ -66,6 +66,11 @@ class Source:
     _fields: Columns
     _max_chars: int
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file, as it lies on disk."""
+        return self._content.path.stat().st_size
+
     def __iter__(self) -> Iterator[SourceRow | Rejected]:
         return _READERS[self.shape](self._table, self._fields, self._max_chars)
 

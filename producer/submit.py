@@ -3,25 +3,20 @@
 Streams: memory does not grow with the source. Knows no model and no worker.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.conversation import Conversation
 from aftercall.database import explain
 from aftercall.errors import BrokerError
 from aftercall.ledger import intake
 from aftercall.sweep import Sweeper
-from producer.clean import CLEANER_VERSION, clean_conversation, has_content
+from producer.batches import Batch, Prepared, read_batches
 from producer.rejected import RejectedFile
-from producer.source import Rejected, Source, SourceRow
-
-#: Conversations committed in one transaction.
-COMMIT_BATCH = 1_000
+from producer.source import Rejected, Source
 
 
 @dataclass(slots=True)
@@ -61,7 +56,7 @@ def submit(
     try:
         report = SubmitReport(intake.open_submission(database, source.name, source.digest))
         with RejectedFile(rejected_path, source.columns) as rejected:
-            for batch in _batches(source):
+            for batch in read_batches(source):
                 _commit(batch, database, report, rejected)
                 _send(sweeper, report)
                 on_progress(report)
@@ -75,56 +70,36 @@ def dry_run(source: Source, rejected_path: Path) -> SubmitReport:
     """What `submit` would make of a source, without a database: ids that clash are not seen."""
     report = SubmitReport(submission_id=0)
     with RejectedFile(rejected_path, source.columns) as rejected:
-        for row in source:
-            if isinstance(row, Rejected):
-                _reject(row, report, rejected)
-            else:
-                report.num_read += 1
-                report.num_insufficient += not has_content(clean_conversation(row.conversation).turns)
+        for batch in read_batches(source):
+            for row in batch:
+                if isinstance(row, Rejected):
+                    _reject(row, report, rejected)
+                else:
+                    report.num_read += 1
+                    report.num_insufficient += not row.job.is_sufficient
     return report
 
 
-def _batches(source: Source) -> Iterator[list[SourceRow | Rejected]]:
-    rows = iter(source)
-    while batch := list(islice(rows, COMMIT_BATCH)):
-        yield batch
-
-
-def _commit(batch: list[SourceRow | Rejected], database: Engine, report: SubmitReport, rejected: RejectedFile) -> None:
-    rows = {}
+def _commit(batch: Batch, database: Engine, report: SubmitReport, rejected: RejectedFile) -> None:
+    prepared = {}
     for row in batch:
         if isinstance(row, Rejected):
             _reject(row, report, rejected)
         else:
-            rows[report.num_read] = row
-            report.num_read += 1
-    jobs = [_new_job(row.conversation, position) for position, row in rows.items()]
-    added = intake.add_jobs(database, report.submission_id, jobs)
+            prepared[row.job.position] = row
+    report.num_read += len(prepared)
+    added = intake.add_jobs(database, report.submission_id, [row.job for row in prepared.values()])
     report.num_added += added.num_added
     report.num_known += added.num_known
     report.num_insufficient += added.num_insufficient
     for position in sorted(added.conflicts):
-        _reject(_clashing(rows[position]), report, rejected)
+        _reject(_clashing(prepared[position]), report, rejected)
 
 
-def _new_job(conversation: Conversation, position: int) -> intake.NewJob:
-    cleaned = clean_conversation(conversation)
-    text = cleaned.text
-    return intake.NewJob(
-        external_id=cleaned.external_id,
-        position=position,
-        text=text,
-        job_key=intake.make_job_key(text, CLEANER_VERSION),
-        cleaner_version=CLEANER_VERSION,
-        is_sufficient=has_content(cleaned.turns),
-    )
-
-
-def _clashing(row: SourceRow) -> Rejected:
-    external_id = row.conversation.external_id
+def _clashing(row: Prepared) -> Rejected:
     return Rejected(
         line=row.line,
-        reason=f"id {external_id!r} stands on an earlier line with another text; an id names one conversation. "
+        reason=f"id {row.job.external_id!r} stands on an earlier line with another text; an id names one conversation. "
         "Give this one an id of its own.",
         row=row.row,
     )

@@ -61,6 +61,10 @@ class Content:
     def close(self) -> None:
         self.resources.close()
 
+    def __reduce__(self) -> tuple[type["Content"], tuple[str, Path, bool]]:
+        # A copy in another process reads the same file and owns nothing.
+        return Content, (self.name, self.path, self.is_gzip)
+
 
 def locate(path: str) -> Content:
     """Find the bytes of a source; `-` is stdin.

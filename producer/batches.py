@@ -1,0 +1,127 @@
+"""A source in batches of cleaned conversations, ready to be committed. Knows no database.
+
+Reading and cleaning take more time than the ledger does, so for a large source a second process reads ahead while this
+one commits.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from queue import Empty
+
+from aftercall.conversation import Conversation
+from aftercall.errors import SourceError
+from aftercall.ledger.intake import NewJob, make_job_key
+from producer.clean import CLEANER_VERSION, clean_conversation, has_content
+from producer.source import Rejected, Source
+
+#: Conversations committed in one transaction, and characters, so that a batch of the longest fits into memory.
+MAX_BATCH_ROWS = 1_000
+MAX_BATCH_CHARS = 16_000_000
+
+#: From this size on a second process is worth its start, some 0.3 s.
+READ_AHEAD_BYTES = 8_000_000
+
+#: Batches that wait for the ledger at most.
+NUM_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A cleaned conversation, and the row that it came from."""
+
+    line: int
+    row: tuple[str, ...]
+    job: NewJob
+
+
+Batch = list[Prepared | Rejected]
+
+
+def read_batches(source: Source) -> Iterator[Batch]:
+    """Every row of a source, cleaned or rejected.
+
+    Raises SourceError if the source turns out to be unreadable as a whole.
+    """
+    return _read_ahead(source) if source.num_bytes >= READ_AHEAD_BYTES else prepare(source)
+
+
+def prepare(source: Source) -> Iterator[Batch]:
+    """The batches of a source, read and cleaned in this process."""
+    batch: Batch = []
+    num_chars = position = 0
+    for row in source:
+        if isinstance(row, Rejected):
+            batch.append(row)
+        else:
+            job = _new_job(row.conversation, position)
+            batch.append(Prepared(row.line, row.row, job))
+            num_chars += len(job.text)
+            position += 1
+        if len(batch) == MAX_BATCH_ROWS or num_chars >= MAX_BATCH_CHARS:
+            yield batch
+            batch, num_chars = [], 0
+    if batch:
+        yield batch
+
+
+def _new_job(conversation: Conversation, position: int) -> NewJob:
+    cleaned = clean_conversation(conversation)
+    text = cleaned.text
+    return NewJob(
+        external_id=cleaned.external_id,
+        position=position,
+        text=text,
+        job_key=make_job_key(text, CLEANER_VERSION),
+        cleaner_version=CLEANER_VERSION,
+        is_sufficient=has_content(cleaned.turns),
+    )
+
+
+def _read_ahead(source: Source) -> Iterator[Batch]:
+    """The batches of a source, read and cleaned in a second process."""
+    # Spawned, not forked: this process has threads and open connections.
+    context = multiprocessing.get_context("spawn")
+    batches: Queue[Batch | SourceError | None] = context.Queue(NUM_AHEAD)
+    reader = context.Process(target=_feed, args=(source, batches), daemon=True)
+    reader.start()
+    try:
+        while (batch := _next(batches, reader, source.name)) is not None:
+            if isinstance(batch, SourceError):
+                raise batch
+            yield batch
+    finally:
+        reader.kill()
+        reader.join()
+
+
+def _feed(source: Source, batches: "Queue[Batch | SourceError | None]") -> None:
+    """In the second process: everything the source has, then its end."""
+    # Ctrl-C goes to both; the first one ends the second.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+    try:
+        for batch in prepare(source):
+            batches.put(batch)
+            if os.getppid() != parent:
+                return
+    except SourceError as error:
+        batches.put(error)
+    batches.put(None)
+
+
+def _next(
+    batches: "Queue[Batch | SourceError | None]", reader: multiprocessing.process.BaseProcess, name: str
+) -> Batch | SourceError | None:
+    while True:
+        try:
+            return batches.get(timeout=1.0)
+        except Empty:
+            if not reader.is_alive() and batches.empty():
+                return SourceError(
+                    f"{name}: the process that read it ended with code {reader.exitcode}, perhaps for want of memory. "
+                    "What it had read is kept: submit it again to go on."
+                )
