@@ -1,3 +1,3 @@
 """Fixtures for all tests."""
 
-pytest_plugins = ["tests.fixtures.services", "tests.fixtures.model"]
+pytest_plugins = [f"tests.fixtures.{name}" for name in ("services", "model", "workers", "breakable")]

@@ -1,0 +1,33 @@
+"""The spool: finished summaries on disk while the database is away."""
+
+import os
+from pathlib import Path
+
+from aftercall.ledger.work import SummaryRecord
+from worker.spool import Spool
+
+
+def record(job_id: int, text: str = "A summary.") -> SummaryRecord:
+    return SummaryRecord(job_id, "", text, "base", "none", "float32", "1", "1", "{}", 9, 2, "stop", 0.5, 0.25, "w")
+
+
+def test_what_is_kept_comes_back_whole_and_oldest_first(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    first = spool.keep([record(1), record(2, 'quotes " and 🙏 and \\ and\nbreaks')])
+    second = spool.keep([record(3)])
+    os.utime(first, (1, 1))
+
+    assert list(Spool(tmp_path / "spool").files()) == [
+        (first, [record(1), record(2, 'quotes " and 🙏 and \\ and\nbreaks')]),
+        (second, [record(3)]),
+    ]
+
+
+def test_a_file_that_was_cut_off_while_it_was_written_is_not_read(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    (tmp_path / "half.part").write_text('[{"job_id": 1, "te')
+    assert list(spool.files()) == []
+
+
+def test_a_spool_that_was_never_used_is_empty(tmp_path: Path) -> None:
+    assert list(Spool(tmp_path / "never").files()) == []

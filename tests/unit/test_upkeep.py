@@ -1,0 +1,39 @@
+"""The watchdog, on a clock of the test's own."""
+
+from worker.upkeep import Watchdog
+
+
+class Clock:
+    """Shows what the test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make_watchdog() -> tuple[Watchdog, Clock]:
+    clock = Clock()
+    return Watchdog(patience_s=60.0, clock=clock), clock
+
+
+def test_messages_that_wait_beside_an_idle_worker_for_too_long_mean_stuck() -> None:
+    watchdog, clock = make_watchdog()
+    assert not watchdog.is_stuck(num_messages=5, num_held=0)
+    clock.now_s = 60.0
+    assert not watchdog.is_stuck(num_messages=5, num_held=0)
+    clock.now_s = 60.1
+    assert watchdog.is_stuck(num_messages=5, num_held=0)
+
+
+def test_an_empty_queue_or_work_in_hand_starts_the_count_again() -> None:
+    for num_messages, num_held in ((0, 0), (5, 1)):
+        watchdog, clock = make_watchdog()
+        watchdog.is_stuck(num_messages=5, num_held=0)
+        clock.now_s = 59.0
+        assert not watchdog.is_stuck(num_messages, num_held)
+        clock.now_s = 118.0
+        assert not watchdog.is_stuck(num_messages=5, num_held=0)
+        clock.now_s = 178.1
+        assert watchdog.is_stuck(num_messages=5, num_held=0)
