@@ -1,0 +1,59 @@
+"""A worker that is asked to stop: what runs may finish, for a while; the rest goes back untried."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from aftercall.database import reading
+from aftercall.ledger import account
+from aftercall.models import Job, JobState
+from aftercall.settings import Settings
+from tests.fixtures.workers import (
+    WorkerStarter,
+    submit_file,
+    wait_until,
+    wait_until_finished,
+    write_source,
+)
+
+IDS = [f"C-{number:03d}" for number in range(48)]
+
+
+@pytest.mark.parametrize(("stop_signal", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])
+def test_what_runs_is_finished_and_nothing_more_is_begun(
+    stop_signal: signal.Signals,
+    exit_code: int,
+    tmp_path: Path,
+    settings: Settings,
+    database: Engine,
+    start_worker: WorkerStarter,
+) -> None:
+    report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
+    worker = start_worker("--threads", "1", is_held=True)
+    wait_until(lambda: worker.num_calls.total() == 16, "a chunk in the engine")
+    worker.process.send_signal(stop_signal)
+    wait_until(lambda: "Warm shutdown" in worker.log.read_text(), "the worker stops")
+    worker.hold.unlink()
+
+    assert worker.wait() == exit_code
+    standing = account.account(database, report.submission_id)
+    assert (standing.done, standing.waiting) == (16, 32)
+    start_worker()
+    assert wait_until_finished(database, report.submission_id).done == len(IDS)
+
+
+def test_what_takes_too_long_goes_back_untried(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    settings = settings.model_copy(update={"drain_timeout_s": 0.3})
+    report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
+    worker = start_worker("--threads", "2", settings=settings, is_held=True)
+    wait_until(lambda: worker.num_calls.total() == 32, "two chunks in the engine")
+    worker.terminate()
+
+    assert worker.wait() == 0
+    assert account.account(database, report.submission_id).waiting == len(IDS)
+    with reading(database) as connection:
+        assert set(connection.execute(select(Job.state, Job.attempts)).all()) == {(JobState.QUEUED, 0)}
