@@ -1,0 +1,228 @@
+"""The refresh loop, whole, on a tiny model: data, training, judgement, gate, promotion, and a worker that serves it."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from sqlalchemy import Engine
+
+from aftercall import schema
+from aftercall.database import connect
+from aftercall.errors import AdapterError
+from aftercall.prompt import PROMPT_VERSION
+from aftercall.settings import Settings
+from tests.fixtures.model import build_tiny_model
+from training import cli, registry
+from training.judgement import load_judgement
+from training.promotion import LOG_FILE, promote
+from training.recipe import LLAMA_LAYERS, Recipe, get_recipe
+from training.refresh import Plan, refresh
+from training.splits import load_splits
+from training.train import Outputs
+from worker.adapter import check_adapter, read_manifest
+from worker.engine.base import Completion, SamplingSettings
+from worker.prompts import tokenize
+from worker.serving import choose_adapter, load_served
+
+#: What the tiny model learns to say of everything.
+SUMMARY = "Refund sent."
+
+RECIPE = Recipe(
+    name="tiny",
+    base="tiny-learner",
+    quantization="none",
+    compute_dtype="float32",
+    target_modules=LLAMA_LAYERS,
+    batch_size=4,
+    learning_rate=2e-2,
+    max_steps=40,
+    max_prompt_tokens=230,
+)
+
+SAMPLING = SamplingSettings(max_new_tokens=16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The base model as a folder here: the tiny Llama, but able to write every byte, so that it can learn a space."""
+    folder = tmp_path_factory.mktemp("models") / RECIPE.base
+    tiny = build_tiny_model("llama")
+    torch.manual_seed(0)
+    torch.nn.init.normal_(tiny.model.get_output_embeddings().weight, std=0.5)
+    tiny.model.save_pretrained(folder)
+    tiny.tokenizer.save_pretrained(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        yield
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where runs and adapters lie."""
+    return tmp_path_factory.mktemp("workshop")
+
+
+@pytest.fixture(scope="module")
+def data(workshop: Path) -> Path:
+    """Two dozen conversations and their summaries, as a CSV."""
+    path = workshop / "labelled.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "conversation", "summary"])
+        for number in range(24):
+            rows.writerow([number, f"user: order {number} late\nagent: sorry, refunded", SUMMARY])
+    return path
+
+
+def make_plan(data: Path, folder: Path, recipe: Recipe) -> Plan:
+    return Plan(
+        recipe=recipe,
+        sources=[str(data)],
+        splits=load_splits([str(data)]),
+        outputs=Outputs(folder=folder / "run" / str(recipe.seed), is_progress_shown=False),
+        adapters_dir=folder / "adapters",
+        cache_dir=folder / "cache",
+        sampling=SAMPLING,
+    )
+
+
+@pytest.fixture(scope="module")
+def good(data: Path, workshop: Path) -> Path:
+    """An adapter that has learnt its lesson."""
+    return refresh(make_plan(data, workshop, RECIPE))
+
+
+@pytest.fixture(scope="module")
+def bad(data: Path, workshop: Path) -> Path:
+    """One that was taken out of school after a step."""
+    return refresh(make_plan(data, workshop, replace(RECIPE, max_steps=1, seed=7)))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Engine]:
+    """An empty registry; tests/integration/test_registry.py has it on both databases."""
+    engine = connect(f"sqlite:///{tmp_path / 'aftercall.db'}")
+    schema.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path) -> None:
+    manifest = check_adapter(good, RECIPE.base, PROMPT_VERSION)
+    assert good.name == manifest.digest
+    assert manifest.metrics["rouge1_average"] == pytest.approx(100)
+    assert load_judgement(good).means()["rouge1_average"] == pytest.approx(100)
+    curve = json.loads((good / "card.json").read_text())["training"]["curve"]
+    losses = [point["train_loss"] for point in curve if point["train_loss"] is not None]
+    assert losses[-1] < 0.1 < losses[0]
+    assert manifest.digest in (good / "README.md").read_text()
+    assert (good / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_worker_serves_what_is_promoted(good: Path, database: Engine, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, base_model=RECIPE.base, max_new_tokens=SAMPLING.max_new_tokens)
+    candidate = registry.register(database, good)
+    assert choose_adapter(settings, database) is None
+    promote(database, candidate.digest, None, tmp_path, is_forced=False)
+    assert choose_adapter(settings, database) == good
+
+    served = load_served(settings, database, "cpu")
+    prompt = tokenize("user: order 99 late\nagent: sorry, refunded\n", served.tokenizer, RECIPE.max_prompt_tokens)
+    (completion,) = served.engine.generate([prompt.token_ids])
+    served.engine.close()
+    assert isinstance(completion, Completion)
+    assert completion.text == SUMMARY
+    assert served.provenance["adapter_digest"] == good.name
+
+
+def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, database: Engine, tmp_path: Path) -> None:
+    promote(database, registry.register(database, good).digest, None, tmp_path, is_forced=False)
+    candidate = registry.register(database, bad)
+    with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by \d+"):
+        promote(database, candidate.digest, good, tmp_path, is_forced=False)
+    assert registry.active(database, RECIPE.base) == registry.find(database, good.name)
+
+    promote(database, candidate.digest, good, tmp_path, is_forced=True)
+    log = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
+    assert [(line["digest"], line["is_forced"]) for line in log] == [(good.name, False), (bad.name, True)]
+    left, back = registry.rollback(database, RECIPE.base)
+    assert (left.digest, back and back.digest) == (bad.name, good.name)
+
+
+def test_the_recipe_of_the_notebook_trains_on_four_bits(data: Path, tmp_path: Path) -> None:
+    tiny = build_tiny_model("phi")
+    tiny.model.save_pretrained(tmp_path / "tiny-phi")
+    tiny.tokenizer.save_pretrained(tmp_path / "tiny-phi")
+    notebook = replace(
+        get_recipe("phi-1_5-tweetsumm"), base=str(tmp_path / "tiny-phi"), max_steps=2, max_prompt_tokens=230
+    )
+    published = refresh(make_plan(data, tmp_path, notebook))
+    manifest = read_manifest(published)
+    assert (manifest.base_model, manifest.quantization) == ("tiny-phi", "nf4")
+    config = json.loads((published / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["dense", "k_proj", "q_proj", "v_proj"]
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"], config["bias"]) == (16, 16, 0.05, "none")
+    assert config["base_model_name_or_path"] == "tiny-phi"
+    # Two layers of four matrices of 64 by 64, each with its A and B of rank 16.
+    assert json.loads((published / "card.json").read_text())["training"]["num_trainable_parameters"] == 2 * 4 * 2048
+
+
+def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DATA_DIR": str(tmp_path), "BASE_MODEL": RECIPE.base, "MAX_NEW_TOKENS": "16"}.items():
+        monkeypatch.setenv(f"AFTERCALL_{name}", value)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(cli, "RUNS_DIR", tmp_path / "runs")
+    runner = CliRunner()
+    options = ["--base", RECIPE.base, "--max-steps", "2", "--data", str(data)]
+    trained = runner.invoke(cli.train, options, catch_exceptions=False)
+    assert "21 conversations with 21 summaries to train on, 3 held out" in trained.output
+    digest = re.search(r"candidate: (\w{16}) in", trained.output)
+    assert digest
+    assert list((tmp_path / "runs").glob("*/runs/*/events.out.tfevents.*"))
+
+    judged = runner.invoke(cli.evaluate, [digest[1], "--with-base", "--data", str(data)], catch_exceptions=False)
+    for word in (
+        "eval_loss: ",
+        "eval_samples_per_second: ",
+        digest[1],
+        "first turns",
+        "constant sentence",
+        RECIPE.base,
+    ):
+        assert word in judged.output
+    assert load_judgement(tmp_path / "adapters" / digest[1]).name == digest[1]
+
+
+def test_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
+    """Stopped after one epoch and resumed, a run ends where an undisturbed one does."""
+    plan = make_plan(data, tmp_path, replace(RECIPE, max_steps=0, num_epochs=2, lora_dropout=0.0))
+    undisturbed = refresh(plan)
+
+    folder = plan.outputs.folder
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert len(checkpoints) == 2
+    for path in (folder / "adapter", folder / "staged", checkpoints[1]):
+        path.rename(tmp_path / f"old-{path.name}")
+    resuming = replace(plan, outputs=replace(plan.outputs, is_resuming=True), adapters_dir=tmp_path / "elsewhere")
+    resumed = refresh(resuming)
+    assert read_manifest(resumed).digest == read_manifest(undisturbed).digest
+    assert load_judgement(resumed).means() == load_judgement(undisturbed).means()
+
+    with pytest.raises(AdapterError, match=r"with rank 16, .* this run is of .* with rank 8, "):
+        refresh(replace(resuming, recipe=replace(plan.recipe, lora_r=8)))
+    nowhere = replace(resuming.outputs, folder=tmp_path / "nowhere")
+    with pytest.raises(AdapterError, match="has no checkpoint to go on from"):
+        refresh(replace(resuming, outputs=nowhere))
+
+
+def test_a_run_that_cannot_be_saved_says_so_and_publishes_nothing(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the run's folder should be")
+    with pytest.raises(AdapterError, match=r"the run cannot be saved in .*run/42: .*Make room or fix the rights"):
+        refresh(make_plan(data, tmp_path, replace(RECIPE, max_steps=1)))
+    assert not (tmp_path / "adapters").exists()

@@ -1,0 +1,69 @@
+"""The commands around adapters, as they are typed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.unit.training.examples import make_example
+from training import registry_cli
+from training.home import open_home
+from training.judgement import judge, save_judgement
+from training.publish import Origin, publish
+from training.registry import AdapterState, entries, register
+
+EXAMPLES = [make_example(str(number), "Customer waits.", user=f"order {number} is late") for number in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installation of its own."""
+    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("AFTERCALL_BASE_MODEL", "tiny")
+    monkeypatch.setenv("COLUMNS", "200")
+    yield
+
+
+def make_candidate(tmp_path: Path, rank: int, summary: str) -> str:
+    saved = tmp_path / f"saved-{rank}"
+    saved.mkdir()
+    (saved / "adapter_config.json").write_text(f'{{"r": {rank}}}')
+    (saved / "adapter_model.safetensors").write_bytes(b"weights")
+    origin = Origin(base_model="tiny", base_digest=None, quantization="none", recipe="r", data_digest="d", metrics={})
+    folder = publish(saved, tmp_path / "home" / "adapters", origin)
+    save_judgement(folder, judge(folder.name, [summary] * len(EXAMPLES), EXAMPLES), {})
+    with open_home() as opened:
+        return register(opened.database, folder).digest
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(registry_cli.adapters, args, catch_exceptions=False)
+
+
+def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:
+    fair = make_candidate(tmp_path, 1, "Customer.")
+    good = make_candidate(tmp_path, 2, "Customer waits.")
+    assert "in place of the base model" in run("promote", fair[:6]).output
+    promoted = run("promote", good).output
+    assert f"active: {good}, in place of {fair}" in promoted
+    assert "rouge_average: +" in promoted
+
+    listed = run("list").output
+    assert all(word in listed for word in (fair, good, "active", "retired"))
+    assert "the gate has nothing against the first" in run("diff", good, fair).output
+    assert "its ROUGE is lower" in run("diff", fair, good).output
+
+    assert run("rollback", "--base", "tiny").output == f"{good} is retired; active: {fair}\n"
+    with open_home() as opened:
+        assert {entry.digest: entry.state for entry in entries(opened.database)} == {
+            fair: AdapterState.ACTIVE,
+            good: AdapterState.RETIRED,
+        }
+
+
+def test_an_adapter_without_a_card_says_so(tmp_path: Path) -> None:
+    digest = make_candidate(tmp_path, 1, "Customer.")
+    result = run("show", digest)
+    assert result.exit_code == 2
+    assert f"{digest} has no card" in result.output

@@ -1,0 +1,93 @@
+"""Labelled conversations from files: what is read, what is refused and how it is said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftercall.errors import SourceError
+from training.dataset import digest_examples, example_from_dialogstudio, load_examples
+
+TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
+
+
+def make_row(**changes: Any) -> dict[str, Any]:
+    summaries = changes.pop("summaries", [["Order late.", "Agent  apologizes."], ["Late order."]])
+    return {
+        "original dialog id": "d1",
+        "original dialog info": json.dumps({"summaries": {"abstractive_summaries": summaries}}),
+        "log": [
+            {"user utterance": "@shop where is it? https://t.co/x", "system response": "@1 sorry &amp; thanks ^JK"},
+            {"user utterance": "", "system response": "it is on its way"},
+        ],
+        **changes,
+    }
+
+
+def test_a_dialogstudio_row_is_cleaned_as_serving_cleans() -> None:
+    example = example_from_dialogstudio(make_row(), "here")
+    assert example.text == "user: where is it?\nagent: sorry & thanks it is on its way\n"
+    assert example.references == ("Order late. Agent apologizes.", "Late order.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"summaries": []}, "a conversation without a summary"),
+        ({"summaries": [["  "]]}, "a conversation without a summary"),
+        ({"summaries": [["user: hello agent: hi"]], "log": [{"user utterance": "hello", "system response": "hi"}]},
+         "the summary is the conversation itself"),
+        ({"log": [{"user utterance": "@shop", "system response": ""}]}, "empty once cleaned"),
+        ({"log": [{"user": "hello"}]}, "not a DialogStudio row"),
+        ({"original dialog info": "no json"}, "not a DialogStudio row"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named_with_its_line(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(make_row()) + "\n" + json.dumps(make_row(**changes)) + "\n")
+    with pytest.raises(SourceError, match=f"rows.jsonl, line 2: .*{sentence}"):
+        load_examples(str(file), "train")
+
+
+def test_a_csv_of_conversation_and_summary(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text('id,conversation,summary\n7,"user: hello @bob\n\n agent: hi","Hello, said twice."\n')
+    (example,) = load_examples(str(file), "train")
+    assert (example.conversation.external_id, example.text) == ("7", "user: hello\nagent: hi\n")
+    assert example.references == ("Hello, said twice.",)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("conversation,text\n", "no column summary; expected conversation,summary"),
+        ("conversation,summary\n", "no labelled conversation"),
+        ('conversation,summary\n"bob: hello",Hello.\n', "line 2: not a turn: 'bob: hello'"),
+        ('conversation,summary\n"user: hello",\n', "line 2: a conversation without a summary"),
+    ],
+)
+def test_a_bad_csv_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(content)
+    with pytest.raises(SourceError, match=sentence):
+        load_examples(str(file), "train")
+
+
+def test_a_missing_split_says_what_is_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"neither a file nor a folder with test\.jsonl or test\.csv"):
+        load_examples(str(tmp_path), "test")
+
+
+def test_the_digest_is_of_the_content() -> None:
+    one, same = (example_from_dialogstudio(make_row(), where) for where in ("here", "there"))
+    other = example_from_dialogstudio(make_row(summaries=[["Another."]]), "here")
+    assert digest_examples([one]) == digest_examples([same]) != digest_examples([other])
+
+
+@pytest.mark.skipif(not TWEETSUMM.is_dir(), reason=f"the TweetSumm rows are not at {TWEETSUMM}")
+def test_all_of_tweetsumm_is_readable() -> None:
+    train, validation = (load_examples(str(TWEETSUMM), split) for split in ("train", "validation"))
+    assert (len(train), len(validation)) == (869, 108)
+    assert sum(len(example.references) for example in train) == 2608
+    assert not {example.text for example in train} & {example.text for example in validation}

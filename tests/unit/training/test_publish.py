@@ -1,0 +1,74 @@
+"""Publishing: a folder that is whole or not there, and a card that says where it came from."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aftercall.errors import AdapterError
+from training.card import TWEETSUMM_LICENCES, Card, LossPoint, Training, render_card, write_card
+from training.publish import Origin, publish
+from training.recipe import get_recipe
+from worker.adapter import AdapterManifest, check_adapter, compute_digest, read_manifest
+
+ORIGIN = Origin(
+    base_model="tiny", base_digest="b" * 16, quantization="none", recipe="r", data_digest="d" * 64, metrics={"x": 1.0}
+)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """What training left: peft's two files."""
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 4, "target_modules": ["q_proj"]}))
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_an_adapter_is_published_under_its_digest(saved: Path, tmp_path: Path) -> None:
+    folder = publish(saved, tmp_path / "adapters", ORIGIN)
+    assert folder == tmp_path / "adapters" / compute_digest(saved)
+    assert check_adapter(folder, "tiny", "1").metrics == {"x": 1.0}
+    assert publish(saved, tmp_path / "adapters", ORIGIN) == folder
+    assert [path.name for path in (tmp_path / "adapters").iterdir()] == [folder.name]
+
+
+def test_what_fails_half_way_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+    def disk_full(folder: Path, manifest: AdapterManifest) -> None:
+        assert (folder / "manifest.json").exists()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(AdapterError, match=r"cannot be written: No space left on device\. Make room"):
+        publish(saved, tmp_path / "adapters", ORIGIN, disk_full)
+    assert list((tmp_path / "adapters").iterdir()) == []
+
+
+def make_card(manifest: AdapterManifest) -> Card:
+    curve = (LossPoint(1, 0.5, 3.0, None), LossPoint(2, 1.0, 2.0, None), LossPoint(2, 1.0, None, 2.5))
+    means = {"words": 30.0, "copied": 20.0, "unsupported": 2.0}
+    rouge = {f"rouge{kind}_{over}": 43.21 for kind in ("1", "2", "L") for over in ("average", "best")}
+    return Card(
+        manifest=manifest,
+        recipe=get_recipe("smollm2-135m-tweetsumm"),
+        training=Training(4_884_480, 139_400_000, 2, 1000, 90.0, "one GPU", curve),
+        data="tweetsumm",
+        licences=TWEETSUMM_LICENCES,
+        scores={"this": rouge | means},
+    )
+
+
+def test_the_card_says_what_a_reader_asks(saved: Path, tmp_path: Path) -> None:
+    folder = publish(saved, tmp_path / "adapters", ORIGIN)
+    card = make_card(read_manifest(folder))
+    text = render_card(card)
+    for fact in (
+        "4,884,480 of 139,400,000 (3.50%)",
+        "2 steps, 1.5 minutes on one GPU",
+        "| this | 43.2 |",
+        "CC BY-NC-SA",
+    ):
+        assert fact in text
+    write_card(folder, card)
+    assert json.loads((folder / "card.json").read_text())["recipe"]["learning_rate"] == 1e-3
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,54 @@
+"""The adapter that ships: whole, made for the embedded default, and honest about where it comes from."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adapters import find_shipped
+from aftercall.prompt import PROMPT_VERSION
+from aftercall.settings import EMBEDDED_MODEL
+from producer.clean import CLEANER_VERSION
+from training.baselines import judge_baselines
+from training.card import TWEETSUMM_LICENCES
+from training.dataset import digest_examples, load_examples
+from training.gate import compare_at_gate
+from training.judgement import judge, load_judgement
+from worker.adapter import check_adapter
+
+TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
+
+
+@pytest.fixture
+def shipped() -> Path:
+    folder = find_shipped(EMBEDDED_MODEL)
+    assert folder
+    return folder
+
+
+def test_it_is_whole_and_made_for_this_version(shipped: Path) -> None:
+    manifest = check_adapter(shipped, EMBEDDED_MODEL, PROMPT_VERSION)
+    assert (shipped.name, manifest.cleaner_version) == (manifest.digest, CLEANER_VERSION)
+    assert json.loads((shipped / "adapter_config.json").read_text())["base_model_name_or_path"] == EMBEDDED_MODEL
+
+
+def test_its_card_states_the_licences_and_the_figures_of_its_judgement(shipped: Path) -> None:
+    card = (shipped / "README.md").read_text()
+    assert TWEETSUMM_LICENCES in card
+    means = load_judgement(shipped).means()
+    assert f"| this adapter | {means['rouge1_average']:.1f} | {means['rouge2_average']:.1f} |" in card
+
+
+def test_no_adapter_ships_for_an_unknown_base() -> None:
+    assert find_shipped("no-such-model") is None
+
+
+@pytest.mark.skipif(not TWEETSUMM.is_dir(), reason=f"the TweetSumm rows are not at {TWEETSUMM}")
+def test_its_summaries_score_as_they_say_and_beat_every_baseline(shipped: Path) -> None:
+    train, validation = (load_examples(str(TWEETSUMM), split) for split in ("train", "validation"))
+    assert check_adapter(shipped, EMBEDDED_MODEL, PROMPT_VERSION).data_digest == digest_examples(train)
+    kept = load_judgement(shipped)
+    judged = judge(kept.name, [verdict.summary for verdict in kept.verdicts], validation)
+    assert judged.means() == pytest.approx(kept.means())
+    for baseline in judge_baselines(validation)[1:]:
+        assert compare_at_gate(judged, baseline).differences["rouge_average"].low > 0

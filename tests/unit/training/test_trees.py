@@ -1,0 +1,77 @@
+"""Trees give the losses that one row a reference gives, whatever they are packed with."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from tests.fixtures.model import TinyModel, build_tiny_model
+from tests.unit.training.examples import make_example
+from training.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, find_end
+
+
+@pytest.fixture(scope="module")
+def tiny() -> TinyModel:
+    return build_tiny_model("llama")
+
+
+@pytest.fixture
+def trees(tiny: TinyModel) -> list[Tree]:
+    examples = [
+        make_example("a", "Late order.", "The customer asks where order 17 is.", "Late."),
+        make_example("b", "Refunded.", user="I want my money back"),
+    ]
+    return [encode_tree(tiny.tokenizer, example, 240) for example in examples]
+
+
+def losses_one_by_one(tiny: TinyModel, trees: list[Tree]) -> torch.Tensor:
+    losses = []
+    for tree in trees:
+        for completion in tree.completions:
+            logits = tiny.model(torch.tensor([tree.prompt + completion])).logits[0, len(tree.prompt) - 1 : -1]
+            losses.append(cross_entropy(logits, torch.tensor(completion), reduction="none"))
+    return torch.cat(losses)
+
+
+@pytest.mark.parametrize("family", ["llama", "phi"])
+def test_packed_losses_are_those_of_single_rows(family: str, trees: list[Tree]) -> None:
+    tiny = build_tiny_model(family)
+    batch = collate_trees(trees, tiny.tokenizer.pad_token_id)
+    targets = batch.pop("labels")[0]
+    with torch.no_grad():
+        packed = cross_entropy(tiny.model(**batch).logits[0], targets, reduction="none")
+        single = losses_one_by_one(tiny, trees)
+    torch.testing.assert_close(packed, single, atol=1e-4, rtol=1e-4)
+
+
+def test_a_completion_ends_with_end_of_text_and_the_prompt_is_shared(tiny: TinyModel, trees: list[Tree]) -> None:
+    end = tiny.tokenizer.eos_token_id
+    assert [completion[-1] for tree in trees for completion in tree.completions] == [end] * 4
+    assert tiny.tokenizer.decode(trees[0].completions[0][:-1]) == "Late order."
+    assert trees[0].num_tokens == len(trees[0].prompt) + sum(len(c) - 1 for c in trees[0].completions)
+
+
+def test_rows_are_padded_and_their_length_is_no_more_than_needed(trees: list[Tree]) -> None:
+    batch = collate_trees(trees, 0)
+    num_tokens = sum(tree.num_tokens for tree in trees)
+    length = batch["input_ids"].shape[1]
+    assert length % PAD_MULTIPLE == 0
+    assert num_tokens <= length < num_tokens + PAD_MULTIPLE
+    assert batch["labels"].shape[1] == len(batch["logits_to_keep"])
+
+
+class Mistaken:
+    """A tokenizer that takes another token for the end of text, as one was seen to."""
+
+    eos_token = "<|im_start|>"
+    eos_token_id = 1
+
+    def __init__(self, *tokens: str) -> None:
+        self._tokens = tokens
+
+    def get_vocab(self) -> dict[str, int]:
+        return {token: index for index, token in enumerate(self._tokens)}
+
+
+def test_the_end_of_text_is_one_that_engines_stop_at() -> None:
+    assert find_end(Mistaken("<|endoftext|>", "<|im_start|>", "<|im_end|>")) == 2
+    assert find_end(Mistaken("<s>", "<|im_start|>")) == 1

@@ -1,0 +1,148 @@
+"""The card beside an adapter: what it is, what it was made from, how it trained and what it scores.
+
+As Markdown for people, JSON for machines, and the loss curve as a picture. Knows figures; it knows no model.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from training.files import write_aside
+from training.recipe import Recipe
+from worker.adapter import AdapterManifest
+
+CARD_FILE = "README.md"
+CARD_JSON_FILE = "card.json"
+CURVE_FILE = "loss.png"
+
+TWEETSUMM_LICENCES = (
+    'TweetSumm\'s annotations are CC0 1.0; the tweets are from "Customer Support on Twitter" and CC BY-NC-SA 4.0.'
+)
+UNKNOWN_LICENCES = "Not stated. Whoever shares this adapter says under which terms its conversations may be used."
+
+_COLUMNS = {
+    "rouge1_average": "R-1 avg",
+    "rouge2_average": "R-2 avg",
+    "rougeL_average": "R-L avg",
+    "rouge1_best": "R-1 best",
+    "rouge2_best": "R-2 best",
+    "rougeL_best": "R-L best",
+    "words": "words",
+    "copied": "copied %",
+    "unsupported": "unsupported %",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LossPoint:
+    """One entry of the loss curve."""
+
+    step: int
+    epoch: float
+    train_loss: float | None
+    validation_loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a run went."""
+
+    num_trainable_parameters: int
+    num_parameters: int
+    num_steps: int
+    #: Tokens of one epoch.
+    num_tokens: int
+    duration_s: float
+    device: str
+    curve: tuple[LossPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that a card says."""
+
+    manifest: AdapterManifest
+    recipe: Recipe
+    training: Training
+    data: str
+    licences: str
+    #: Figures by name of who wrote the summaries: this adapter, the base, people, …
+    scores: Mapping[str, Mapping[str, float]]
+    #: What the figures do not say, in Markdown.
+    notes: str = ""
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write the three files beside the adapter."""
+    write_aside(folder / CURVE_FILE, draw_curve(card.training.curve))
+    write_aside(folder / CARD_JSON_FILE, json.dumps(asdict(card), indent=1, default=dict).encode() + b"\n")
+    write_aside(folder / CARD_FILE, render_card(card).encode())
+
+
+def render_card(card: Card) -> str:
+    """The card as Markdown."""
+    manifest, training = card.manifest, card.training
+    share = 100 * training.num_trainable_parameters / training.num_parameters
+    facts = {
+        "Base model": f"`{manifest.base_model}` (digest `{manifest.base_digest}`), held as {manifest.quantization}",
+        "Recipe": f"`{card.recipe.name}`",
+        "Trained on": f"{card.data} (digest `{manifest.data_digest[:16]}`)",
+        "Prompt, cleaner": f"version {manifest.prompt_version}, version {manifest.cleaner_version}",
+        "Trainable parameters": f"{training.num_trainable_parameters:,} of {training.num_parameters:,} ({share:.2f}%)",
+        "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.device}",
+        "Parents": ", ".join(manifest.parents) or "none",
+        "Made": manifest.created_at,
+    }
+    return "\n\n".join(
+        (
+            f"# Adapter {manifest.digest}",
+            "\n".join(f"- **{name}**: {value}" for name, value in facts.items()),
+            "## Scores",
+            render_scores(card.scores),
+            "ROUGE is stemmed F1, in percent, averaged over the references of a conversation and for the best of them. "
+            "*Copied*: runs of four words that stand in the conversation. *Unsupported*: summaries with a number, "
+            "name or link that the conversation does not have.",
+            f"![Loss by step]({CURVE_FILE})",
+            *([card.notes] if card.notes else []),
+            "## Recipe",
+            "\n".join(f"- {name}: {_plain(value)}" for name, value in asdict(card.recipe).items()),
+            "## Licences of the data",
+            card.licences,
+        )
+    ) + "\n"  # fmt: skip
+
+
+def render_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Figures as a Markdown table, one writer a line."""
+    lines = ["| written by | " + " | ".join(_COLUMNS.values()) + " |", "|---|" + "---:|" * len(_COLUMNS)]
+    for name, means in scores.items():
+        lines.append(f"| {name} | " + " | ".join(f"{means[metric]:.1f}" for metric in _COLUMNS) + " |")
+    return "\n".join(lines)
+
+
+def draw_curve(curve: Sequence[LossPoint]) -> bytes:
+    """The loss curve as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    train = [(point.step, point.train_loss) for point in curve if point.train_loss is not None]
+    watched = [(point.step, point.validation_loss) for point in curve if point.validation_loss is not None]
+    for points, label, style in ((train, "training", "-"), (watched, "validation", "o-")):
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss a token")
+    axes.legend()
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

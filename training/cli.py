@@ -1,0 +1,104 @@
+"""The commands that need a model: train and evaluate. Thin: each calls its module.
+
+What needs torch is imported inside the command, so that --help answers at once.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from training.home import make_sampling, open_home, resolve
+
+RUNS_DIR = Path("experiments/runs")
+
+
+def recipe_options(command: Any) -> Any:
+    """The options that change a recipe; each is named as the recipe's own field."""
+    for option in (
+        click.option("--base", help="Another base model."),
+        click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
+        click.option("--epochs", "num_epochs", type=float),
+        click.option("--max-steps", type=int, help="End after so many steps."),
+        click.option("--learning-rate", type=float),
+        click.option("--rank", "lora_r", type=int, help="Rank of the LoRA matrices."),
+        click.option("--batch-size", type=int, help="Conversations a step."),
+        click.option("--patience", type=int, help="Stop after so many epochs without a lower validation loss."),
+        click.option("--seed", type=int),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--recipe", "name", default="smollm2-135m-tweetsumm", show_default=True, help="Recipe to train by.")
+@click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
+@click.option("--resume", "resumed", metavar="RUN", help="Go on from that run's last checkpoint.")
+@click.option("--push-to-hub", "hub_model_id", metavar="REPOSITORY", help="Push each saved adapter there.")
+@recipe_options
+def train(
+    name: str,
+    sources: tuple[str, ...],
+    resumed: str | None,
+    hub_model_id: str | None,
+    **changes: Any,
+) -> None:
+    """Train an adapter, judge it, and enter it as a candidate.
+
+    --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
+    of conversation and summary. Options change single values of the recipe.
+    """
+    from training import registry, show
+    from training.recipe import get_recipe
+    from training.refresh import Plan, refresh
+    from training.splits import load_splits
+    from training.train import Outputs
+
+    recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
+    folder = RUNS_DIR / (resumed or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    splits = load_splits(sources)
+    show.splits(splits)
+    with open_home() as home:
+        outputs = Outputs(folder=folder, is_logged=True, hub_model_id=hub_model_id, is_resuming=resumed is not None)
+        plan = Plan(
+            recipe=recipe,
+            sources=sources,
+            splits=splits,
+            outputs=outputs,
+            adapters_dir=home.adapters_dir,
+            cache_dir=home.settings.data_dir,
+            sampling=make_sampling(home.settings),
+        )
+        published = refresh(plan)
+        entry = registry.register(home.database, published)
+        show.published(entry)
+
+
+@click.command()
+@click.argument("adapter", default="active")
+@click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
+@click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
+@click.option("--with-base", is_flag=True, help="Also the base model without adapter.")
+def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool) -> None:
+    """Judge what is served with ADAPTER: a digest, a folder, `active`, or `none` for the base model alone.
+
+    The worker's own model, prompt, engine and decoding write the summaries. The judgement is kept beside the adapter,
+    where the gate finds it. Baselines are judged along.
+    """
+    from training import show
+    from training.baselines import judge_baselines
+    from training.judgement import save_judgement
+    from training.serving import judge_served, load_split
+
+    examples = load_split(sources, split)
+    with open_home() as home:
+        folder = resolve(home, adapter)
+        evaluation = judge_served(home.settings, folder, examples, make_sampling(home.settings))
+        if folder:
+            save_judgement(folder, evaluation.judgement, evaluation.figures())
+        judged = [evaluation.judgement, *judge_baselines(examples)]
+        if with_base and folder:
+            judged.append(judge_served(home.settings, None, examples, make_sampling(home.settings)).judgement)
+        show.evaluation(evaluation, judged)

@@ -1,0 +1,35 @@
+"""Files that are there whole or not at all. Knows bytes and folders."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aftercall.errors import AdapterError
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file aside and rename it over what was there."""
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise AdapterError(f"{path} cannot be written: {error.strerror}. Make room or fix the rights.") from error
+
+
+@contextmanager
+def folder_aside(parent: Path) -> Iterator[Path]:
+    """A folder beside those of `parent` to fill and rename; what is left of it in the end is removed."""
+    aside = parent / f".{uuid.uuid4().hex}.partial"
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+    except OSError as error:
+        raise AdapterError(
+            f"{parent} cannot be written: {error.strerror}. Make room or fix the rights, then try again."
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

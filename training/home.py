@@ -1,0 +1,79 @@
+"""What the training commands stand on: settings, database, the folder of adapters, and which adapter is meant."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from adapters import find_shipped
+from aftercall import schema
+from aftercall.database import connect, explain
+from aftercall.settings import Settings, load_settings
+from training import registry
+
+if TYPE_CHECKING:
+    from worker.engine.base import SamplingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What a command works with."""
+
+    settings: Settings
+    database: Engine
+
+    @property
+    def adapters_dir(self) -> Path:
+        """Where published adapters lie, and the log of promotions."""
+        return self.settings.data_dir / "adapters"
+
+
+@contextmanager
+def open_home() -> Iterator[Home]:
+    """Settings read, database reached and of the right schema."""
+    settings = load_settings()
+    database = connect(settings.ledger_url)
+    try:
+        if settings.uses_embedded_database:
+            schema.upgrade(database)
+        schema.check(database)
+        yield Home(settings, database)
+    except DBAPIError as error:
+        raise explain(database, error) from None
+    finally:
+        database.dispose()
+
+
+def resolve(home: Home, name: str) -> Path | None:
+    """The folder of an adapter by digest, folder or the words `active` and `none`."""
+    if name == "none":
+        return None
+    if name == "active":
+        from worker.base_model import find_base_model
+
+        return served_folder(home, find_base_model(home.settings.base_model, home.settings.data_dir).name)
+    return Path(name) if Path(name).is_dir() else registry.find(home.database, name).path
+
+
+def served_folder(home: Home, base_model: str) -> Path | None:
+    """The folder of the adapter that workers serve now for a base model, by its name: the active or the shipped one."""
+    entry = registry.active(home.database, base_model)
+    return entry.path if entry else find_shipped(base_model)
+
+
+def make_sampling(settings: Settings) -> "SamplingSettings":
+    """The decoding that workers use."""
+    from worker.engine.base import SamplingSettings
+
+    return SamplingSettings(
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=settings.do_sample,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        temperature=settings.temperature,
+        seed=settings.seed,
+    )

@@ -1,0 +1,112 @@
+"""A refresh up to the gate: data, training, judgement, publication. What comes of it is a candidate.
+
+Knows the steps and their order; each is another module's. It knows no registry.
+"""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from aftercall.errors import AdapterError
+from training.baselines import judge_baselines
+from training.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, Training, write_card
+from training.dataset import digest_examples
+from training.evaluate import Evaluation, evaluate
+from training.judgement import save_judgement
+from training.publish import Finish, Origin, publish, save_weights
+from training.recipe import Recipe
+from training.splits import Splits
+from training.train import Outputs, train_adapter
+from worker.adapter import AdapterManifest
+from worker.engine.base import SamplingSettings
+from worker.model import ModelProvenance, ModelSettings, load_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do and where."""
+
+    recipe: Recipe
+    #: Sources as `--data` named them: what the card says.
+    sources: Sequence[str]
+    splits: Splits
+    outputs: Outputs
+    #: Adapters are published here, a folder each.
+    adapters_dir: Path
+    #: Converted base models lie here.
+    cache_dir: Path
+    sampling: SamplingSettings
+
+
+def refresh(plan: Plan) -> Path:
+    """Train, judge and publish; returns the published folder."""
+    saved = plan.outputs.folder / "adapter"
+    training, provenance = _train(plan, saved)
+    origin = _origin(plan, provenance, {})
+    staged = publish(saved, plan.outputs.folder / "staged", origin)
+    evaluation = _judge(plan, staged)
+    figures = evaluation.judgement.means() | evaluation.figures()
+    return publish(saved, plan.adapters_dir, _origin(plan, provenance, figures), _finish(plan, training, evaluation))
+
+
+def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
+    recipe = plan.recipe
+    loaded = load_model(
+        ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "auto", plan.cache_dir)
+    )
+    try:
+        model, training = train_adapter(recipe, loaded.model, loaded.tokenizer, plan.splits, plan.outputs)
+        save_weights(model, saved, loaded.provenance.base_model)
+    except (OSError, SafetensorError) as error:
+        raise AdapterError(
+            f"the run cannot be saved in {plan.outputs.folder}: {error}. Make room or fix the rights; --resume goes on "
+            "from its last checkpoint."
+        ) from error
+    return training, loaded.provenance
+
+
+def _judge(plan: Plan, adapter: Path) -> Evaluation:
+    # What trained is gone by now, but its memory comes back only when asked for.
+    gc.collect()
+    torch.cuda.empty_cache()
+    loaded = load_model(ModelSettings(plan.recipe.base, "auto", "auto", adapter, "auto", plan.cache_dir))
+    return evaluate(adapter.name, loaded, plan.splits.validation, plan.sampling)
+
+
+def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) -> Origin:
+    return Origin(
+        base_model=provenance.base_model,
+        base_digest=provenance.base_digest,
+        quantization=provenance.quantization,
+        recipe=plan.recipe.name,
+        data_digest=digest_examples(plan.splits.train),
+        metrics={name: round(value, 4) for name, value in metrics.items()},
+    )
+
+
+def _finish(plan: Plan, training: Training, evaluation: Evaluation) -> Finish:
+    """What completes the folder: the judgement that the gate reads, and the card."""
+    judged = [evaluation.judgement, *judge_baselines(plan.splits.validation)]
+
+    def finish(folder: Path, manifest: AdapterManifest) -> None:
+        save_judgement(folder, evaluation.judgement, evaluation.figures())
+        card = Card(
+            manifest=manifest,
+            recipe=plan.recipe,
+            training=training,
+            data=", ".join(plan.sources),
+            licences=_licences(plan.sources),
+            scores={judgement.name: judgement.means() for judgement in judged},
+        )
+        write_card(folder, card)
+
+    return finish
+
+
+def _licences(sources: Sequence[str]) -> str:
+    is_tweetsumm = all("tweetsumm" in source.casefold() or "dialogstudio" in source.casefold() for source in sources)
+    return TWEETSUMM_LICENCES if is_tweetsumm else UNKNOWN_LICENCES

@@ -1,0 +1,88 @@
+"""What the training commands print. Knows figures and names; it decides nothing."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from training.bootstrap import compare
+from training.gate import compare_at_gate
+from training.judgement import METRICS, Judgement
+from training.promotion import Promotion
+from training.registry import Entry
+from training.splits import Splits
+
+if TYPE_CHECKING:
+    from training.evaluate import Evaluation
+
+console = Console(highlight=False)
+
+
+def splits(loaded: Splits) -> None:
+    """What will be trained on."""
+    num_references = sum(len(example.references) for example in loaded.train)
+    console.print(
+        f"{len(loaded.train)} conversations with {num_references} summaries to train on, "
+        f"{len(loaded.validation)} held out"
+    )
+
+
+def published(entry: Entry) -> None:
+    """Where a new candidate lies, and what to do with it."""
+    console.print(f"{entry.state}: {entry.digest} in {entry.path}", soft_wrap=True)
+    console.print(f"Serve it with `aftercall adapters promote {entry.digest}`.")
+
+
+def entries(known: Sequence[Entry]) -> None:
+    """The registry as a table."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("digest", "state", "base model"):
+        table.add_column(name, no_wrap=True)
+    for name in ("created", "promoted", "folder"):
+        table.add_column(name, overflow="fold")
+    for entry in known:
+        table.add_row(
+            entry.digest,
+            entry.state,
+            entry.base_model,
+            _spell_time(entry.created_at),
+            _spell_time(entry.promoted_at),
+            str(entry.path),
+        )
+    console.print(table)
+
+
+def evaluation(ours: "Evaluation", judged: Sequence[Judgement]) -> None:
+    """The notebook's figures, then the table of all who were judged, then differences with their intervals."""
+    for name, value in ours.figures().items():
+        console.print(f"{name}: {value:.4f}")
+    table = Table("figure", *(judgement.name for judgement in judged))
+    means = [judgement.means() for judgement in judged]
+    for metric in METRICS:
+        table.add_row(metric, *(f"{mean[metric]:.1f}" for mean in means))
+    console.print(table)
+
+
+def difference(ours: Judgement, theirs: Judgement) -> None:
+    """Each figure's difference with its interval, and what the gate would say."""
+    report = compare_at_gate(ours, theirs)
+    table = Table("figure", ours.name, theirs.name, "difference (95% interval)")
+    for metric in METRICS:
+        values = ours.values(metric), theirs.values(metric)
+        table.add_row(metric, *(f"{sum(each) / len(each):.1f}" for each in values), str(compare(*values)))
+    console.print(table)
+    console.print("; ".join(report.refusals) or "the gate has nothing against the first")
+
+
+def promotion(done: Promotion) -> None:
+    """What was promoted, in place of what, and how the two compare."""
+    place = f"in place of {done.replaced}" if done.replaced else "in place of the base model"
+    console.print(f"active: {done.digest}, {place}{' (forced, without the gate)' if done.is_forced else ''}")
+    for metric, interval in (done.report.differences if done.report else {}).items():
+        console.print(f"  {metric}: {interval}")
+
+
+def _spell_time(at: float | None) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") if at else ""

@@ -1,0 +1,153 @@
+"""Training: labelled conversations and a recipe in, LoRA weights on a model and the story of the run out.
+
+Knows a model that somebody loaded, and trl. It knows no registry, no gate and no database.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from transformers import EarlyStoppingCallback, PrinterCallback
+from trl import SFTConfig
+
+from training.card import LossPoint, Training
+from training.checkpoint import find_checkpoint
+from training.dataset import Example
+from training.labels import choose_references
+from training.recipe import Recipe
+from training.splits import Splits
+from training.trainer import TreeTrainer, make_collator, make_dataset
+from training.trees import Tree, encode_tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Where a run writes, and how."""
+
+    #: Checkpoints, one an epoch.
+    folder: Path
+    #: TensorBoard's logs go to `folder`/runs.
+    is_logged: bool = False
+    #: A repository on the hub that each saved adapter is pushed to.
+    hub_model_id: str | None = None
+    #: Go on from the last checkpoint in `folder`.
+    is_resuming: bool = False
+    is_progress_shown: bool = True
+
+
+def train_adapter(recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, outputs: Outputs) -> tuple[Any, Training]:
+    """Train a LoRA adapter; returns the peft model with its weights, and how the run went."""
+    trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
+    watched = _encode(tokenizer, splits.validation, recipe)
+    checkpoint = find_checkpoint(outputs.folder, recipe, model.name_or_path) if outputs.is_resuming else None
+    with warnings.catch_warnings():
+        # transformers deprecates names that trl and peft still use: nothing that a user could mend.
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer = _make_trainer(recipe, model, tokenizer, outputs, (trees, watched))
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
+    training = Training(
+        num_trainable_parameters=num_trainable,
+        num_parameters=num_parameters,
+        num_steps=result.global_step,
+        num_tokens=sum(tree.num_tokens for tree in trees),
+        duration_s=result.metrics["train_runtime"],
+        device=_device_name(),
+        curve=_read_curve(trainer.state.log_history),
+    )
+    return trainer.model, training
+
+
+def make_lora(recipe: Recipe) -> LoraConfig:
+    """The recipe's LoRA as peft knows it."""
+    return LoraConfig(
+        r=recipe.lora_r,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.lora_dropout,
+        use_rslora=recipe.is_rank_stabilized,
+        target_modules=list(recipe.target_modules),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _make_trainer(
+    recipe: Recipe, model: Any, tokenizer: Any, outputs: Outputs, splits: tuple[list[Tree], list[Tree]]
+) -> TreeTrainer:
+    train, validation = splits
+    trainer = TreeTrainer(
+        model=model,
+        args=_make_arguments(recipe, outputs, len(train)),
+        train_dataset=make_dataset(train),
+        eval_dataset=make_dataset(validation),
+        processing_class=tokenizer,
+        data_collator=make_collator(tokenizer.pad_token_id),
+        peft_config=make_lora(recipe),
+        callbacks=[EarlyStoppingCallback(recipe.patience)] if recipe.patience else [],
+    )
+    if not outputs.is_progress_shown:
+        trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _encode(tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> list[Tree]:
+    return [encode_tree(tokenizer, example, recipe.max_prompt_tokens) for example in examples]
+
+
+def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int) -> SFTConfig:
+    is_cuda = torch.cuda.is_available()
+    is_bf16 = is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    num_epoch_steps = math.ceil(math.ceil(num_trees / recipe.batch_size) / recipe.num_accumulated_batches)
+    num_steps = recipe.max_steps or math.ceil(num_epoch_steps * recipe.num_epochs)
+    return SFTConfig(
+        output_dir=str(outputs.folder),
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.num_accumulated_batches,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=round(recipe.warmup_share * num_steps),
+        weight_decay=recipe.weight_decay,
+        num_train_epochs=recipe.num_epochs,
+        max_steps=recipe.max_steps or -1,
+        bf16=is_bf16,
+        fp16=is_cuda and not is_bf16,
+        dataloader_pin_memory=is_cuda,
+        seed=recipe.seed,
+        logging_steps=1,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=recipe.patience > 0,
+        report_to=["tensorboard"] if outputs.is_logged else [],
+        push_to_hub=outputs.hub_model_id is not None,
+        hub_model_id=outputs.hub_model_id,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        disable_tqdm=not outputs.is_progress_shown,
+        **_checkpointing(recipe),
+    )
+
+
+def _checkpointing(recipe: Recipe) -> dict[str, bool]:
+    """transformers renamed the switch; trl turns it on by default under either name."""
+    has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
+    return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": recipe.is_gradient_checkpointing}
+
+
+def _device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def _read_curve(history: Sequence[dict[str, float]]) -> tuple[LossPoint, ...]:
+    return tuple(
+        LossPoint(int(entry["step"]), entry["epoch"], entry.get("loss"), entry.get("eval_loss"))
+        for entry in history
+        if "loss" in entry or "eval_loss" in entry
+    )

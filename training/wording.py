@@ -1,0 +1,83 @@
+"""What a summary looks like, and whether its facts stand in the conversation. By rules, no model.
+
+The rules find what is surely wrong, not all that is: a number, name or link that nobody wrote, a speaker who does what
+the other one did. On the human references of the validation split they mark the shares that docs/training.md gives.
+"""
+
+import re
+from dataclasses import dataclass
+
+_LINK = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+#: A capital that follows a lower-case word or a comma: a name, rather than a sentence's start.
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]+")
+
+#: Written with a capital by every annotator, whoever is meant.
+_NO_NAMES = frozenset({"agent", "customer", "dm", "url", "link", "i", "id", "user", "here", "and", "the", "he", "she"})
+
+_AGENT_COMPLAINS = re.compile(r"\bagent (?:is |was )?(?:complain\w*|frustrated|unhappy|angry|upset)\b", re.IGNORECASE)
+_CUSTOMER_SERVES = re.compile(
+    r"\bcustomer (?:is |has |have |was )?(?:apologi[sz]\w+|(?:assur|ask|request|inform|updat)\w* the customer)\b",
+    re.IGNORECASE,
+)
+
+#: So many words in a row, found in the conversation, are a copy rather than a phrase.
+COPY_LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One summary by rules."""
+
+    num_words: int
+    num_sentences: int
+    #: Ends as a sentence does.
+    is_whole: bool
+    #: Share of its runs of `COPY_LENGTH` words that stand in the conversation, 0 to 1.
+    copy_rate: float
+    #: Numbers, names and links that the conversation does not have.
+    unsupported: tuple[str, ...]
+    is_role_swapped: bool
+
+
+def describe(summary: str, conversation: str) -> Wording:
+    """What the rules say of a summary of `conversation` (its cleaned text)."""
+    words = _words(summary)
+    return Wording(
+        num_words=len(summary.split()),
+        num_sentences=len([part for part in _SENTENCE_END.split(summary) if part.strip()]),
+        is_whole=summary.rstrip().endswith((".", "!", "?", "…")),
+        copy_rate=_copy_rate(words, _words(conversation)),
+        unsupported=find_unsupported(summary, conversation),
+        is_role_swapped=bool(_AGENT_COMPLAINS.search(summary) or _CUSTOMER_SERVES.search(summary)),
+    )
+
+
+def find_unsupported(summary: str, conversation: str) -> tuple[str, ...]:
+    """The numbers, names and links of a summary that its conversation does not have, in their order."""
+    heard = conversation.casefold()
+    links = _LINK.findall(summary)
+    rest = _LINK.sub(" ", summary)
+    facts = [*links, *_NUMBER.findall(rest), *_NAME.findall(rest)]
+    return tuple(fact for fact in facts if not _is_supported(fact, heard))
+
+
+def _is_supported(fact: str, heard: str) -> bool:
+    plain = fact.casefold().strip("'’-")
+    stem = plain.removesuffix("'s").removesuffix("’s")
+    return stem in _NO_NAMES or stem in heard
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]
+
+
+def _copy_rate(words: list[str], heard: list[str]) -> float:
+    runs = _runs(words)
+    return len([run for run in runs if run in set(_runs(heard))]) / len(runs) if runs else 0.0
+
+
+def _runs(words: list[str]) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + COPY_LENGTH]) for i in range(len(words) - COPY_LENGTH + 1)]
