@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("training.cli", "Judge an adapter as it is served, beside its baselines."),
     "adapters": ("training.registry_cli", "List, show, compare, promote and roll back adapters."),
     "review": ("training.registry_cli", "Let people correct summaries, and learn from it."),
+    "resummarize": ("producer.cli", "Do again what an old adapter wrote."),
     "db": ("producer.cli", "Look after the database's schema."),
 }
 

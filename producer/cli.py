@@ -193,6 +193,23 @@ def requeue(submission: int | None, with_failed: bool, with_cancelled: bool) -> 
     )
 
 
+@click.command()
+@click.option("--adapter", required=True, metavar="DIGEST", help="The adapter whose summaries are to be written anew.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+def resummarize(adapter: str, is_agreed: bool) -> None:
+    """Do again what an old adapter wrote, with the one that workers serve now; the old summaries are kept beside.
+
+    Says first how much that is.
+    """
+    with open_services() as services:
+        num_jobs = control.count_written_by(services.database, adapter)
+        click.echo(f"{num_jobs} conversations have their newest summary from adapter {adapter}")
+        if num_jobs and (is_agreed or click.confirm("summarize them again?")):
+            control.redo(services.database, adapter)
+            num_sent = services.sweeper.top_up()
+            click.echo(f"{num_jobs} conversations queued again, {num_sent} of them sent")
+
+
 @click.group()
 def db() -> None:
     """Look after the database's schema."""

@@ -43,22 +43,23 @@ def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_d
     """What became of a source, with the first rejected lines and why."""
     head = "would be submitted" if is_dry_run else f"submission {report.submission_id}"
     console.print(Text.assemble((source.name, "bold"), f" ({source.shape}, {source.encoding}): {head}"))
-    console.print(f"  {report.num_read:,} conversations read{_parts(report, is_dry_run)}")
+    console.print(f"  {report.num_read:,} conversations read: {', '.join(_parts(report, is_dry_run))}")
     if report.num_rejected:
         console.print(Text(f"  {report.num_rejected:,} rejected, all of them in {rejected_path}:", style="yellow"))
         for example in report.examples:
             console.print(Text(f"    line {example.line}: {example.reason}", style="yellow"), soft_wrap=True)
 
 
-def _parts(report: SubmitReport, is_dry_run: bool) -> str:
-    insufficient = f"{report.num_insufficient:,} with nothing to summarize"
-    if is_dry_run:
-        return f", {insufficient}"
-    already = report.num_read - report.num_added
-    return (
-        f": {report.num_added:,} new to the submission ({report.num_known:,} of them already in the ledger, "
-        f"{insufficient}), {already:,} repeated or there before"
-    )
+def _parts(report: SubmitReport, is_dry_run: bool) -> list[str]:
+    """What the conversations read came to; what is zero is left out, but for what is new."""
+    added = report.num_read if is_dry_run else report.num_added
+    parts = {
+        "repeated or there before": report.num_read - added,
+        "of the new ones known from another submission": report.num_known,
+        "with nothing to summarize": report.num_insufficient,
+    }
+    new = "to submit" if is_dry_run else "new to the submission"
+    return [f"{added:,} {new}", *(f"{count:,} {what}" for what, count in parts.items() if count)]
 
 
 def status(database: Engine, submission_id: int | None, *, is_watching: bool) -> None:

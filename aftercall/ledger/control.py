@@ -1,12 +1,13 @@
-"""What people do to jobs: cancel a submission, queue again what rests."""
+"""What people do to jobs: cancel a submission, queue again what rests or what an old adapter wrote."""
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, Select, func, select, update
 
-from aftercall.database import now
-from aftercall.ledger.statements import ACTIVE, fresh, jobs_of, update_submission
-from aftercall.models import Job, JobState, Submission, SubmissionJob
+from aftercall.database import now, reading
+from aftercall.ledger.statements import ACTIVE, fresh, jobs_of, run, update_submission
+from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 
 
 def cancel(engine: Engine, submission_id: int) -> int:
@@ -40,3 +41,24 @@ def requeue(engine: Engine, submission_id: int, states: Collection[JobState]) ->
         if JobState.CANCELLED in states:
             connection.execute(update_submission(submission_id).values(cancelled_at=None))
         return connection.execute(statement).rowcount
+
+
+def count_written_by(engine: Engine, adapter_digest: str) -> int:
+    """How many jobs' newest summary was written with an adapter."""
+    query = select(func.count()).where(Job.id.in_(_written_by(adapter_digest)), Job.state == JobState.DONE)
+    with reading(engine) as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def redo(engine: Engine, adapter_digest: str) -> int:
+    """Queue again the jobs whose newest summary was written with an adapter; that summary is kept beside the new one.
+
+    Returns how many jobs.
+    """
+    is_theirs = Job.id.in_(_written_by(adapter_digest)) & (Job.state == JobState.DONE)
+    return run(engine, update(Job).where(is_theirs).values(fresh() | {"attempts": 0}))
+
+
+def _written_by(adapter_digest: str) -> Select[Any]:
+    newest = select(func.max(Summary.id)).group_by(Summary.job_id)
+    return select(Summary.job_id).where(Summary.id.in_(newest), Summary.adapter_digest == adapter_digest)

@@ -266,6 +266,21 @@ def test_a_failed_job_that_is_requeued_has_all_its_attempts_again(database: Engi
     assert claim_all(database, max_attempts=1) == [job_id]
 
 
+def test_what_an_old_adapter_wrote_is_done_again_and_nothing_else(database: Engine) -> None:
+    submission_id = submit(database, "a", "b", "c")
+    first, second, third = claim_all(database)
+    work.complete(database, [summary(first, "old", adapter="old"), summary(second, "new", adapter="new")])
+    work.complete(database, [summary(third, "old", adapter="old"), summary(third, "new", adapter="new")])
+
+    assert control.count_written_by(database, "old") == 1
+    assert control.redo(database, "old") == 1
+    assert claim_all(database) == [first]
+    work.complete(database, [summary(first, "now new", adapter="new")])
+    assert control.count_written_by(database, "old") == 0
+    texts = {result.summary.text for result in account.results(database, submission_id) if result.summary}
+    assert texts == {"now new", "new"}
+
+
 def test_results_come_in_the_order_of_the_source(database: Engine) -> None:
     submission_id = intake.open_submission(database, "x.csv", "x")
     positions = [3, 0, 2, 1]
