@@ -1,0 +1,65 @@
+"""The KV cache: its shape, its tensors, and how many pages of it fit. Knows no sequence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What a model keeps for every token it has read."""
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+
+    @classmethod
+    def of(cls, config: Any) -> "CacheShape":
+        """The shape that a transformers configuration asks for."""
+        text = config.get_text_config()
+        num_heads = text.num_attention_heads
+        return cls(
+            num_layers=text.num_hidden_layers,
+            num_kv_heads=getattr(text, "num_key_value_heads", None) or num_heads,
+            head_dim=getattr(text, "head_dim", None) or text.hidden_size // num_heads,
+        )
+
+    def page_bytes(self, page_size: int, dtype: torch.dtype) -> int:
+        """Bytes of one page, keys and values of all layers."""
+        return 2 * self.num_layers * self.num_kv_heads * page_size * self.head_dim * dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCache:
+    """One layer's keys and values, each `[num_pages, num_kv_heads, page_size, head_dim]`."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+
+def allocate_cache(
+    shape: CacheShape, num_pages: int, page_size: int, dtype: torch.dtype, device: torch.device
+) -> list[LayerCache]:
+    """Pages for all layers, zeroed: a mask hides what nobody wrote, but not if it is no number."""
+    size = (2, num_pages, shape.num_kv_heads, page_size, shape.head_dim)
+    layers = (torch.zeros(size, dtype=dtype, device=device) for _ in range(shape.num_layers))
+    return [LayerCache(keys=layer[0], values=layer[1]) for layer in layers]
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that the device has left, what torch holds without using it included."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return _available_ram()
+
+
+def _available_ram() -> int:
+    """What the kernel says can be had without swapping; systems that do not say count as having 4 GiB."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123 - no file on a disk
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return 4 * 1024**3

@@ -1,0 +1,94 @@
+"""What the attention of a step needs to know: where keys go and which ones a query sees.
+
+The runner sets it around each forward pass. It travels beside the model, not through it, so that transformers'
+models stay as they are and a compiled layer sees one opaque call.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import local
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from worker.engine.cache import LayerCache
+
+if TYPE_CHECKING:
+    from worker.engine.attention.backend import AttentionBackend
+
+
+class Heads(NamedTuple):
+    """What a layer projects its tokens to, each `[tokens, heads, head_dim]`."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillLayout:
+    """Whole prompts, one behind the other without padding."""
+
+    #: Cache slot of every token: page x page size + offset.
+    slots: torch.Tensor
+    #: Where each prompt starts, and where the last one ends; int32, as the kernels want it.
+    boundaries: torch.Tensor
+    #: The same on the host.
+    lengths: tuple[int, ...]
+    #: First page of each prompt; all of it where a page holds a whole sequence.
+    first_pages: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLayout:
+    """One token of each sequence."""
+
+    #: Cache slot of every token.
+    slots: torch.Tensor
+    #: Pages of each sequence in their order, `[batch, max_pages]`, int32.
+    tables: torch.Tensor
+    #: Tokens that each query sees, its own included; int32.
+    lengths: torch.Tensor
+    #: First page and length of each sequence on the host; empty in a captured step, which may use tensors only.
+    host_pages: tuple[int, ...] = ()
+    host_lengths: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class StepContext:
+    """One forward pass as its attention calls see it."""
+
+    backend: "AttentionBackend"
+    layers: list[LayerCache]
+    layout: PrefillLayout | DecodeLayout
+    #: Attention calls so far: the calls come in the order of the layers. A compiled layer is one graph for all
+    #: layers, so it cannot carry its own index.
+    num_calls: int = field(default=0, init=False)
+
+    def attend(self, heads: Heads, scale: float) -> torch.Tensor:
+        """Store keys and values and attend to all that each query may see."""
+        layer = self.layers[self.num_calls]
+        self.num_calls += 1
+        if isinstance(self.layout, PrefillLayout):
+            return self.backend.prefill(layer, heads, self.layout, scale)
+        return self.backend.decode(layer, heads, self.layout, scale)
+
+
+_current = local()
+
+
+@contextmanager
+def step_context(context: StepContext) -> Iterator[StepContext]:
+    """Make `context` the one that attention calls of this thread see."""
+    _current.context = context
+    try:
+        yield context
+    finally:
+        del _current.context
+
+
+def current_context() -> StepContext:
+    """The context of the forward pass that runs in this thread."""
+    context: StepContext = _current.context
+    return context

@@ -1,0 +1,214 @@
+"""Runs a transformers model on packed batches: builds its inputs, holds its KV cache, samples.
+
+Knows sequences and tensors; knows no queue, no text and no thread.
+"""
+
+from collections.abc import Sequence as Seq
+from typing import Any
+
+import numpy as np
+import torch
+
+from aftercall.errors import ModelError
+from worker.engine.attention.backend import choose_backend
+from worker.engine.attention.hook import IMPLEMENTATION
+from worker.engine.base import SamplingSettings
+from worker.engine.cache import CacheShape, LayerCache, allocate_cache, free_bytes
+from worker.engine.compiling import compile_layers, restore_layers
+from worker.engine.context import DecodeLayout, PrefillLayout, StepContext, step_context
+from worker.engine.engine import OutOfDeviceMemoryError
+from worker.engine.float8 import round_linears
+from worker.engine.graphs import DecodeGraphs
+from worker.engine.inputs import pack_prompts
+from worker.engine.linear import pack_linears, unpack_linears
+from worker.engine.options import EngineOptions
+from worker.engine.pages import SCRATCH_PAGE
+from worker.engine.sampling import choose_tokens
+from worker.engine.scheduler import Step
+from worker.engine.sequence import Sequence
+from worker.engine.state import DecodeState
+
+#: Tokens of a page where attention reads page by page.
+_PAGE_SIZE = 16
+
+
+class SampledTokens:
+    """The tokens of one step, on their way to the host."""
+
+    def __init__(self, tokens: torch.Tensor) -> None:
+        self._tokens = tokens
+        self._event: torch.cuda.Event | None = None
+        if tokens.is_cuda:
+            self._tokens = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=True)
+            self._tokens.copy_(tokens, non_blocking=True)
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event.record()
+
+    def wait(self) -> list[int]:
+        """The tokens, once the device has them."""
+        if self._event is not None:
+            self._event.synchronize()
+        tokens: list[int] = self._tokens.tolist()
+        return tokens
+
+
+class ModelRunner:
+    """A model with its cache: `launch` runs one step of the scheduler."""
+
+    def __init__(self, model: Any, settings: SamplingSettings, options: EngineOptions) -> None:
+        self._model = model
+        self._settings = settings
+        self.device: torch.device = model.device
+        self._dtype: torch.dtype = model.dtype
+        self._backend = choose_backend(self.device, self._dtype)
+        self.max_model_len = _max_model_len(model.config, options.max_model_len)
+        self.page_size = _PAGE_SIZE if self._backend.is_capturable else self.max_model_len
+        self.vocab_size: int = model.config.get_text_config().vocab_size
+        self._shape = CacheShape.of(model.config)
+        self._state = DecodeState(options.max_num_seqs, -(-self.max_model_len // self.page_size), self.device)
+        self._implementation = model.config._attn_implementation
+        model.set_attn_implementation(IMPLEMENTATION)
+        if options.is_float8:
+            round_linears(model)
+        if options.is_compiled:
+            compile_layers(model)
+        if self.device.type == "cpu":
+            pack_linears(model)
+        self._layers = self._allocate(1)
+        self.num_pages = self._plan(options)
+        self._layers = self._allocate(self.num_pages)
+        self._graphs = self._graphs_of(options)
+
+    @property
+    def max_in_flight(self) -> int:
+        """The host works while a GPU does.
+
+        One step ahead hides the engine's own work, a second one that of the process's other threads.
+        """
+        return 2 if self.device.type == "cuda" else 0
+
+    def launch(self, step: Step) -> SampledTokens:
+        """Run one step."""
+        try:
+            with torch.inference_mode():
+                run = self._prefill if step.is_prefill else self._decode
+                return SampledTokens(run(step.sequences))
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise OutOfDeviceMemoryError(str(error).partition("\n")[0]) from error
+            raise
+
+    def close(self) -> None:
+        """Give the model back as it came and free the cache."""
+        self._model.set_attn_implementation(self._implementation)
+        restore_layers(self._model)
+        unpack_linears(self._model)
+        self._layers = []
+        self._graphs = None
+
+    def _prefill(self, sequences: Seq[Sequence]) -> torch.Tensor:
+        rows = self._state.enter(sequences)
+        token_ids, positions, layout = pack_prompts(sequences, self.page_size, self._state.upload)
+        last = layout.boundaries[1:].long() - 1
+        logits = self._forward(token_ids, positions, layout, last)
+        return self._sample(logits, rows, positions[last])
+
+    def _decode(self, sequences: Seq[Sequence]) -> torch.Tensor:
+        num_seqs = len(sequences)
+        self._state.update_pages(sequences)
+        rows = self._state.upload(np.fromiter((s.row for s in sequences), np.int64, num_seqs))
+        positions = self._state.upload(np.fromiter((s.num_cached - 1 for s in sequences), np.int64, num_seqs))
+        if self._graphs is not None:
+            return self._graphs(rows, positions)
+        return self._decode_rows(rows, positions, sequences)
+
+    def _decode_rows(self, rows: torch.Tensor, positions: torch.Tensor, sequences: Seq[Sequence] = ()) -> torch.Tensor:
+        """One token for each row; with nothing but tensors when it is captured."""
+        tables = self._state.tables[rows]
+        pages = tables.gather(1, (positions // self.page_size)[:, None]).squeeze(1)
+        layout = DecodeLayout(
+            slots=pages.long() * self.page_size + positions % self.page_size,
+            tables=tables,
+            lengths=(positions + 1).int(),
+            host_pages=tuple(s.pages[0] for s in sequences),
+            host_lengths=tuple(s.num_cached for s in sequences),
+        )
+        return self._sample(self._forward(self._state.last_tokens[rows], positions, layout, 0), rows, positions)
+
+    def _sample(self, logits: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Choose a token for each row, and leave it where the next step finds its input."""
+        tokens = choose_tokens(logits, self._state.seeds[rows], positions, self._settings)
+        self._state.last_tokens[rows] = tokens
+        return tokens
+
+    def _forward(
+        self,
+        token_ids: torch.Tensor,
+        positions: torch.Tensor,
+        layout: PrefillLayout | DecodeLayout,
+        keep: torch.Tensor | int,
+    ) -> torch.Tensor:
+        with step_context(StepContext(self._backend, self._layers, layout)) as context:
+            output = self._model(
+                input_ids=token_ids[None], position_ids=positions[None], use_cache=False, logits_to_keep=keep
+            )
+        if context.num_calls != len(self._layers):
+            raise ModelError(
+                f"This model made {context.num_calls} attention calls for {len(self._layers)} layers: its attention "
+                "is of a kind that the engine does not know. Use the engine 'hugging-face' for it."
+            )
+        logits: torch.Tensor = output.logits[0]
+        return logits
+
+    def _allocate(self, num_pages: int) -> list[LayerCache]:
+        return allocate_cache(self._shape, num_pages, self.page_size, self._dtype, self.device)
+
+    def _plan(self, options: EngineOptions) -> int:
+        """How many pages fit beside the largest step, which a GPU tries out; no more than all sequences need."""
+        page_bytes = self._shape.page_bytes(self.page_size, self._dtype)
+        max_pages = self._state.tables.shape[1]
+        room = int(free_bytes(self.device) * options.memory_share)
+        if self.device.type == "cuda":
+            room -= self._measure_prefill(options) + options.max_num_seqs * self.vocab_size * 8
+        num_pages = min(room // page_bytes, options.max_num_seqs * max_pages) + 1
+        if num_pages <= max_pages:
+            raise ModelError(
+                f"{room / 2**30:.1f} GiB are left for the KV cache, and one sequence of {self.max_model_len} tokens "
+                f"takes {max_pages * page_bytes / 2**30:.1f} GiB. Use quantization nf4, a shorter context, or a "
+                "device with more memory."
+            )
+        return num_pages
+
+    def _measure_prefill(self, options: EngineOptions) -> int:
+        """Bytes that the largest prefill needs beside weights and cache; all its keys go to the scratch page."""
+        torch.cuda.reset_peak_memory_stats(self.device)
+        before = torch.cuda.memory_allocated(self.device)
+        num_prompts = max(1, options.max_num_batched_tokens // self.max_model_len)
+        num_tokens = min(self.max_model_len, options.max_num_batched_tokens)
+        num_pages = -(-num_tokens // self.page_size)
+        prompts = [
+            Sequence((0,) * num_tokens, 1, row=self._state.scratch_row, pages=[SCRATCH_PAGE] * num_pages)
+            for _ in range(num_prompts)
+        ]
+        self.launch(Step(tuple(prompts), is_prefill=True)).wait()
+        peak: int = torch.cuda.max_memory_allocated(self.device) - before
+        torch.cuda.empty_cache()
+        return peak
+
+    def _graphs_of(self, options: EngineOptions) -> DecodeGraphs | None:
+        if not self._backend.is_capturable:
+            return None
+        return DecodeGraphs(self._decode_rows, options.max_num_seqs, self._state.scratch_row, self.device)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """A GPU's allocator has a class for it, the CPU's has a sentence."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _max_model_len(config: Any, limit: int) -> int:
+    """What model and options allow; a sliding window counts as the end, since pages do not slide."""
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None)
+    lengths: tuple[int, ...] = (limit, text.max_position_embeddings, window or limit)
+    return min(lengths)

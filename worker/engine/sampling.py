@@ -1,0 +1,62 @@
+"""From logits to tokens. Knows no sequence: what tells the rows apart is their seeds and positions."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import torch
+
+from worker.engine.base import SamplingSettings
+
+
+def sequence_seed(prompt: Sequence[int], seed: int) -> int:
+    """A seed for one prompt, whatever stands beside it and whenever it comes."""
+    digest = blake2b(repr((seed, tuple(prompt))).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def choose_tokens(
+    logits: torch.Tensor, seeds: torch.Tensor, positions: torch.Tensor, settings: SamplingSettings
+) -> torch.Tensor:
+    """One token id for each row of `logits`."""
+    if not settings.do_sample:
+        # On a CPU, PyTorch searches half-precision numbers one by one, and float32 eight times as fast.
+        return (logits if logits.is_cuda else logits.float()).argmax(dim=-1)
+    candidates = settings.top_k if 0 < settings.top_k < logits.shape[-1] else logits.shape[-1]
+    scores, tokens = (logits.float() / settings.temperature).topk(candidates, dim=-1)
+    chosen = _draw(_nucleus(scores.softmax(dim=-1), settings.top_p), _uniform(seeds, positions))
+    return tokens.gather(-1, chosen[:, None]).squeeze(-1)
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Zero what follows the smallest head of each (sorted) row that holds `top_p`; the first always stays."""
+    preceding = probabilities.cumsum(dim=-1) - probabilities
+    return probabilities.where(preceding < top_p, 0.0)
+
+
+def _draw(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """The index of each row at which the running sum of its weights reaches `uniform` of their total."""
+    sums = weights.cumsum(dim=-1)
+    # Strictly less: a product that rounds up to the total still lands on the last weight that is not zero.
+    return (sums < uniform[:, None] * sums[:, -1:]).sum(dim=-1)
+
+
+def _uniform(seeds: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """A number in [0, 1) that is a function of seed and position alone (splitmix64), in exact 64-bit arithmetic.
+
+    A generator's state would tie each draw to the rows around it and to the steps before it.
+    """
+    x = seeds + (positions + 1) * _signed(0x9E3779B97F4A7C15)
+    x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
+    x = x ^ _shift(x, 31)
+    return _shift(x, 40).to(torch.float32) * 2.0**-24
+
+
+def _shift(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """Logical right shift; torch shifts signed integers arithmetically."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(constant: int) -> int:
+    """The 64-bit pattern `constant` as the signed number that torch takes."""
+    return constant - (1 << 64)
