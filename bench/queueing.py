@@ -104,10 +104,10 @@ def measure(database_url: str, folder: Path, options: argparse.Namespace) -> Non
 def main() -> None:
     """Measure both databases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num-conversations", type=int, default=20_000)
+    parser.add_argument("--num-conversations", type=int, default=40_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=4)
-    parser.add_argument("--chunk-size", type=int, default=16)
+    parser.add_argument("--chunk-size", type=int, default=32)
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aftercall-bench-") as name, ExitStack() as stack:

@@ -58,7 +58,10 @@ def evaluation(ours: "Evaluation", judged: Sequence[Judgement]) -> None:
     """The notebook's figures, then the table of all who were judged, then differences with their intervals."""
     for name, value in ours.figures().items():
         console.print(f"{name}: {value:.4f}")
-    table = Table("figure", *(judgement.name for judgement in judged))
+    table = Table("figure", box=None, header_style="bold", pad_edge=False)
+    for judgement in judged:
+        # Between words a name may be broken, but a digest that is cut in two can be copied by nobody.
+        table.add_column(judgement.name, min_width=max(map(len, judgement.name.split())), justify="right")
     means = [judgement.means() for judgement in judged]
     for metric in METRICS:
         table.add_row(metric, *(f"{mean[metric]:.1f}" for mean in means))
