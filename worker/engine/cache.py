@@ -1,6 +1,10 @@
 """The KV cache: its shape, its tensors, and how many pages of it fit. Knows no sequence."""
 
+import math
+import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -43,8 +47,18 @@ def allocate_cache(
 ) -> list[LayerCache]:
     """Pages for all layers, zeroed: a mask hides what nobody wrote, but not if it is no number."""
     size = (2, num_pages, shape.num_kv_heads, page_size, shape.head_dim)
-    layers = (torch.zeros(size, dtype=dtype, device=device) for _ in range(shape.num_layers))
+    allocate = _lazy_zeros if device.type == "cpu" else partial(torch.zeros, device=device)
+    layers = (allocate(size, dtype=dtype) for _ in range(shape.num_layers))
     return [LayerCache(keys=layer[0], values=layer[1]) for layer in layers]
+
+
+def _lazy_zeros(size: Sequence[int], *, dtype: torch.dtype) -> torch.Tensor:
+    """Zeros that take memory only once they are written: most of a page made for the longest sequence never is."""
+    memory = mmap.mmap(-1, math.prod(size) * dtype.itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        # A huge page would bring in the unwritten rest of four heads with the first token of one.
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(*size)
 
 
 def free_bytes(device: torch.device) -> int:
