@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from training.home import make_sampling, open_home, resolve
+from training.home import open_home, resolve
 
 RUNS_DIR = Path("experiments/runs")
 
@@ -55,6 +55,7 @@ def train(
     from training.refresh import Plan, refresh
     from training.splits import load_splits
     from training.train import Outputs
+    from worker.serving import make_sampling
 
     recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
     folder = RUNS_DIR / (resumed or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
@@ -91,6 +92,7 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     from training.baselines import judge_baselines
     from training.judgement import save_judgement
     from training.serving import judge_served, load_split
+    from worker.serving import make_sampling
 
     examples = load_split(sources, split)
     with open_home() as home:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -14,9 +13,6 @@ from aftercall import schema
 from aftercall.database import connect, explain
 from aftercall.settings import Settings, load_settings
 from training import registry
-
-if TYPE_CHECKING:
-    from worker.engine.base import SamplingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +59,3 @@ def served_folder(home: Home, base_model: str) -> Path | None:
     """The folder of the adapter that workers serve now for a base model, by its name: the active or the shipped one."""
     entry = registry.active(home.database, base_model)
     return entry.path if entry else find_shipped(base_model)
-
-
-def make_sampling(settings: Settings) -> "SamplingSettings":
-    """The decoding that workers use."""
-    from worker.engine.base import SamplingSettings
-
-    return SamplingSettings(
-        max_new_tokens=settings.max_new_tokens,
-        do_sample=settings.do_sample,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        temperature=settings.temperature,
-        seed=settings.seed,
-    )

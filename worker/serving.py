@@ -32,7 +32,13 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             cache_dir=settings.data_dir,
         )
     )
-    sampling = SamplingSettings(
+    sampling = make_sampling(settings)
+    return Served(start_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling)
+
+
+def make_sampling(settings: Settings) -> SamplingSettings:
+    """The decoding that the settings ask for."""
+    return SamplingSettings(
         max_new_tokens=settings.max_new_tokens,
         do_sample=settings.do_sample,
         top_k=settings.top_k,
@@ -40,7 +46,6 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
         temperature=settings.temperature,
         seed=settings.seed,
     )
-    return Served(start_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling)
 
 
 def choose_adapter(settings: Settings, database: Database) -> Path | None:

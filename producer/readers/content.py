@@ -91,7 +91,7 @@ def _find(path: str, resources: ExitStack) -> tuple[str, Path]:
     if file.is_dir():
         raise SourceError(f"{path}: this is a folder; name the files in it, for example {path.rstrip('/')}/*.csv")
     if not file.exists():
-        raise SourceError(f"{path}: no such file.")
+        raise SourceError(f"{path}: no such file. Check the name; a source is a path, or - for stdin.")
     if not file.is_file():
         with file.open("rb") as pipe:
             return file.name, _spool(pipe, resources)

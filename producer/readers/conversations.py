@@ -35,4 +35,6 @@ def _conversation(external_id: str, transcript: Value, max_chars: int) -> Conver
 
 def too_long(max_chars: int) -> str:
     """The reason for which a conversation beyond the limit is rejected."""
-    return f"the conversation is longer than {max_chars:,} characters."
+    return (
+        f"the conversation is longer than {max_chars:,} characters; AFTERCALL_MAX_CONVERSATION_CHARS sets this limit."
+    )

@@ -48,7 +48,7 @@ def inspect(content: Content, encoding: str | None = None) -> Inspection:
         probe.feed(chunk)
         digest.update(chunk)
     if probe is None:
-        raise SourceError(f"{content.name}: the file is empty.")
+        raise SourceError(f"{content.name}: the file is empty. Export it again, or check that the export had ended.")
     return Inspection(probe.finish(), digest.hexdigest())
 
 

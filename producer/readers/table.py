@@ -61,7 +61,6 @@ def read_table(
 
     Raises SourceError if there is no header.
     """
-    csv.field_size_limit(_MAX_CELL_CHARS)
     candidates = [delimiter] if delimiter else DELIMITERS
     found = {candidate: _read_header(content, encoding, candidate) for candidate in candidates}
     headers = {candidate: names for candidate, names in found.items() if names}
@@ -108,6 +107,8 @@ class _Lines:
 
 def _rows(lines: _Lines, delimiter: str) -> Iterator[Record | Rejected]:
     """Every record but the blank ones, the header first. One broken record costs its own line only."""
+    # The limit is the process', and a source may be read in another one than it was opened in.
+    csv.field_size_limit(_MAX_CELL_CHARS)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 1
     while True:
