@@ -25,8 +25,11 @@ class EngineOptions:
     is_float8: bool = False
 
     @classmethod
-    def for_device(cls, device: torch.device) -> "EngineOptions":
-        """What ran fastest: a GPU wants many sequences, a CPU wants activations that fit its caches."""
+    def for_device(cls, device: torch.device, *, is_quantized: bool = False) -> "EngineOptions":
+        """What ran fastest: a GPU wants many sequences, a CPU wants activations that fit its caches.
+
+        Quantized layers run as they come: compiled, they were tried on a CPU only.
+        """
         if device.type == "cuda":
             # The compiler's kernels start at the same generation as flash attention.
             is_recent = torch.cuda.get_device_capability(device) >= (8, 0)
@@ -34,6 +37,6 @@ class EngineOptions:
                 max_num_seqs=1024,
                 max_num_batched_tokens=8192,
                 min_prefill_tokens=4096,
-                is_compiled=is_recent,
+                is_compiled=is_recent and not is_quantized,
             )
         return cls(max_num_seqs=32, max_num_batched_tokens=2048, min_prefill_tokens=512, memory_share=0.5)
