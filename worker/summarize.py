@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -58,12 +57,14 @@ class Summarizer:
     def summarize(self, chunk: Chunk) -> None:
         """Summarize what of the chunk is still to be done: each job gets a summary, a reason, or goes back untried."""
         job_ids = [job.job_id for job in chunk.jobs]
-        claimed = self._insist(
-            lambda: work.claim(self._database, job_ids, self._leases.lease, self._settings.max_attempts)
-        )
-        held = self._release_foreign(claimed, {job.job_id: job for job in chunk.jobs})
-        with self._leases.holding([job.job_id for job, _ in held]), self._entering(claimed):
-            self._process(held)
+        max_attempts = self._settings.max_attempts
+        is_last_try = self._insist(lambda: work.is_last_try(self._database, job_ids, max_attempts))
+        # Claimed inside: who waits to be alone must not lose its last attempt to what is in there.
+        with self._isolation.alone() if is_last_try else self._isolation.together():
+            claimed = self._insist(lambda: work.claim(self._database, job_ids, self._leases.lease, max_attempts))
+            held = self._release_foreign(claimed, {job.job_id: job for job in chunk.jobs})
+            with self._leases.holding([job.job_id for job, _ in held]):
+                self._process(held)
 
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
@@ -94,11 +95,6 @@ class Summarizer:
             )
             self._insist(lambda: work.release(self._database, foreign, self._owner))
         return own
-
-    def _entering(self, claimed: Sequence[ClaimedJob]) -> AbstractContextManager[None]:
-        """Together with other chunks; alone for a conversation that failed before and will not be tried again."""
-        is_last_try = any(1 < job.attempts == self._settings.max_attempts for job in claimed)
-        return self._isolation.alone() if is_last_try else self._isolation.together()
 
     def _process(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> None:
         prompts: list[TokenizedPrompt] = []

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Engine, Update, case, literal, null, or_, select, update
 
-from aftercall.database import now
+from aftercall.database import now, reading
 from aftercall.ledger.statements import ACTIVE, UNINDEXED_STATE, fresh, insert, run
 from aftercall.models import Job, JobState, Summary
 
@@ -26,8 +26,6 @@ class ClaimedJob:
     #: The job's identity; a message that names the job by number must hold this conversation.
     job_key: str
     cleaner_version: str
-    #: This one counted.
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,15 @@ class JobFailure:
     is_final: bool = False
 
 
+def is_last_try(engine: Engine, job_ids: Sequence[int], max_attempts: int) -> bool:
+    """Whether one of these jobs was tried before and has one attempt left."""
+    last = select(Job.id).where(
+        Job.id.in_(job_ids), UNINDEXED_STATE.in_(ACTIVE), Job.attempts > 0, Job.attempts == max_attempts - 1
+    )
+    with reading(engine) as connection:
+        return connection.execute(last.limit(1)).first() is not None
+
+
 def claim(engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: int) -> list[ClaimedJob]:
     """Take what of these jobs is free. What is done, cancelled or held by another is not returned."""
     free = (
@@ -84,7 +91,7 @@ def claim(engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: in
             lease_owner=lease.owner,
             visible_at=now() + lease.ttl_s,
         )
-        .returning(Job.id, Job.job_key, Job.cleaner_version, Job.attempts)
+        .returning(Job.id, Job.job_key, Job.cleaner_version)
     )
     with engine.begin() as connection:
         return [ClaimedJob(*row) for row in connection.execute(statement)]
