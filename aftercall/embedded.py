@@ -4,7 +4,6 @@ Both live in sessions of their own, so that Ctrl-C reaches only the command, whi
 they also die with it if it is killed.
 """
 
-import ctypes
 import os
 import secrets
 import signal
@@ -12,16 +11,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
 from aftercall.errors import BrokerError, ModelError
+from aftercall.processes import die_with_parent
 from aftercall.settings import Settings
 
-_PR_SET_PDEATHSIG = 1
 _START_TIMEOUT_S = 20.0
 
 
@@ -115,14 +114,8 @@ def _start(command: list[str], output: int, environment: dict[str, str]) -> subp
         stderr=output,
         env={**os.environ, **environment},
         start_new_session=True,
-        preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+        preexec_fn=die_with_parent(signal.SIGTERM),
     )
-
-
-def _die_with_parent() -> Callable[[], object]:
-    # Looked up here: in the forked child nothing may be imported or allocated.
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_for_answer(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -4,6 +4,8 @@ Knows no table: those are in `models.py`, their history in the package `migratio
 """
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -13,8 +15,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.database import explain, reading
+from aftercall.database import connect, explain, reading
 from aftercall.errors import DatabaseError
+from aftercall.settings import Settings
 
 
 def upgrade(engine: Engine) -> None:
@@ -47,6 +50,24 @@ def check(engine: Engine) -> None:
             f"the database {url} has schema {revision or 'none'}, this version works with {head}. "
             "Run `aftercall db upgrade`."
         )
+
+
+@contextmanager
+def open_ledger(settings: Settings, *, with_upgrade: bool = False) -> Iterator[Engine]:
+    """The ledger's engine, its schema checked; the embedded one's is brought up to date first, as nobody else would.
+
+    Raises DatabaseError if the database cannot be reached, now or while the block runs, or has another schema.
+    """
+    engine = connect(settings.ledger_url)
+    try:
+        if with_upgrade or settings.uses_embedded_database:
+            upgrade(engine)
+        check(engine)
+        yield engine
+    except DBAPIError as error:
+        raise explain(engine, error) from None
+    finally:
+        engine.dispose()
 
 
 def _config() -> Config:

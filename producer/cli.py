@@ -2,18 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from aftercall import schema
 from aftercall.broker import Broker
-from aftercall.database import connect, explain
+from aftercall.database import connect
 from aftercall.errors import EXIT_SOME_REJECTED, BrokerError
 from aftercall.ledger import account, control
 from aftercall.models import JobState
@@ -44,18 +43,8 @@ def open_services() -> Iterator[Services]:
     Raises SettingsError or DatabaseError; a database that goes away later is a DatabaseError too.
     """
     settings = load_settings()
-    database = connect(settings.ledger_url)
-    if settings.uses_embedded_database:
-        schema.upgrade(database)
-    schema.check(database)
-    broker = Broker(settings)
-    try:
+    with schema.open_ledger(settings) as database, closing(Broker(settings)) as broker:
         yield Services(settings, database, broker, Sweeper(database, broker, settings))
-    except DBAPIError as error:
-        raise explain(database, error) from None
-    finally:
-        broker.close()
-        database.dispose()
 
 
 def source_options(command: Command) -> Command:

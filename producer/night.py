@@ -16,7 +16,6 @@ from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.broker import Broker
-from aftercall.database import connect
 from aftercall.embedded import check_worker, embedded_broker, embedded_worker
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, BrokerError
 from aftercall.ledger import account
@@ -38,10 +37,15 @@ SMALL_CHUNK_SIZE = 8
 
 def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
     """Summarize a source; returns the exit code."""
-    started = time.monotonic()
     settings = load_settings()
-    database = connect(settings.ledger_url)
-    schema.upgrade(database)
+    with schema.open_ledger(settings, with_upgrade=True) as database:
+        return _run(settings, database, source, out, rejected_path, options)
+
+
+def _run(
+    settings: Settings, database: Engine, source: str, out: Path | None, rejected_path: Path, options: SourceOptions
+) -> int:
+    started = time.monotonic()
     report = None
     try:
         with _stoppable(), ExitStack() as stack:

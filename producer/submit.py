@@ -87,8 +87,8 @@ def _commit(batch: Batch, database: Engine, report: SubmitReport, rejected: Reje
             _reject(row, report, rejected)
         else:
             prepared[row.job.position] = row
-    report.num_read += len(prepared)
     added = intake.add_jobs(database, report.submission_id, [row.job for row in prepared.values()])
+    report.num_read += len(prepared) - len(added.conflicts)
     report.num_added += added.num_added
     report.num_known += added.num_known
     report.num_insufficient += added.num_insufficient

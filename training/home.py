@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from adapters import find_shipped
 from aftercall import schema
-from aftercall.database import connect, explain
 from aftercall.settings import Settings, load_settings
 from training import registry
 
@@ -32,16 +30,8 @@ class Home:
 def open_home() -> Iterator[Home]:
     """Settings read, database reached and of the right schema."""
     settings = load_settings()
-    database = connect(settings.ledger_url)
-    try:
-        if settings.uses_embedded_database:
-            schema.upgrade(database)
-        schema.check(database)
+    with schema.open_ledger(settings) as database:
         yield Home(settings, database)
-    except DBAPIError as error:
-        raise explain(database, error) from None
-    finally:
-        database.dispose()
 
 
 def resolve(home: Home, name: str) -> Path | None:

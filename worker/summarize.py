@@ -88,8 +88,7 @@ class Summarizer:
         """
         held = [(job, sent[job.job_id]) for job in claimed]
         own = [(job, it) for job, it in held if job.job_key == make_job_key(it.text, job.cleaner_version)]
-        foreign = [job.job_id for job, it in held if (job, it) not in own]
-        if foreign:
+        if foreign := sorted({job.job_id for job in claimed} - {job.job_id for job, _ in own}):
             logger.warning(
                 "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
             )

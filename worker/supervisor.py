@@ -4,7 +4,6 @@ Knows processes, signals and exit codes; knows no Celery, no model and no torch.
 the caller gives.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SettingsError
+from aftercall.processes import die_with_parent
 from worker.gpus import Gpu, choose_gpus
 
 #: A GPU's number (None on the CPU) and a worker's name to the command of that worker.
@@ -27,8 +27,6 @@ FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, Adapt
 
 #: Python's own, after an exception that nobody foresaw: mended by a restart now and then, but not the fifth time.
 UNFORESEEN_EXIT_CODE = 1
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +171,8 @@ def _start(command: list[str], gpu: Gpu | None) -> subprocess.Popen[bytes]:
         env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.device if gpu else ""},
         # A terminal sends Ctrl-C to its whole group; the children are to get one SIGTERM instead.
         start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        preexec_fn=die_with_parent(signal.SIGKILL),
     )
-
-
-#: Loaded before the fork: between fork and exec nothing may be imported.
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def _die_with_parent() -> None:
-    """In the child: the kernel kills it when the supervisor's thread ends, however that happens."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _describe(code: int) -> str:

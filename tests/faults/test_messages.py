@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from aftercall.broker import Broker, create_app
 from aftercall.ledger import delivery
-from aftercall.message import TASK_NAME, Chunk
+from aftercall.message import TASK_NAME, Chunk, ChunkJob
 from aftercall.settings import Settings
 from tests.fixtures.workers import (
     WorkerStarter,
@@ -47,6 +47,21 @@ def test_messages_sent_twice_and_to_two_workers_count_once(
     assert wait_until_finished(database, report.submission_id).done == len(IDS)
     assert summaries_by_id(database, report.submission_id) == expected_summaries(IDS)
     assert set(start_worker.num_calls.values()) == {1}
+
+
+def test_a_message_of_another_ledger_puts_no_summary_under_a_wrong_number(
+    tmp_path: Path, settings: Settings, database: Engine, broker: Broker, start_worker: WorkerStarter
+) -> None:
+    # A window of one: the message that outlived its ledger comes before those that the sweep sends.
+    settings = settings.model_copy(update={"window": 1, "lost_after_s": 1.0})
+    report = submit_file(write_source(tmp_path / "night.csv", IDS[:4]), database, settings)
+    jobs = [entry.job for entry in delivery.unsent(database, 100)]
+    broker.send([Chunk(tuple(ChunkJob(job.job_id, "user: another night's conversation altogether\n") for job in jobs))])
+    worker = start_worker(settings=settings)
+
+    assert wait_until_finished(database, report.submission_id).done == 4
+    assert summaries_by_id(database, report.submission_id) == expected_summaries(IDS[:4])
+    assert "a message of another ledger" in worker.log.read_text()
 
 
 @pytest.mark.parametrize(
