@@ -5,7 +5,7 @@ Times are seconds since the epoch by the database's clock, so that leases compar
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -155,3 +155,39 @@ class Adapter(Base):
             postgresql_where=sql("state = 'active'"), sqlite_where=sql("state = 'active'"),
         ),
     )  # fmt: skip
+
+
+class Promotion(Base):
+    """A change of the active adapter, written in the transaction that made it."""
+
+    __tablename__ = "promotion"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    base_model: Mapped[str] = mapped_column(Text)
+    #: `promote` or `rollback`.
+    action: Mapped[str] = mapped_column(String(16))
+    #: Empty: no registered adapter is active any more.
+    adapter_digest: Mapped[str | None] = mapped_column(String(64))
+    #: What workers served before; empty: the base model alone.
+    replaced_digest: Mapped[str | None] = mapped_column(String(64))
+    is_forced: Mapped[bool] = mapped_column(Boolean)
+    #: What the gate found, as JSON; empty where nothing was compared.
+    report: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+
+class Worker(Base):
+    """A worker process that gave a sign of life. Its name is the lease owner of its jobs."""
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    #: Version of aftercall, of the messages it understands, and of the schema it was written for.
+    version: Mapped[str] = mapped_column(String(32))
+    message_version: Mapped[int] = mapped_column(Integer)
+    schema_revision: Mapped[str] = mapped_column(String(32))
+    base_model: Mapped[str] = mapped_column(Text)
+    #: The adapter that it serves now; empty: the base model alone.
+    adapter_digest: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[float] = mapped_column(Float(53))
+    seen_at: Mapped[float] = mapped_column(Float(53))
