@@ -4,10 +4,12 @@ Lies in the folder for temporary files (TMPDIR), needs about as much room as the
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 from aftercall.errors import SourceError
+from producer.readers.rows import Record, Rejected, RowError, Table
 
 _CACHE_KIB = 32 << 10
 #: SQLite takes 2,000 columns a table; a few are ours.
@@ -30,13 +32,33 @@ def open_scratch() -> Iterator[sqlite3.Connection]:
             raise SourceError(f"grouping the rows failed ({error}); is there room in the folder TMPDIR?") from None
 
 
-def cell_columns(num_cells: int) -> str:
-    """Column names for the cells of a row, as SQL: `c0, c1, …`."""
+def stage(
+    scratch: sqlite3.Connection, table: Table, columns: str, place: Callable[[Record], tuple[Any, ...]]
+) -> Iterator[Rejected]:
+    """Write every sound row to the table `staged`: its line, its place, its cells. Gives those that are not.
+
+    Args:
+        columns: names of the place's columns as SQL; one that is UNIQUE rejects a row that repeats it.
+        place: the row's place, its first value an id; raises RowError for a row that is not sound.
+    """
+    num_cells = len(table.columns)
+    scratch.execute(f"CREATE TABLE staged (line INTEGER PRIMARY KEY, {columns}, {_cell_columns(num_cells)})")
+    num_values = 2 + columns.count(",") + num_cells
+    insert = f"INSERT OR IGNORE INTO staged VALUES ({', '.join('?' * num_values)})"  # noqa: S608 - our own names
+    for record in table.records():
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        try:
+            values = (record.line, *place(record), *record.cells)
+        except RowError as error:
+            yield record.rejected(error)
+        else:
+            if not scratch.execute(insert, values).rowcount:
+                yield record.rejected(f"the id {values[1]!r} stands in an earlier row.")
+
+
+def _cell_columns(num_cells: int) -> str:
     if num_cells > _MAX_CELLS:
         raise SourceError(f"the header has {num_cells:,} columns; export at most {_MAX_CELLS:,}.")
     return ", ".join(f"c{index}" for index in range(num_cells))
-
-
-def insert_into(table: str, num_values: int) -> str:
-    """The statement that inserts one row, unless a unique value of it is there already."""
-    return f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * num_values)})"  # noqa: S608 - our own names

@@ -4,7 +4,6 @@ Inside a conversation the turns stand in time order if each of them has a time t
 of their lines. Rejected rows come first, then the conversations, in the order in which their first rows appear.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from itertools import chain, groupby
 from operator import itemgetter
@@ -13,8 +12,8 @@ from typing import Any
 from aftercall.conversation import Conversation, Turn
 from producer.readers.columns import Columns
 from producer.readers.conversations import too_long
-from producer.readers.rows import Outcome, Record, Rejected, RowError, SourceRow, Table, take_id, take_text
-from producer.readers.scratch import cell_columns, insert_into, open_scratch
+from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
+from producer.readers.scratch import open_scratch, stage
 from producer.readers.speakers import take_inbound, take_speaker
 from producer.readers.times import parse_time
 
@@ -24,18 +23,18 @@ INSERT INTO place
 SELECT min(line) OVER conversation,
        CASE WHEN count(time) OVER conversation = count(*) OVER conversation THEN time ELSE 0 END,
        line
-FROM turn WINDOW conversation AS (PARTITION BY id) ORDER BY 1, 2, 3
+FROM staged WINDOW conversation AS (PARTITION BY id) ORDER BY 1, 2, 3
 """
-_READ = (
-    "SELECT place.first, turn.* FROM place CROSS JOIN turn USING (line) ORDER BY place.first, place.time, place.line"
-)
+_READ = """
+SELECT place.first, staged.* FROM place CROSS JOIN staged USING (line) ORDER BY place.first, place.time, place.line
+"""
 
 
 def read_turns(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
     """Every conversation that the rows make; a row that is no turn is rejected alone."""
     reader = _TurnReader(table, columns)
     with open_scratch() as scratch:
-        yield from _stage(scratch, table, reader)
+        yield from stage(scratch, table, "id, time", reader.place)
         scratch.execute("CREATE TABLE place (first, time, line, PRIMARY KEY (first, time, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
         for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
@@ -52,31 +51,15 @@ class _TurnReader:
         self._pick_turn = table.picker((columns.get("speaker", columns.get("inbound")), columns["text"]))
 
     def place(self, record: Record) -> tuple[str, float | None]:
-        """The conversation's id and the turn's time."""
+        """The conversation's id and the turn's time, if the whole row is sound."""
         external_id, time = self._pick_place(record.cells)
-        return take_id(external_id, self._id_column), parse_time(str(time))
+        place = take_id(external_id, self._id_column), parse_time(str(time))
+        self.turn(record)
+        return place
 
     def turn(self, record: Record) -> Turn:
         speaker, text = self._pick_turn(record.cells)
         return Turn(self._take(speaker), take_text(text))
-
-
-def _stage(scratch: sqlite3.Connection, table: Table, reader: _TurnReader) -> Iterator[Rejected]:
-    """Write every sound row to disk."""
-    num_cells = len(table.columns)
-    scratch.execute(f"CREATE TABLE turn (line INTEGER PRIMARY KEY, id, time, {cell_columns(num_cells)})")
-    insert = insert_into("turn", 3 + num_cells)
-    for record in table.records():
-        if isinstance(record, Rejected):
-            yield record
-            continue
-        try:
-            place = reader.place(record)
-            reader.turn(record)
-        except RowError as error:
-            yield record.rejected(error)
-        else:
-            scratch.execute(insert, (record.line, *place, *record.cells))
 
 
 def _assemble(rows: Iterator[tuple[Any, ...]], reader: _TurnReader, max_chars: int) -> Iterator[Outcome]:

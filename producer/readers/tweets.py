@@ -16,8 +16,8 @@ from typing import Any
 from aftercall.conversation import Conversation, Turn
 from producer.readers.columns import Columns
 from producer.readers.conversations import too_long
-from producer.readers.rows import Outcome, Record, Rejected, RowError, SourceRow, Table, take_id, take_text
-from producer.readers.scratch import cell_columns, insert_into, open_scratch
+from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
+from producer.readers.scratch import open_scratch, stage
 from producer.readers.speakers import take_inbound
 from producer.readers.threads import Thread, Tweet, split_tree
 from producer.readers.times import parse_time
@@ -25,20 +25,20 @@ from producer.readers.times import parse_time
 #: A tree is held in memory while it is taken apart.
 MAX_TREE_TWEETS = 50_000
 
-_IS_ROOT = "parent IS NULL OR NOT EXISTS (SELECT 1 FROM tweet AS above WHERE above.id = tweet.parent)"
+_IS_ROOT = "parent IS NULL OR NOT EXISTS (SELECT 1 FROM staged AS above WHERE above.id = staged.parent)"
 #: From the seeds downward. A root's tree is named after the tweet that it answers, or else after itself.
 _GROW = """
 WITH RECURSIVE reached (line, id, tree) AS (
-    SELECT line, id, ifnull(parent, id) FROM tweet WHERE {seed}
+    SELECT line, id, ifnull(parent, id) FROM staged WHERE {seed}
     UNION ALL
-    SELECT reply.line, reply.id, reached.tree FROM reached CROSS JOIN tweet AS reply ON reply.parent = reached.id
+    SELECT reply.line, reply.id, reached.tree FROM reached CROSS JOIN staged AS reply ON reply.parent = reached.id
 )
 INSERT INTO member SELECT line, tree FROM reached
 """
-_NEXT_UNREACHED = "SELECT min(line) FROM tweet WHERE line > ? AND line NOT IN (SELECT line FROM member)"
+_NEXT_UNREACHED = "SELECT min(line) FROM staged WHERE line > ? AND line NOT IN (SELECT line FROM member)"
 _PLACE = "INSERT INTO place SELECT min(line) OVER (PARTITION BY tree), line FROM member ORDER BY 1, 2"
 _READ = """
-SELECT place.first, tweet.* FROM place CROSS JOIN tweet ON tweet.line = place.line ORDER BY place.first, place.line
+SELECT place.first, staged.* FROM place CROSS JOIN staged ON staged.line = place.line ORDER BY place.first, place.line
 """
 
 
@@ -46,7 +46,7 @@ def read_tweets(table: Table, columns: Columns, max_chars: int) -> Iterator[Outc
     """Every conversation that the tweets make; a row that is no tweet is rejected alone."""
     reader = _TweetReader(table, columns)
     with open_scratch() as scratch:
-        yield from _stage(scratch, table, reader)
+        yield from stage(scratch, table, "id UNIQUE, parent, time", reader.place)
         _grow_trees(scratch)
         for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
             yield from _assemble(rows, reader, max_chars)
@@ -62,11 +62,13 @@ class _TweetReader:
         self._pick_speech = table.picker((columns.get("author"), columns["inbound"], columns["text"]))
 
     def place(self, record: Record) -> tuple[str, str | None, float | None]:
-        """Its id, the id of the tweet that it answers, and its time."""
+        """Its id, the id of the tweet that it answers, and its time, if the whole row is sound."""
         id_cell, reply_cell, time = self._pick_place(record.cells)
         tweet_id = _whole(take_id(id_cell, self._id_column))
         parent = _whole(take_id(reply_cell, self._reply_column)) if str(reply_cell).strip() else None
-        return tweet_id, parent if parent != tweet_id else None, parse_time(str(time))
+        place = tweet_id, parent if parent != tweet_id else None, parse_time(str(time))
+        self.tweet(record, place)
+        return place
 
     def tweet(self, record: Record, place: tuple[str, str | None, float | None]) -> Tweet:
         author, inbound, text = self._pick_speech(record.cells)
@@ -79,36 +81,15 @@ def _whole(tweet_id: str) -> str:
     return tweet_id.removesuffix(".0")
 
 
-def _stage(scratch: sqlite3.Connection, table: Table, reader: _TweetReader) -> Iterator[Rejected]:
-    """Write every sound row to disk."""
-    num_cells = len(table.columns)
-    scratch.execute(
-        f"CREATE TABLE tweet (line INTEGER PRIMARY KEY, id UNIQUE, parent, time, {cell_columns(num_cells)})"
-    )
-    insert = insert_into("tweet", 4 + num_cells)
-    for record in table.records():
-        if isinstance(record, Rejected):
-            yield record
-            continue
-        try:
-            place = reader.place(record)
-            reader.tweet(record, place)
-        except RowError as error:
-            yield record.rejected(error)
-        else:
-            if not scratch.execute(insert, (record.line, *place, *record.cells)).rowcount:
-                yield record.rejected(f"the tweet id {place[0]!r} stands in an earlier row.")
-
-
 def _grow_trees(scratch: sqlite3.Connection) -> None:
     """Find every tweet's tree, and the place of every tree."""
-    scratch.execute("CREATE INDEX reply ON tweet (parent)")
+    scratch.execute("CREATE INDEX reply ON staged (parent)")
     scratch.execute("CREATE TABLE member (line INTEGER PRIMARY KEY, tree)")
     scratch.execute(_GROW.format(seed=_IS_ROOT))
     line = 0
     while line := scratch.execute(_NEXT_UNREACHED, (line,)).fetchone()[0]:
         earliest = _find_earliest(scratch, line)
-        scratch.execute("UPDATE tweet SET parent = NULL WHERE line = ?", (earliest,))
+        scratch.execute("UPDATE staged SET parent = NULL WHERE line = ?", (earliest,))
         scratch.execute(_GROW.format(seed="line = ?"), (earliest,))
     scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
     scratch.execute(_PLACE)
@@ -118,9 +99,9 @@ def _find_earliest(scratch: sqlite3.Connection, line: int) -> int:
     """The line of the earliest tweet of the circle into which this line's replies lead."""
     seen: dict[int, tuple[float, int]] = {}
     while line not in seen:
-        time, parent = scratch.execute("SELECT time, parent FROM tweet WHERE line = ?", (line,)).fetchone()
+        time, parent = scratch.execute("SELECT time, parent FROM staged WHERE line = ?", (line,)).fetchone()
         seen[line] = (time or 0.0, line)
-        (line,) = scratch.execute("SELECT line FROM tweet WHERE id = ?", (parent,)).fetchone()
+        (line,) = scratch.execute("SELECT line FROM staged WHERE id = ?", (parent,)).fetchone()
     circle = list(seen.values())[list(seen).index(line) :]
     return min(circle)[1]
 
