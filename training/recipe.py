@@ -45,6 +45,10 @@ class Recipe:
     #: Epochs without a better validation loss after which training stops; 0: never.
     patience: int = 0
     seed: int = 42
+    #: Another order of the conversations, from the same initial weights.
+    data_order: int = 0
+    #: Runs, each in another order, whose weights are averaged.
+    num_averaged_runs: int = 1
 
 
 RECIPES = {
@@ -67,7 +71,7 @@ RECIPES = {
             target_modules=LLAMA_LAYERS,
             references="agreeing",
             batch_size=5,
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             warmup_share=0.05,
             num_epochs=2,
             seed=1,
