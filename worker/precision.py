@@ -16,7 +16,7 @@ ComputeDtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 
 def choose_device(asked: Device) -> torch.device:
-    """The first visible GPU or the CPU; ModelError where a GPU is asked for and none is there."""
+    """The process's current GPU or the CPU; ModelError where a GPU is asked for and none is there."""
     has_gpu = torch.cuda.is_available()
     if asked == "cuda" and not has_gpu:
         cause = (
@@ -25,7 +25,7 @@ def choose_device(asked: Device) -> torch.device:
             else "this build of PyTorch has no CUDA: install one that does"
         )
         raise ModelError(f"A GPU is asked for, but {cause}. Or set the device to auto or cpu.")
-    return torch.device("cuda", 0) if has_gpu and asked != "cpu" else torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if has_gpu and asked != "cpu" else torch.device("cpu")
 
 
 def choose_quantization(asked: Quantization, device: torch.device) -> Quantization:

@@ -1,6 +1,6 @@
-"""The engine on a CUDA device: kernels against float64, completions against transformers' own model."""
+"""The engine on a CUDA device: completions against transformers' own model."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
@@ -8,124 +8,63 @@ torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)
 
-from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedConfig  # noqa: E402
+from transformers import PreTrainedConfig  # noqa: E402
 
-from worker.engine.base import Completion, SamplingSettings  # noqa: E402
-from worker.engine.build import assemble_engine  # noqa: E402
-from worker.engine.cache import LayerCache  # noqa: E402
-from worker.engine.kernels.decode import decode_attention  # noqa: E402
-from worker.engine.kernels.store import store_kv  # noqa: E402
+from tests.fixtures.tensor_attention import Replayed  # noqa: E402
+from tests.gpu.judging import LLAMA, PHI, complete, judge, random_model, random_prompts  # noqa: E402
+from worker.engine import runner  # noqa: E402
+from worker.engine.base import SamplingSettings  # noqa: E402
 from worker.engine.options import EngineOptions  # noqa: E402
-from worker.engine.runner import ModelRunner  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 
-SHAPE: dict[str, Any] = {
-    "vocab_size": 512,
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_hidden_layers": 3,
-    "max_position_embeddings": 1024,
-    # Larger than usual: logits far enough apart that rounding seldom decides.
-    "initializer_range": 0.15,
-}
-PHI = PhiConfig(num_attention_heads=4, partial_rotary_factor=0.5, **SHAPE)
-LLAMA = LlamaConfig(num_attention_heads=4, num_key_value_heads=2, **SHAPE)
 CONFIGS = pytest.mark.parametrize("config", [PHI, LLAMA], ids=["phi", "llama"])
-
-
-class Recorder:
-    """A stop rule that never stops and whose text is the token ids."""
-
-    def finish_reason(self, completion: list[int], max_new_tokens: int) -> str | None:
-        return "length" if len(completion) >= max_new_tokens else None
-
-    def text(self, completion: list[int]) -> str:
-        return " ".join(map(str, completion))
-
-
-def complete(
-    model: Any, prompts: list[list[int]], settings: SamplingSettings, options: EngineOptions
-) -> list[list[int]]:
-    engine = assemble_engine(ModelRunner(model, settings, options), Recorder(), settings, options)  # type: ignore[arg-type]
-    outcomes = engine.generate(prompts)
-    engine.close()
-    assert all(isinstance(outcome, Completion) for outcome in outcomes), outcomes
-    return [[int(token) for token in outcome.text.split()] for outcome in outcomes]  # type: ignore[union-attr]
-
-
-def random_model(config: PreTrainedConfig, dtype: torch.dtype) -> Any:
-    torch.manual_seed(1)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).to("cuda", dtype).eval()
-
-
-def random_prompts(num_prompts: int) -> list[list[int]]:
-    lengths = torch.randint(1, 300, (num_prompts,)).tolist()
-    return [torch.randint(0, 512, (length,)).tolist() for length in lengths]
-
-
-@pytest.mark.parametrize(("num_heads", "num_kv_heads", "head_dim"), [(32, 32, 64), (9, 3, 64), (8, 2, 128), (4, 4, 80)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 6e-3), (torch.float16, 1e-3), (torch.float32, 1e-5)])
-def test_decode_kernel_matches_float64(
-    num_heads: int, num_kv_heads: int, head_dim: int, dtype: torch.dtype, tolerance: float
-) -> None:
-    page_size, max_pages = 16, 20
-    lengths = [1, 15, 16, 17, 64, 65, 128, 300, 320]
-    pages = torch.randperm(len(lengths) * max_pages, device="cuda") + 1
-    tables = pages.view(len(lengths), max_pages).int()
-    size = (2, len(pages) + 1, num_kv_heads, page_size, head_dim)
-    # Poisoned: a read of what nobody wrote would show.
-    cache = torch.full(size, float("nan"), device="cuda", dtype=dtype)
-    layer = LayerCache(keys=cache[0], values=cache[1])
-    keys, values = [], []
-    for table, length in zip(tables, lengths, strict=True):
-        # As a model hands them over: heads first in memory.
-        key = torch.randn(num_kv_heads, length, head_dim, device="cuda").to(dtype).transpose(0, 1)
-        value = torch.randn(length, num_kv_heads, head_dim, device="cuda").to(dtype)
-        positions = torch.arange(length, device="cuda")
-        store_kv(key, value, layer, table.long()[positions // page_size] * page_size + positions % page_size)
-        keys.append(key)
-        values.append(value)
-    query = torch.randn(len(lengths), num_heads, head_dim, device="cuda").to(dtype)
-    output = decode_attention(query, layer, tables, torch.tensor(lengths, device="cuda", dtype=torch.int32), 0.11)
-    for i, (key, value) in enumerate(zip(keys, values, strict=True)):
-        group = num_heads // num_kv_heads
-        key, value = (x.double().repeat_interleave(group, 1) for x in (key, value))
-        scores = torch.einsum("hd,nhd->hn", query[i].double(), key) * 0.11
-        expected = torch.einsum("hn,nhd->hd", scores.softmax(-1), value)
-        error = (output[i].double() - expected).norm() / expected.norm()
-        assert error < tolerance, f"length {lengths[i]}: {error:.2e}"
-
-
-def gaps(logits: "torch.Tensor", chosen: "torch.Tensor") -> "torch.Tensor":
-    """How far each chosen token's logit lies below the best, in standard deviations; zero where it is the best."""
-    return (logits.max(dim=1).values - logits.gather(1, chosen[:, None]).squeeze(1)) / logits.std(dim=1)
+SMALL = EngineOptions(24, 1024, 512, max_model_len=512, memory_share=0.1)
+WAYS = {
+    "eager": SMALL,
+    "compiled": replace(SMALL, is_compiled=True),
+    "fused": replace(SMALL, is_compiled=True, is_gelu_fused=True),
+    "uncaptured": replace(SMALL, is_compiled=True, is_gelu_fused=True, is_captured=False),
+    "gathered": replace(SMALL, attention="gathered"),
+}
 
 
 @CONFIGS
-@pytest.mark.parametrize("is_compiled", [False, True])
-def test_half_precision_parts_no_more_than_transformers_does(config: PreTrainedConfig, is_compiled: bool) -> None:
+@pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
+def test_half_precision_parts_no_more_than_transformers_does(config: PreTrainedConfig, options: EngineOptions) -> None:
     """On the engine's own completions, float32 says how good each choice was, the engine's and transformers'."""
     torch.manual_seed(0)
     prompts = random_prompts(40)
-    options = EngineOptions(24, 1024, 512, max_model_len=512, memory_share=0.1, is_compiled=is_compiled)
     model = random_model(config, torch.bfloat16)
     completions = complete(model, prompts, SamplingSettings(max_new_tokens=20), options)
-    exact = random_model(config, torch.bfloat16).float()
-    ours, theirs = [], []
-    for prompt, completion in zip(prompts, completions, strict=True):
-        ids = torch.tensor([prompt + completion], device="cuda")
-        with torch.inference_mode():
-            logits = exact(ids).logits[0, len(prompt) - 1 : -1]
-            rounded = model(ids).logits[0, len(prompt) - 1 : -1]
-        ours.append(gaps(logits, torch.tensor(completion, device="cuda")))
-        theirs.append(gaps(logits, rounded.argmax(dim=1)))
-    our_gaps, their_gaps = torch.cat(ours), torch.cat(theirs)
-    num_ours, num_theirs = int((our_gaps > 0).sum()), int((their_gaps > 0).sum())
-    summary = f"parted {num_ours} and {num_theirs} of 800, worst {our_gaps.max():.3f} and {their_gaps.max():.3f}"
-    print(config.model_type, summary)  # noqa: T201 - the rate that docs/engine.md reports
-    assert num_ours <= 1.5 * num_theirs + 5, summary
-    assert our_gaps.max() <= 2 * their_gaps.max(), summary
+    parting = judge(model, random_model(config, torch.bfloat16).float(), prompts, completions)
+    print(config.model_type, parting)  # noqa: T201 - the rate that docs/engine.md reports
+    parting.check()
+
+
+FILLS = {
+    "one prompt": [5],
+    "exactly full": [256] * 4,
+    "more prompts than any graph holds": [5] * 23,
+    "longer than any graph holds": [490, 490, 400],
+    "mixed": [300, 1, 64, 65, 250, 8, 63, 128, 17, 450, 90, 33, 16, 200, 2, 77],
+}
+
+
+@CONFIGS
+@pytest.mark.parametrize("lengths", FILLS.values(), ids=FILLS)
+def test_graphs_compute_what_their_steps_do(
+    config: PreTrainedConfig, lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same inputs through the same kernels, launched one by one."""
+    torch.manual_seed(0)
+    prompts = [torch.randint(0, 512, (length,)).tolist() for length in lengths]
+    options = replace(SMALL, max_num_batched_tokens=1024 if max(lengths) < 490 else 480, is_compiled=True)
+    settings = SamplingSettings(max_new_tokens=20)
+    model = random_model(config, torch.bfloat16)
+    captured = complete(model, prompts, settings, options)
+    monkeypatch.setattr(runner, "StepGraph", Replayed)
+    assert complete(model, prompts, settings, options) == captured
 
 
 @CONFIGS

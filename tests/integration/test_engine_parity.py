@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from aftercall.prompt import STOP_STRING, build_prompt
 from tests.fixtures.model import TinyModel, build_tiny_model
+from tests.fixtures.tensor_attention import Replayed, TensorAttention
+from worker.engine import runner
+from worker.engine.attention.backend import Backend
 from worker.engine.base import Completion, Engine, SamplingSettings
 from worker.engine.build import build_engine
 from worker.engine.options import EngineOptions
@@ -49,12 +53,33 @@ def tiny_prompts(tiny: TinyModel) -> list[list[int]]:
     return [tiny.encode("user: " + "where is my parcel? " * (index % 11) + str(index)) for index in range(24)]
 
 
-def test_tiny_models_match_generate(tiny_model: TinyModel) -> None:
+@pytest.mark.parametrize("attention", ["whole", "gathered"])
+def test_tiny_models_match_generate(tiny_model: TinyModel, attention: Backend) -> None:
     prompts = tiny_prompts(tiny_model)
     expected = [generate_text(tiny_model.model, tiny_model.tokenizer, prompt, 20) for prompt in prompts]
     assert len(set(expected)) > 12, "the model says too little to compare"
-    engine = build_engine(tiny_model.model, tiny_model.tokenizer, SamplingSettings(max_new_tokens=20), CRAMPED)
+    options = replace(CRAMPED, attention=attention)
+    engine = build_engine(tiny_model.model, tiny_model.tokenizer, SamplingSettings(max_new_tokens=20), options)
     assert complete(engine, prompts) == expected
+    engine.close()
+
+
+@pytest.mark.parametrize("max_num_seqs", [3, 20])
+def test_steps_filled_up_to_a_captured_size_match_generate(
+    tiny_model: TinyModel, max_num_seqs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU no graph is captured, but the steps are filled up and see tensors alone, as captured ones do."""
+    monkeypatch.setattr(runner, "StepGraph", Replayed)
+    monkeypatch.setattr(runner, "choose_backend", lambda *_: TensorAttention())
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    Replayed.num_replayed = 0
+    prompts = [*tiny_prompts(tiny_model), tiny_model.encode("where is my parcel? " * 11)]
+    expected = [generate_text(tiny_model.model, tiny_model.tokenizer, prompt, 20) for prompt in prompts]
+    # Some batches have more prompts than any captured one, and one prompt is longer.
+    options = EngineOptions(max_num_seqs, max_num_batched_tokens=200, min_prefill_tokens=100)
+    engine = build_engine(tiny_model.model, tiny_model.tokenizer, SamplingSettings(max_new_tokens=20), options)
+    assert complete(engine, prompts) == expected
+    assert Replayed.num_replayed > 20
     engine.close()
 
 

@@ -27,7 +27,7 @@ def build_engine(
         options: sizes; what suits the model's device by default.
         eos_token_ids: ends of text; the model's own by default, none in benchmarks of fixed length.
     """
-    options = options or EngineOptions.for_device(model.device, is_quantized=getattr(model, "is_quantized", False))
+    options = options or EngineOptions.for_device(model.device, is_int8=getattr(model, "is_loaded_in_8bit", False))
     if eos_token_ids is None:
         eos_token_ids = _eos_token_ids(model, tokenizer)
     rule = StopRule(tokenizer, settings.stop_string, eos_token_ids)

@@ -62,10 +62,11 @@ def _lazy_zeros(size: Sequence[int], *, dtype: torch.dtype) -> torch.Tensor:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that the device has left, what torch holds without using it included."""
+    """Memory that the device has left for this process, what torch holds without using it included."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        free, total = torch.cuda.mem_get_info(device)
+        allowed = int(total * torch.cuda.get_per_process_memory_fraction(device))
+        return min(free + torch.cuda.memory_reserved(device), allowed) - torch.cuda.memory_allocated(device)
     return _available_ram()
 
 

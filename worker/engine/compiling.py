@@ -1,6 +1,15 @@
 """Compiles a model layer by layer: one graph serves all layers, so start-up pays for one of them."""
 
+import os
+from pathlib import Path
 from typing import Any
+
+
+def keep_compiled(folder: Path) -> None:
+    """Let this process keep its compiled kernels in `folder` and find those of processes before; the user's own
+    choice of a folder stands."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.resolve() / "inductor"))
+    os.environ.setdefault("TRITON_CACHE_DIR", str(folder.resolve() / "triton"))
 
 
 def compile_layers(model: Any) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from worker.engine.attention.backend import AttentionBackend
 
 
+#: Queries of one prompt that attention handles together.
+TILE = 64
+
+
 class Heads(NamedTuple):
     """What a layer projects its tokens to, each `[tokens, heads, head_dim]`."""
 
@@ -32,12 +36,11 @@ class PrefillLayout:
 
     #: Cache slot of every token: page x page size + offset.
     slots: torch.Tensor
-    #: Where each prompt starts, and where the last one ends; int32, as the kernels want it.
-    boundaries: torch.Tensor
-    #: The same on the host.
-    lengths: tuple[int, ...]
-    #: First page of each prompt; all of it where a page holds a whole sequence.
-    first_pages: tuple[int, ...]
+    #: `[tiles, 3]`: where the tile's prompt starts, the tile's first token in it, and its length; zeros fill up.
+    tiles: torch.Tensor
+    #: Length and first page of each prompt on the host; empty in a captured step, which may use tensors only.
+    lengths: tuple[int, ...] = ()
+    first_pages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

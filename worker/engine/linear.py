@@ -16,7 +16,8 @@ class PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.linear = linear
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        #: Whoever changes the weight puts its new copy here.
+        self.packed = pack_weight(linear.weight)
 
     @property
     def weight(self) -> torch.Tensor:
@@ -25,10 +26,14 @@ class PackedLinear(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """`hidden @ weight.T + bias`."""
-        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            hidden, self._packed, self.linear.bias, "none", [], ""
-        )
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self.packed, self.linear.bias, "none", [], "")
         return output
+
+
+def pack_weight(weight: torch.Tensor) -> torch.Tensor:
+    """A copy of `weight` in the layout of oneDNN's kernels."""
+    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
+    return packed
 
 
 def pack_linears(model: Any) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from worker.engine.attention.backend import Backend, compute_capability
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -23,20 +25,30 @@ class EngineOptions:
     is_compiled: bool = False
     #: Round the linear layers to 8 bits (Hopper and later), for good; answers differ by the rounding.
     is_float8: bool = False
+    #: How attention is computed; what runs on the device by default.
+    attention: Backend = "auto"
+    #: Apply GELU inside the matrix product before it, where a model allows.
+    is_gelu_fused: bool = False
+    #: Launch steps as CUDA graphs where attention allows.
+    is_captured: bool = True
 
     @classmethod
-    def for_device(cls, device: torch.device, *, is_quantized: bool = False) -> "EngineOptions":
-        """What ran fastest: a GPU wants many sequences, a CPU wants activations that fit its caches.
-
-        Quantized layers run as they come: compiled, they were tried on a CPU only.
-        """
+    def for_device(cls, device: torch.device, *, is_int8: bool = False) -> "EngineOptions":
+        """What ran fastest: a GPU wants many sequences, a CPU wants activations that fit its caches."""
         if device.type == "cuda":
-            # The compiler's kernels start at the same generation as flash attention.
-            is_recent = torch.cuda.get_device_capability(device) >= (8, 0)
-            return cls(
-                max_num_seqs=1024,
-                max_num_batched_tokens=8192,
-                min_prefill_tokens=4096,
-                is_compiled=is_recent and not is_quantized,
-            )
+            return cls.for_gpu(compute_capability(device), is_int8=is_int8)
         return cls(max_num_seqs=32, max_num_batched_tokens=2048, min_prefill_tokens=512, memory_share=0.5)
+
+    @classmethod
+    def for_gpu(cls, capability: tuple[int, int], *, is_int8: bool = False) -> "EngineOptions":
+        """For a GPU of this compute capability. Layers of 8 bits run as they come: their calls wait for the host."""
+        # Triton, in which the compiler writes its kernels, supports no older one.
+        is_compiled = capability >= (8, 0) and not is_int8
+        return cls(
+            max_num_seqs=1024,
+            max_num_batched_tokens=8192,
+            min_prefill_tokens=4096,
+            is_compiled=is_compiled,
+            is_gelu_fused=is_compiled,
+            is_captured=not is_int8,
+        )

@@ -4,9 +4,9 @@ Knows sequences and tensors; knows no queue, no text and no thread.
 """
 
 from collections.abc import Sequence as Seq
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from aftercall.errors import ModelError
@@ -18,8 +18,9 @@ from worker.engine.compiling import compile_layers, restore_layers
 from worker.engine.context import DecodeLayout, PrefillLayout, StepContext, step_context
 from worker.engine.engine import OutOfDeviceMemoryError
 from worker.engine.float8 import round_linears
-from worker.engine.graphs import DecodeGraphs
-from worker.engine.inputs import pack_prompts
+from worker.engine.fusing import fuse_activations, unfuse_activations
+from worker.engine.graphs import StepGraph, decode_sizes, prefill_sizes
+from worker.engine.inputs import PrefillInputs, PrefillSize, pack_decode, pack_prompts
 from worker.engine.linear import pack_linears, unpack_linears
 from worker.engine.options import EngineOptions
 from worker.engine.pages import SCRATCH_PAGE
@@ -60,9 +61,9 @@ class ModelRunner:
         self._settings = settings
         self.device: torch.device = model.device
         self._dtype: torch.dtype = model.dtype
-        self._backend = choose_backend(self.device, self._dtype)
+        self._backend = choose_backend(self.device, self._dtype, options.attention)
         self.max_model_len = _max_model_len(model.config, options.max_model_len)
-        self.page_size = _PAGE_SIZE if self._backend.is_capturable else self.max_model_len
+        self.page_size = _PAGE_SIZE if self._backend.is_paged else self.max_model_len
         self.vocab_size: int = model.config.get_text_config().vocab_size
         self._shape = CacheShape.of(model.config)
         self._state = DecodeState(options.max_num_seqs, -(-self.max_model_len // self.page_size), self.device)
@@ -70,14 +71,19 @@ class ModelRunner:
         model.set_attn_implementation(IMPLEMENTATION)
         if options.is_float8:
             round_linears(model)
+        if options.is_gelu_fused:
+            fuse_activations(model)
         if options.is_compiled:
             compile_layers(model)
         if self.device.type == "cpu":
             pack_linears(model)
+        self._prefills: dict[PrefillSize, StepGraph] = {}
+        self._decodes: dict[int, StepGraph] = {}
         self._layers = self._allocate(1)
         self.num_pages = self._plan(options)
         self._layers = self._allocate(self.num_pages)
-        self._graphs = self._graphs_of(options)
+        if self._is_captured(options):
+            self._capture(options)
 
     @property
     def max_in_flight(self) -> int:
@@ -102,28 +108,45 @@ class ModelRunner:
         """Give the model back as it came and free the cache."""
         self._model.set_attn_implementation(self._implementation)
         restore_layers(self._model)
+        unfuse_activations(self._model)
         unpack_linears(self._model)
         self._layers = []
-        self._graphs = None
+        self._prefills, self._decodes = {}, {}
 
     def _prefill(self, sequences: Seq[Sequence]) -> torch.Tensor:
-        rows = self._state.enter(sequences)
-        token_ids, positions, layout = pack_prompts(sequences, self.page_size, self._state.upload)
-        last = layout.boundaries[1:].long() - 1
-        logits = self._forward(token_ids, positions, layout, last)
-        return self._sample(logits, rows, positions[last])
+        self._state.enter(sequences)
+        needed = PrefillSize.of(sequences)
+        size = next((size for size in self._prefills if size.holds(needed)), None)
+        inputs = pack_prompts(sequences, self.page_size, size or needed, self._state.scratch_row)
+        if size is not None:
+            return self._prefills[size](self._state.staged(inputs))[: len(sequences)]
+        return self._prefill_packed(self._state.upload(inputs), needed, sequences)
+
+    def _prefill_packed(self, row: torch.Tensor, size: PrefillSize, sequences: Seq[Sequence] = ()) -> torch.Tensor:
+        """The prompts packed in `row`; with nothing but tensors when it is captured."""
+        inputs = PrefillInputs.of(row, size)
+        layout = PrefillLayout(
+            slots=inputs.slots,
+            tiles=inputs.tiles,
+            lengths=tuple(s.num_tokens for s in sequences),
+            first_pages=tuple(s.pages[0] for s in sequences),
+        )
+        self._state.seeds[inputs.rows] = inputs.seeds
+        logits = self._forward(inputs.token_ids, inputs.positions, layout, inputs.last)
+        return self._sample(logits, inputs.rows, inputs.positions[inputs.last])
 
     def _decode(self, sequences: Seq[Sequence]) -> torch.Tensor:
-        num_seqs = len(sequences)
         self._state.update_pages(sequences)
-        rows = self._state.upload(np.fromiter((s.row for s in sequences), np.int64, num_seqs))
-        positions = self._state.upload(np.fromiter((s.num_cached - 1 for s in sequences), np.int64, num_seqs))
-        if self._graphs is not None:
-            return self._graphs(rows, positions)
-        return self._decode_rows(rows, positions, sequences)
+        num_seqs = len(sequences)
+        size = next((size for size in self._decodes if size >= num_seqs), None)
+        inputs = pack_decode(sequences, size or num_seqs, self._state.scratch_row)
+        if size is not None:
+            return self._decodes[size](self._state.staged(inputs))[:num_seqs]
+        return self._decode_rows(self._state.upload(inputs), sequences)
 
-    def _decode_rows(self, rows: torch.Tensor, positions: torch.Tensor, sequences: Seq[Sequence] = ()) -> torch.Tensor:
+    def _decode_rows(self, inputs: torch.Tensor, sequences: Seq[Sequence] = ()) -> torch.Tensor:
         """One token for each row; with nothing but tensors when it is captured."""
+        rows, positions = inputs
         tables = self._state.tables[rows]
         pages = tables.gather(1, (positions // self.page_size)[:, None]).squeeze(1)
         layout = DecodeLayout(
@@ -169,7 +192,9 @@ class ModelRunner:
         max_pages = self._state.tables.shape[1]
         room = int(free_bytes(self.device) * options.memory_share)
         if self.device.type == "cuda":
-            room -= self._measure_prefill(options) + options.max_num_seqs * self.vocab_size * 8
+            # Graphs keep memory of their own, beside that of a prefill too long for any of them.
+            num_prefills = 2 if self._is_captured(options) else 1
+            room -= num_prefills * self._measure_prefill(options) + options.max_num_seqs * self.vocab_size * 8
         num_pages = min(room // page_bytes, options.max_num_seqs * max_pages) + 1
         if num_pages <= max_pages:
             raise ModelError(
@@ -195,10 +220,22 @@ class ModelRunner:
         torch.cuda.empty_cache()
         return peak
 
-    def _graphs_of(self, options: EngineOptions) -> DecodeGraphs | None:
-        if not self._backend.is_capturable:
-            return None
-        return DecodeGraphs(self._decode_rows, options.max_num_seqs, self._state.scratch_row, self.device)
+    def _is_captured(self, options: EngineOptions) -> bool:
+        return options.is_captured and self._backend.is_capturable
+
+    @torch.inference_mode()
+    def _capture(self, options: EngineOptions) -> None:
+        """Every step in every size, largest first: the others fit into the memory that it takes."""
+        pool, scratch_row = torch.cuda.graph_pool_handle(), self._state.scratch_row
+        prefills, decodes = {}, {}
+        for size in reversed(prefill_sizes(options.max_num_batched_tokens, options.max_num_seqs)):
+            row = self._state.upload(pack_prompts((), self.page_size, size, scratch_row))
+            prefills[size] = StepGraph(partial(self._prefill_packed, size=size), row, pool)
+        for num_seqs in reversed(decode_sizes(options.max_num_seqs)):
+            inputs = self._state.upload(pack_decode((), num_seqs, scratch_row))
+            decodes[num_seqs] = StepGraph(self._decode_rows, inputs, pool)
+        # A step takes the first that is large enough.
+        self._prefills, self._decodes = dict(reversed(prefills.items())), dict(reversed(decodes.items()))
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -72,10 +72,13 @@ class Scheduler:
             self.waiting.remove(sequence)
 
     def shrink(self, step: Step) -> bool:
-        """After `step` ran out of memory: queue it again and never again try as much; False if it was one sequence."""
+        """After `step` ran out of memory: queue it again and try no more as much; False if it was one sequence."""
         for sequence in step.sequences:
             sequence.num_in_flight -= 1
         if len(step.sequences) == 1:
+            # It was this one that did not fit, not the batches that it was in: the others may have their room again.
+            self._max_running = self.limits.max_num_seqs
+            self._max_batched_tokens = self.limits.max_num_batched_tokens
             return False
         if step.is_prefill:
             num_tokens = sum(sequence.num_tokens for sequence in step.sequences)

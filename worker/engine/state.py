@@ -25,14 +25,11 @@ class DecodeState:
         self._num_pages = [0] * num_rows
         self._device = device
 
-    def enter(self, sequences: Seq[Sequence]) -> torch.Tensor:
-        """Give prefilled sequences their rows; returns the rows."""
+    def enter(self, sequences: Seq[Sequence]) -> None:
+        """Bring the pages of sequences that begin anew into their rows."""
         for sequence in sequences:
             self._num_pages[sequence.row] = 0
         self.update_pages(sequences)
-        rows = self.upload(np.fromiter((s.row for s in sequences), np.int64, len(sequences)))
-        self.seeds[rows] = self.upload(np.fromiter((s.seed for s in sequences), np.int64, len(sequences)))
-        return rows
 
     def update_pages(self, sequences: Seq[Sequence]) -> None:
         """Bring the tables up to the sequences' pages."""
@@ -44,13 +41,13 @@ class DecodeState:
                 self._num_pages[sequence.row] = len(sequence.pages)
                 is_changed = True
         if is_changed:
-            self.tables.copy_(self._staged(self._host_tables), non_blocking=True)
+            self.tables.copy_(self.staged(self._host_tables), non_blocking=True)
 
     def upload(self, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]") -> torch.Tensor:
         """`array` on the device, without waiting for the device."""
-        return self._staged(array).to(self._device, non_blocking=True)
+        return self.staged(array).to(self._device, non_blocking=True)
 
-    def _staged(self, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]") -> torch.Tensor:
+    def staged(self, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]") -> torch.Tensor:
         """A copy that the host will not overwrite while the device still reads it."""
         tensor = torch.from_numpy(array)
         return tensor.pin_memory() if self._device.type == "cuda" else tensor

@@ -1,4 +1,4 @@
-"""Attention through PyTorch's own functions, on any device: a page holds a whole sequence.
+"""Attention through PyTorch's own functions where memory is taken as it is written: a page holds a whole sequence.
 
 A sequence's keys are then one contiguous block, and a decode reads them in place: runs of neighbouring pages, each run
 up to its own longest sequence. Pages of others inside a run are computed and dropped; prompts come sorted by length,
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from worker.engine.attention.causal import CausalAttention
+from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts
 from worker.engine.cache import LayerCache
 from worker.engine.context import DecodeLayout, Heads, PrefillLayout
 
@@ -34,23 +35,22 @@ class _Span:
 
 
 class WholeSequenceAttention:
-    """The portable backend: CPU, and GPUs without flash attention."""
+    """The backend of the CPU."""
 
     is_capturable = False
+    is_paged = False
 
     def __init__(self) -> None:
         self._span: _Span | None = None
         self._causal = CausalAttention()
 
     def prefill(self, layer: LayerCache, heads: Heads, layout: PrefillLayout, scale: float) -> torch.Tensor:
-        """One call a prompt: no padding, and no prompt sees another."""
-        prompts = zip(*(torch.split(x.transpose(0, 1), list(layout.lengths), dim=1) for x in heads), strict=True)
-        outputs = []
-        for page, (query, key, value) in zip(layout.first_pages, prompts, strict=True):
+        """One call a prompt."""
+        prompts = split_prompts(heads, layout.lengths)
+        for page, (_, key, value) in zip(layout.first_pages, prompts, strict=True):
             layer.keys[page, :, : key.shape[1]] = key
             layer.values[page, :, : value.shape[1]] = value
-            outputs.append(self._causal(Heads(query, key, value), scale))
-        return torch.cat(outputs, dim=1).transpose(0, 1)
+        return attend_to_prompts(self._causal, prompts, scale)
 
     def decode(self, layer: LayerCache, heads: Heads, layout: DecodeLayout, scale: float) -> torch.Tensor:
         """Query heads that share a key head are the rows of one small matrix."""
@@ -99,7 +99,5 @@ def _span(layout: DecodeLayout, query: torch.Tensor) -> _Span:
 
 
 def _run(lengths: list[int], start: int, query: torch.Tensor) -> tuple[int, int, torch.Tensor]:
-    visible = torch.tensor(lengths[start : start + _RUN], device=query.device)
-    is_hidden = torch.arange(int(visible.max()), device=query.device) >= visible[:, None]
-    mask = query.new_zeros(is_hidden.shape).masked_fill_(is_hidden, float("-inf"))
-    return start, start + len(visible), mask[:, None, None, :]
+    mask = hide_beyond(lengths[start : start + _RUN], query)
+    return start, start + len(mask), mask

@@ -7,7 +7,8 @@ import triton.language as tl
 from worker.engine.cache import LayerCache
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# Where the slots lie in their row of inputs, and so their alignment, differs from step to step.
+@triton.jit(do_not_specialize_on_alignment=["slots_ptr"])  # type: ignore[untyped-decorator]
 def _store(  # type: ignore[no-untyped-def]
     key_ptr,
     value_ptr,
