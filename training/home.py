@@ -22,7 +22,7 @@ class Home:
 
     @property
     def adapters_dir(self) -> Path:
-        """Where published adapters lie, and the log of promotions."""
+        """Where published adapters lie."""
         return self.settings.data_dir / "adapters"
 
 

@@ -1,14 +1,8 @@
-"""Promotion as people ask for it: the gate first, the registry then, and a line in a log that nobody rewrites.
-
-Knows registry, gate and folders. It knows no model.
-"""
+"""Promotion as people ask for it: the gate first, the registry then. Knows registry, gate and folders, no model."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -16,8 +10,8 @@ from aftercall.errors import AdapterError
 from training import registry
 from training.gate import GateReport, compare_at_gate
 from training.judgement import load_judgement
-
-LOG_FILE = "promotions.jsonl"
+from training.registry import Trial
+from worker.adapter import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +26,12 @@ class Promotion:
     is_forced: bool
 
 
-def promote(database: Engine, digest: str, incumbent: Path | None, log_dir: Path, *, is_forced: bool) -> Promotion:
+def promote(database: Engine, digest: str, incumbent: Path | None, *, is_forced: bool) -> Promotion:
     """Let an adapter through the gate and make it active.
 
     Args:
         incumbent: folder of what workers serve now, from the registry or shipped; None: the base model alone.
-        is_forced: promote whatever the gate says; the log keeps that it was so.
+        is_forced: promote whatever the gate says; the history keeps that it was so.
 
     Raises AdapterError if the gate refuses, or cannot compare; then nothing has changed.
     """
@@ -48,28 +42,17 @@ def promote(database: Engine, digest: str, incumbent: Path | None, log_dir: Path
     if report and not report.is_passed:
         raise AdapterError(
             f"{entry.digest} stays a candidate: {'; '.join(report.refusals)}, than {incumbent_name(incumbent)}. "
-            "Train a better one, or promote it all the same with --force, which the log will show."
+            "Train a better one, or promote it all the same with --force, which the history will show."
         )
-    promotion = Promotion(entry.digest, incumbent.name if incumbent else None, report, is_forced)
-    # The log first: where it cannot be written, nothing is promoted without a trace.
-    write_log(log_dir, "promote", asdict(promotion))
-    registry.promote(database, entry.digest)
-    return promotion
+    replaced = read_manifest(incumbent).digest if incumbent else None
+    found = json.dumps(asdict(report)) if report else None
+    registry.promote(database, entry.digest, Trial(replaced, is_forced, found))
+    return Promotion(entry.digest, replaced, report, is_forced)
 
 
 def incumbent_name(incumbent: Path | None) -> str:
     """What workers serve now, in words."""
     return f"adapter {incumbent.name}" if incumbent else "the base model"
-
-
-def write_log(log_dir: Path, action: str, what: dict[str, Any]) -> None:
-    """Append a line: when, what and which."""
-    log_dir.mkdir(parents=True, exist_ok=True)
-    line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "action": action, **what}
-    with (log_dir / LOG_FILE).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line) + "\n")
-        log.flush()
-        os.fsync(log.fileno())
 
 
 def _compare(entry: registry.Entry, incumbent: Path | None) -> GateReport | None:

@@ -1,6 +1,7 @@
 """The registry of adapters: a row each in SQL, candidate, active or retired; at most one is active for a base model.
 
-Workers read the active one; a promotion is one transaction. Knows rows and folders. It knows no model and no gate.
+Workers read the active one; a promotion or rollback and its row in the history are one transaction. Knows rows and
+folders. It knows no model and no gate.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, case, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
+from adapters import find_shipped
 from aftercall.database import now, reading
 from aftercall.errors import AdapterError
+from aftercall.ledger.statements import insert
 from aftercall.models import Adapter
 from aftercall.prompt import PROMPT_VERSION
+from training import history
+from training.history import Action, Change
 from worker.adapter import MANIFEST_FILE, AdapterManifest, check_adapter, read_manifest
 
 
@@ -41,6 +45,17 @@ class Entry:
     promoted_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How an adapter came to be promoted."""
+
+    #: Digest of what it was compared with, or is to replace unseen: what workers serve; None: the base model alone.
+    incumbent: str | None
+    is_forced: bool = False
+    #: What the gate found, as JSON; None where nothing was compared.
+    report: str | None = None
+
+
 def register(database: Engine, folder: Path) -> Entry:
     """Enter the adapter in `folder` as a candidate; one that is known already stays as it is.
 
@@ -48,9 +63,8 @@ def register(database: Engine, folder: Path) -> Entry:
     """
     manifest = check_folder(folder)
     with database.begin() as connection:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         connection.execute(
-            insert(Adapter)
+            insert(connection, Adapter)
             .values(
                 digest=manifest.digest,
                 base_model=manifest.base_model,
@@ -84,58 +98,67 @@ def active(database: Engine, base_model: str) -> Entry | None:
     return found[0] if found else None
 
 
-def promote(database: Engine, digest: str) -> None:
-    """Make an adapter the active one of its base model, and retire the one that was: both or neither.
+def promote(database: Engine, digest: str, trial: Trial) -> None:
+    """Make an adapter the active one of its base model, retire the one that was, and log it: all or nothing.
 
-    Raises AdapterError if its folder is no longer whole, or if another promotion came in between.
+    Raises AdapterError if its folder is no longer whole, or if workers no longer serve what it was compared with.
     """
     entry = find(database, digest)
     check_folder(entry.path)
     try:
         with database.begin() as connection:
-            latest = connection.scalar(
-                select(func.max(Adapter.promoted_at)).where(Adapter.base_model == entry.base_model)
-            )
-            connection.execute(_change_active(entry.base_model).values(state=AdapterState.RETIRED))
-            connection.execute(
-                update(Adapter)
-                .where(Adapter.digest == entry.digest)
-                .values(state=AdapterState.ACTIVE, promoted_at=_later_than(latest))
+            replaced = _retire_active(connection, entry.base_model) or shipped_digest(entry.base_model)
+            if replaced != trial.incumbent:
+                raise _overtaken(entry.base_model)
+            _activate(connection, entry.digest)
+            history.write(
+                connection,
+                Change(
+                    base_model=entry.base_model,
+                    action=Action.PROMOTE,
+                    adapter_digest=entry.digest,
+                    replaced_digest=replaced,
+                    is_forced=trial.is_forced,
+                    report=trial.report,
+                ),
             )
     except IntegrityError as error:
-        raise AdapterError(
-            f"another adapter of {entry.base_model} was promoted at this moment; look at `aftercall adapters list` "
-            "and promote again"
-        ) from error
+        raise _overtaken(entry.base_model) from error
 
 
 def rollback(database: Engine, base_model: str) -> tuple[Entry, Entry | None]:
-    """Retire the active adapter and bring back the one that was active before it.
+    """Undo the latest promotion that still stands: its adapter retires, the one that it replaced is active again.
 
-    Returns both; the second is None where none was, and workers fall back to what ships. Raises AdapterError if
-    nothing is active.
+    Returns both; the second is None where no registered one was, and workers fall back to what ships. Raises
+    AdapterError if nothing is active, or if another change came in between.
     """
     current = active(database, base_model)
     if current is None:
         raise AdapterError(f"no adapter of {base_model} is active, so there is nothing to roll back")
-    earlier = (
-        _select()
-        .where(
-            Adapter.base_model == base_model,
-            Adapter.state == AdapterState.RETIRED,
-            Adapter.promoted_at < current.promoted_at,
-        )
-        .order_by(Adapter.promoted_at.desc())
-        .limit(1)
-    )
-    found = _read(database, earlier)
+    back = _replaced_by(database, current)
+    if back:
+        check_folder(back.path)
     with database.begin() as connection:
-        connection.execute(_change_active(base_model).values(state=AdapterState.RETIRED))
-        # Its promotion keeps its old time: a second rollback goes further back, not to and fro.
-        for entry in found:
-            check_folder(entry.path)
-            connection.execute(update(Adapter).where(Adapter.digest == entry.digest).values(state=AdapterState.ACTIVE))
-    return current, (found[0] if found else None)
+        if _retire_active(connection, base_model) != current.digest:
+            raise _overtaken(base_model)
+        if back:
+            _activate(connection, back.digest)
+        history.write(
+            connection,
+            Change(
+                base_model=base_model,
+                action=Action.ROLLBACK,
+                adapter_digest=back.digest if back else None,
+                replaced_digest=current.digest,
+            ),
+        )
+    return current, back
+
+
+def shipped_digest(base_model: str) -> str | None:
+    """The adapter that workers serve while no registered one is active; None: the base model alone."""
+    folder = find_shipped(base_model)
+    return folder.name if folder else None
 
 
 def check_folder(folder: Path) -> AdapterManifest:
@@ -143,13 +166,35 @@ def check_folder(folder: Path) -> AdapterManifest:
     return check_adapter(folder, read_manifest(folder).base_model, PROMPT_VERSION)
 
 
-def _later_than(latest: float | None) -> Any:
-    """Now, but after every promotion so far: SQLite's clock counts milliseconds, and rollback goes by their order."""
-    return now() if latest is None else case((now() > latest, now()), else_=latest + 0.001)
+def _retire_active(connection: Connection, base_model: str) -> str | None:
+    """The digest of the one that was active."""
+    is_active = (Adapter.base_model == base_model) & (Adapter.state == AdapterState.ACTIVE)
+    retire = update(Adapter).where(is_active).values(state=AdapterState.RETIRED).returning(Adapter.digest)
+    return connection.scalar(retire)
 
 
-def _change_active(base_model: str) -> Any:
-    return update(Adapter).where(Adapter.base_model == base_model, Adapter.state == AdapterState.ACTIVE)
+def _activate(connection: Connection, digest: str) -> None:
+    connection.execute(
+        update(Adapter).where(Adapter.digest == digest).values(state=AdapterState.ACTIVE, promoted_at=now())
+    )
+
+
+def _replaced_by(database: Engine, current: Entry) -> Entry | None:
+    """What the active adapter took the place of, if that is a registered one."""
+    with reading(database) as connection:
+        changes = [entry.change for entry in history.read(connection, current.base_model)]
+    promotion = history.last_standing(changes)
+    if promotion is None or promotion.replaced_digest is None:
+        return None
+    found = _read(database, _select().where(Adapter.digest == promotion.replaced_digest))
+    return found[0] if found else None
+
+
+def _overtaken(base_model: str) -> AdapterError:
+    return AdapterError(
+        f"the active adapter of {base_model} was changed by somebody else at this moment; look at `aftercall adapters "
+        "history` and try again"
+    )
 
 
 def _select() -> Any:

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import click
 
-from training import registry, show
+from aftercall.database import reading
+from training import history, registry, show
 from training.card import CARD_FILE
 from training.home import open_home, resolve, served_folder
 from training.judgement import load_judgement
 from training.promotion import promote as promote_through_gate
-from training.promotion import write_log
 from training.review import export_review, import_review
 
 
 @click.group()
 def adapters() -> None:
-    """Look after adapters: list, show, promote, roll back, compare."""
+    """Look after adapters: list, show, promote, roll back, compare, and see what was served when."""
 
 
 @adapters.command("list")
@@ -38,13 +38,13 @@ def show_(digest: str) -> None:
 
 @adapters.command()
 @click.argument("digest")
-@click.option("--force", "is_forced", is_flag=True, help="Whatever the gate says. The log keeps that it was so.")
+@click.option("--force", "is_forced", is_flag=True, help="Whatever the gate says. The history keeps that it was so.")
 def promote(digest: str, is_forced: bool) -> None:
     """Make an adapter the one that workers serve, if it is no worse than the one they serve now."""
     with open_home() as home:
         entry = registry.find(home.database, digest)
         incumbent = served_folder(home, entry.base_model)
-        promotion = promote_through_gate(home.database, entry.digest, incumbent, home.adapters_dir, is_forced=is_forced)
+        promotion = promote_through_gate(home.database, entry.digest, incumbent, is_forced=is_forced)
         show.promotion(promotion)
 
 
@@ -54,8 +54,14 @@ def rollback(base: str | None) -> None:
     """Bring back the adapter that was active before the one that is now."""
     with open_home() as home:
         left, back = registry.rollback(home.database, base or home.settings.base_model)
-        write_log(home.adapters_dir, "rollback", {"digest": back.digest if back else None, "replaced": left.digest})
         click.echo(f"{left.digest} is retired; active: {back.digest if back else 'none, what ships is served'}")
+
+
+@adapters.command("history")
+def history_() -> None:
+    """Every promotion and rollback, the newest first."""
+    with open_home() as home, reading(home.database) as connection:
+        show.history(history.read(connection))
 
 
 @adapters.command()

@@ -1,5 +1,6 @@
 """What the training commands print. Knows figures and names; it decides nothing."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from training.bootstrap import compare
-from training.gate import compare_at_gate
+from training import history as history_
+from training.bootstrap import Interval, compare
+from training.gate import RANKING_METRIC, compare_at_gate
 from training.judgement import METRICS, Judgement
 from training.promotion import Promotion
 from training.registry import Entry
@@ -54,6 +56,24 @@ def entries(known: Sequence[Entry]) -> None:
     console.print(table)
 
 
+def history(changes: Sequence[history_.Entry]) -> None:
+    """What took whose place and when, the newest first."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("when", "", "active", "in place of"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("gate")
+    for entry in reversed(changes):
+        change = entry.change
+        table.add_row(
+            _spell_time(entry.at),
+            change.action,
+            change.adapter_digest or "what ships",
+            change.replaced_digest or "the base model",
+            _spell_gate(change),
+        )
+    console.print(table)
+
+
 def evaluation(ours: "Evaluation", judged: Sequence[Judgement]) -> None:
     """The notebook's figures, then the table of all who were judged, then differences with their intervals."""
     for name, value in ours.figures().items():
@@ -85,6 +105,15 @@ def promotion(done: Promotion) -> None:
     console.print(f"active: {done.digest}, {place}{' (forced, without the gate)' if done.is_forced else ''}")
     for metric, interval in (done.report.differences if done.report else {}).items():
         console.print(f"  {metric}: {interval}")
+
+
+def _spell_gate(change: history_.Change) -> str:
+    if change.is_forced:
+        return "forced"
+    if change.report is None:
+        return ""
+    interval = json.loads(change.report)["differences"][RANKING_METRIC]
+    return f"ROUGE {Interval(**interval)}"
 
 
 def _spell_time(at: float | None) -> str:

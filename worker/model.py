@@ -5,6 +5,7 @@ Knows settings, files and devices; knows no prompt, no engine and no queue.
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from aftercall.errors import ModelError
 from aftercall.prompt import PROMPT_VERSION
 from worker.adapter import AdapterManifest, apply_adapter, check_adapter
 from worker.base_model import BaseModel, find_base_model
+from worker.dequantize import dequantize_where_it_fits
+from worker.end_of_text import find_end, find_ends
+from worker.engine.cache import free_bytes
+from worker.engine.compiling import keep_compiled
+from worker.exchange import copy_originals
 from worker.precision import (
     ComputeDtype,
     Device,
@@ -26,8 +32,8 @@ from worker.precision import (
 )
 from worker.quiet import quiet_loading
 
-#: Ends of text in the families served here, where the tokenizer has them.
-END_OF_TEXT_TOKENS = ("<|endoftext|>", "<|im_end|>")
+#: Rounded to NF4, then stored in the compute dtype.
+DEQUANTIZED = "nf4, dequantized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,12 @@ class ModelSettings:
     compute_dtype: ComputeDtype
     adapter_path: Path | None
     device: Device
-    #: Converted models lie in its folder `models`.
+    #: Converted models lie in its folder `models`, compiled kernels in `compiled`.
     cache_dir: Path
+    #: Turn NF4 back into plain weights where memory allows, which decodes as fast as unquantized; training must not.
+    may_dequantize: bool = False
+    #: Keep on the host what the adapter is merged into, so that another one can take its place.
+    is_exchangeable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class ModelProvenance:
 
     base_model: str
     base_digest: str
-    #: As stored in memory: nf4, int8 or none.
+    #: As stored in memory: nf4, int8, none, or `DEQUANTIZED`.
     quantization: str
     dtype: str
     #: Empty without an adapter.
@@ -67,6 +77,8 @@ class LoadedModel:
     tokenizer: Any
     device: torch.device
     provenance: ModelProvenance
+    #: Weights that the adapter was merged into, as they were, by their layer's name; None: it is there for good.
+    originals: dict[str, torch.Tensor] | None = None
 
 
 def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel:
@@ -74,26 +86,52 @@ def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel
     device = choose_device(settings.device)
     quantization = choose_quantization(settings.quantization, device)
     dtype = choose_dtype(settings.compute_dtype, device)
+    keep_compiled(settings.cache_dir / "compiled")
     with quiet_loading() if is_quiet else nullcontext():
         base = find_base_model(settings.base_model, settings.cache_dir)
         manifest = _check(settings.adapter_path, base)
         tokenizer = _load_tokenizer(base)
         model = _load_base(base, quantization, dtype, device)
+        stored = _store(model, quantization, dtype) if settings.may_dequantize else quantization
         # Merged into 4 or 8 bits, the adapter would be rounded with them.
-        is_merged = manifest is not None and quantization == "none"
+        is_plain = stored in ("none", DEQUANTIZED)
+        is_merged = manifest is not None and is_plain
+        originals: dict[str, torch.Tensor] | None = {} if is_plain else None
         if settings.adapter_path is not None:
-            model = apply_adapter(model, settings.adapter_path, is_merged=is_merged)
+            if is_plain:
+                originals = copy_originals(model, settings.adapter_path) if settings.is_exchangeable else None
+            attach = partial(apply_adapter, is_merged=True) if is_merged else attach_adapter
+            model = attach(model, settings.adapter_path)
     provenance = ModelProvenance(
         base_model=base.name,
         base_digest=base.digest,
-        quantization=quantization,
+        quantization=stored,
         dtype=str(dtype).removeprefix("torch."),
         adapter_digest=manifest.digest if manifest else "",
         adapter_path=settings.adapter_path,
         is_adapter_merged=is_merged,
     )
     _settle_decoding(model, tokenizer)
-    return LoadedModel(model.eval(), tokenizer, device, provenance)
+    return LoadedModel(model.eval(), tokenizer, device, provenance, originals)
+
+
+def attach_adapter(model: Any, folder: Path) -> Any:
+    """`model` with the adapter beside its weights and in their type.
+
+    peft keeps an adapter in float32, and would convert the whole batch back and forth around it.
+    """
+    adapted = apply_adapter(model, folder, is_merged=False)
+    for name, weight in adapted.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.to(model.dtype)
+    return adapted
+
+
+def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> str:
+    """How the weights lie in memory once NF4 was dequantized where there is room for it."""
+    if quantization == "nf4" and dequantize_where_it_fits(model, dtype, free_bytes(model.device)):
+        return DEQUANTIZED
+    return quantization
 
 
 def _check(adapter_path: Path | None, base: BaseModel) -> AdapterManifest | None:
@@ -145,18 +183,13 @@ def _load_base(base: BaseModel, quantization: Quantization, dtype: torch.dtype, 
 def _settle_decoding(model: Any, tokenizer: Any) -> None:
     """Leave the ends of text and nothing else of what the model's folder suggests for decoding.
 
-    Temperatures and penalties belong to the sampling settings. Of its ends a folder often names only one.
+    Temperatures and penalties belong to the sampling settings.
     """
     from transformers import GenerationConfig
 
     configured = model.generation_config.eos_token_id
-    ids = [tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
-    for token in END_OF_TEXT_TOKENS:
-        index = tokenizer.convert_tokens_to_ids(token)
-        # A tokenizer answers with its unknown token for what it does not have.
-        if index is not None and tokenizer.convert_ids_to_tokens(index) == token:
-            ids.append(index)
-    ends = list(dict.fromkeys(index for index in ids if index is not None))
+    ends = find_ends(tokenizer, configured if isinstance(configured, list) else [configured])
+    tokenizer.eos_token_id = find_end(tokenizer)
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
 
 

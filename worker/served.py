@@ -1,13 +1,18 @@
 """What a worker serves with: one model behind one engine, and the provenance that its summaries carry."""
 
 import json
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aftercall.prompt import PROMPT_VERSION
 from worker.engine.base import Engine, SamplingSettings
+from worker.isolation import Isolation
 
 if TYPE_CHECKING:
+    from worker.live_adapter import LiveAdapter
     from worker.model import ModelProvenance
 
 
@@ -20,6 +25,8 @@ class Served:
     tokenizer: Any
     model: "ModelProvenance"
     sampling: SamplingSettings
+    #: Puts another adapter's weights under the engine; None: the model stays as it was loaded.
+    live_adapter: "LiveAdapter | None" = None
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -32,3 +39,54 @@ class Served:
             "prompt_version": PROMPT_VERSION,
             "generation": json.dumps(asdict(self.sampling), sort_keys=True),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long an exchange held generation up."""
+
+    #: From its request until the last call that was under way had ended; the engine works, on fewer and fewer.
+    drain_s: float
+    #: From then until the next call may begin; the engine has nothing to do.
+    idle_s: float
+
+
+class Serving:
+    """What is served at this moment. A call of the engine begins and ends under one adapter.
+
+    Calls run together; an exchange waits for those under way, runs alone, and what asked meanwhile goes on after it.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self._now = served
+        self._isolation = Isolation()
+
+    @property
+    def now(self) -> Served:
+        """What is served; of its adapter this says nothing about the next call."""
+        return self._now
+
+    @contextmanager
+    def using(self) -> Iterator[Served]:
+        """What is served, and stays so until the block ends."""
+        with self._isolation.together():
+            yield self._now
+
+    def exchange(self, change: Callable[[], "ModelProvenance"]) -> Pause:
+        """Let `change` put other weights under the engine; what it returns is what is served from then on.
+
+        If it raises, the engine is closed: nobody knows what is under it.
+        """
+        asked = time.monotonic()
+        with self._isolation.alone():
+            drained = time.monotonic()
+            try:
+                self._now = replace(self._now, model=change())
+            except BaseException:
+                self._now.engine.close()
+                raise
+            return Pause(drained - asked, time.monotonic() - drained)
+
+    def close(self) -> None:
+        """Close the engine; what runs comes back aborted."""
+        self._now.engine.close()

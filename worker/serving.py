@@ -3,18 +3,16 @@
 from pathlib import Path
 
 from sqlalchemy import Engine as Database
-from sqlalchemy import select
 
-from adapters import find_shipped
-from aftercall.database import reading
-from aftercall.models import Adapter
 from aftercall.settings import Settings
 from worker.base_model import find_base_model
 from worker.engine import start_engine
 from worker.engine.base import SamplingSettings
+from worker.live_adapter import LiveAdapter
 from worker.model import ModelSettings, load_model
 from worker.precision import Device
 from worker.served import Served
+from worker.wanted import find_wanted
 
 
 def load_served(settings: Settings, database: Database, device: Device) -> Served:
@@ -22,6 +20,7 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
 
     Raises ModelError or AdapterError, with the next step.
     """
+    is_following = settings.adapter == "auto"
     loaded = load_model(
         ModelSettings(
             base_model=settings.base_model,
@@ -30,10 +29,13 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             adapter_path=choose_adapter(settings, database),
             device=device,
             cache_dir=settings.data_dir,
+            may_dequantize=True,
+            is_exchangeable=is_following,
         )
     )
     sampling = make_sampling(settings)
-    return Served(start_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling)
+    live_adapter = LiveAdapter(loaded) if is_following else None
+    return Served(start_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling, live_adapter)
 
 
 def make_sampling(settings: Settings) -> SamplingSettings:
@@ -55,8 +57,4 @@ def choose_adapter(settings: Settings, database: Database) -> Path | None:
     if settings.adapter != "auto":
         return Path(settings.adapter)
     # By name: a local folder's path says nothing about which model it holds.
-    base_model = find_base_model(settings.base_model, settings.data_dir).name
-    active = select(Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
-    with reading(database) as connection:
-        path = connection.execute(active).scalar_one_or_none()
-    return Path(path) if path else find_shipped(base_model)
+    return find_wanted(database, find_base_model(settings.base_model, settings.data_dir).name).folder

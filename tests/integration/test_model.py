@@ -20,6 +20,8 @@ from aftercall.prompt import PROMPT_VERSION
 from tests.fixtures.model import build_tiny_model
 from worker.adapter import AdapterManifest, apply_adapter, compute_digest, write_manifest
 from worker.base_model import PACKAGED_MODEL, find_base_model
+from worker.engine import start_engine
+from worker.engine.base import Completion, SamplingSettings
 from worker.gguf_cache import ORIGIN_FILE
 from worker.model import LoadedModel, ModelSettings, load_model
 
@@ -65,6 +67,14 @@ def scores(loaded: LoadedModel, text: str = "user: where is my order?") -> torch
     return logits
 
 
+def complete(loaded: LoadedModel) -> list[str]:
+    """What the engine answers to a few prompts."""
+    engine = start_engine(loaded, SamplingSettings(max_new_tokens=16))
+    outcomes = engine.generate([loaded.tokenizer("user: " + "where is it? " * n)["input_ids"] for n in range(1, 9)])
+    engine.close()
+    return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+
+
 def test_a_local_folder_is_known_by_its_name_and_digest(settings: ModelSettings, tmp_path: Path) -> None:
     loaded = load_model(settings)
     assert (loaded.provenance.base_model, loaded.provenance.quantization) == ("tiny-llama", "none")
@@ -106,6 +116,31 @@ def test_an_adapter_stays_beside_quantized_weights(
     assert adapted.provenance.quantization == quantization
     assert not adapted.provenance.is_adapter_merged
     assert (scores(adapted) - scores(quantized)).abs().max() > 0.1
+
+
+def test_nf4_is_dequantized_where_memory_allows_and_the_adapter_merged(
+    settings: ModelSettings, adapter_dir: Path
+) -> None:
+    kept = load_model(replace(settings, quantization="nf4", adapter_path=adapter_dir))
+    plain = load_model(replace(settings, quantization="nf4", adapter_path=adapter_dir, may_dequantize=True))
+    assert (plain.provenance.quantization, plain.provenance.is_adapter_merged) == ("nf4, dequantized", True)
+    assert not plain.model.is_quantized
+    for layer in kept.model.modules():
+        # Some CPUs multiply 4 bits in bfloat16, whatever the compute dtype.
+        layer.support_avx512bf16_for_cpu = False
+    assert complete(plain) == complete(kept)
+    unquantized = load_model(replace(settings, adapter_path=adapter_dir, may_dequantize=True))
+    assert unquantized.provenance.quantization == "none"
+    assert complete(unquantized) != complete(kept), "the rounding to 4 bits changes nothing: the test shows nothing"
+
+
+def test_nf4_stays_where_memory_is_short(
+    settings: ModelSettings, adapter_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.model.free_bytes", lambda _: 100_000)
+    kept = load_model(replace(settings, quantization="nf4", adapter_path=adapter_dir, may_dequantize=True))
+    assert (kept.provenance.quantization, kept.provenance.is_adapter_merged) == ("nf4", False)
+    assert kept.model.is_quantized
 
 
 def test_an_adapter_for_another_base_is_refused(settings: ModelSettings, adapter_dir: Path, tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Another adapter under a running engine on a CUDA device: graphs and compiled layers go on with its weights."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+if not torch.cuda.is_available():
+    pytest.skip("no CUDA device", allow_module_level=True)
+
+from bench.random_adapter import ATTENTION, make_adapter  # noqa: E402
+from tests.fixtures.model import build_byte_tokenizer  # noqa: E402
+from tests.gpu.judging import PHI, Recorder, random_model, random_prompts  # noqa: E402
+from worker.base_model import find_base_model  # noqa: E402
+from worker.engine.base import Completion, SamplingSettings  # noqa: E402
+from worker.engine.build import assemble_engine  # noqa: E402
+from worker.engine.engine import BatchingEngine  # noqa: E402
+from worker.engine.options import EngineOptions  # noqa: E402
+from worker.engine.runner import ModelRunner  # noqa: E402
+from worker.live_adapter import LiveAdapter  # noqa: E402
+from worker.model import LoadedModel, ModelSettings, load_model  # noqa: E402
+
+pytestmark = pytest.mark.gpu
+
+SETTINGS = SamplingSettings(max_new_tokens=20)
+OPTIONS = EngineOptions(24, 1024, 512, max_model_len=512, memory_share=0.1, is_compiled=True, is_gelu_fused=True)
+
+
+def start(loaded: LoadedModel) -> BatchingEngine:
+    return assemble_engine(ModelRunner(loaded.model, SETTINGS, OPTIONS), Recorder(), SETTINGS, OPTIONS)  # type: ignore[arg-type]
+
+
+def answers(engine: BatchingEngine) -> list[str]:
+    torch.manual_seed(0)
+    completions = engine.generate(random_prompts(40))
+    return [completion.text for completion in completions if isinstance(completion, Completion)]
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_graphs_answer_as_a_fresh_start_with_the_adapter_does(tmp_path: Path, quantization: Any) -> None:
+    if quantization == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
+        pytest.skip("bitsandbytes is not installed")
+    random_model(PHI, torch.bfloat16).save_pretrained(tmp_path / "phi")
+    build_byte_tokenizer().save_pretrained(tmp_path / "phi")
+    base = find_base_model(str(tmp_path / "phi"), tmp_path)
+    few = make_adapter(tmp_path, base, 1, rank=4, targets={"q_proj", "v_proj"}, size=0.2)
+    many = make_adapter(tmp_path, base, 2, targets=ATTENTION | {"fc1", "fc2"}, size=0.2)
+    settings = ModelSettings(
+        str(base.folder), quantization, "bfloat16", few, "cuda", tmp_path, may_dequantize=True, is_exchangeable=True
+    )
+
+    loaded = load_model(settings)
+    places = {name: weight.data_ptr() for name, weight in loaded.model.named_parameters()}
+    live = LiveAdapter(loaded)
+    engine = start(loaded)
+    got = {few: answers(engine)}
+    for folder in (many, None, few, many):
+        live.exchange(live.prepare(folder, folder.name if folder else ""))
+        assert got.setdefault(folder, answers(engine)) == answers(engine)
+    engine.close()
+    assert {name: weight.data_ptr() for name, weight in loaded.model.named_parameters()} == places
+    assert len({tuple(texts) for texts in got.values()}) == 3
+
+    fresh = load_model(replace(settings, adapter_path=many))
+    for name, weight in fresh.model.named_parameters():
+        assert torch.equal(weight, loaded.model.get_parameter(name)), name
+    engine = start(fresh)
+    assert answers(engine) == got[many]
+    engine.close()

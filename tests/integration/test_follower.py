@@ -1,0 +1,104 @@
+"""What a worker does about an adapter that it cannot take as it is, with a scripted engine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from aftercall.errors import AdapterError
+from aftercall.models import Adapter
+from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
+from tests.fixtures.workers import assert_never, wait_until
+from worker import swap
+from worker.engine.base import PromptFailure, SamplingSettings
+from worker.lora import NotExchangeableError
+from worker.served import Served, Serving
+from worker.swap import AdapterFollower
+
+INTERVAL_S = 0.01
+
+
+class ScriptedAdapter:
+    """Prepares what the script says."""
+
+    def __init__(self, prepare: Callable[[], Any]) -> None:
+        self._prepare = prepare
+
+    def prepare(self, folder: Path | None, digest: str) -> Any:
+        return replace(self._prepare(), adapter_digest=digest)
+
+    def exchange(self, prepared: Any) -> Any:
+        if prepared.base_model == "broken":
+            raise RuntimeError("half-way")
+        return prepared
+
+
+@pytest.fixture
+def restarts() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def follow(database: Engine, restarts: list[str]) -> Callable[[Callable[[], Any]], tuple[Serving, AdapterFollower]]:
+    """A follower of a registry whose active adapter is `wanted`."""
+    with database.begin() as connection:
+        row = {"digest": "wanted", "base_model": "scripted", "state": "active", "path": "p", "manifest": "{}"}
+        connection.execute(insert(Adapter).values(row | {"created_at": 0.0}))
+
+    def make(prepare: Callable[[], Any]) -> tuple[Serving, AdapterFollower]:
+        live: Any = ScriptedAdapter(prepare)
+        model: Any = ScriptedModel()
+        serving = Serving(Served(ScriptedEngine(None, None), CharacterTokenizer(), model, SamplingSettings(), live))
+        return serving, AdapterFollower(
+            serving, database, lambda base, digest: None, lambda: restarts.append("restart"), INTERVAL_S
+        )
+
+    return make
+
+
+Follow = Callable[[Callable[[], Any]], tuple[Serving, AdapterFollower]]
+
+
+def test_one_that_takes_a_fresh_process_ends_this_one_once(follow: Follow, restarts: list[str]) -> None:
+    def prepare() -> Any:
+        raise NotExchangeableError("it is of another kind")
+
+    serving, follower = follow(prepare)
+    with follower:
+        wait_until(lambda: restarts, "the process asked to end")
+        assert_never(lambda: len(restarts) > 1, "asked twice", 0.1)
+    assert serving.now.model.adapter_digest == ""
+
+
+def test_an_exchange_that_breaks_off_ends_the_process_and_writes_nothing_more(
+    follow: Follow, restarts: list[str]
+) -> None:
+    serving, follower = follow(lambda: ScriptedModel(base_model="broken"))
+    with follower:
+        wait_until(lambda: restarts, "the process asked to end")
+    [outcome] = serving.now.engine.generate([[1]])
+    assert isinstance(outcome, PromptFailure)
+
+
+def test_one_that_is_refused_is_tried_again_later_and_then_served(
+    follow: Follow, restarts: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(swap, "RETRY_S", 0.1)
+    arrived: list[Any] = []
+
+    def prepare() -> Any:
+        if not arrived:
+            raise AdapterError("its folder is not here")
+        return ScriptedModel()
+
+    serving, follower = follow(prepare)
+    with follower:
+        wait_until(lambda: "its folder is not here" in caplog.text, "a word about it")
+        assert_never(lambda: serving.now.model.adapter_digest, "served", 0.3)
+        assert caplog.text.count("its folder is not here") == 1
+        arrived.append(True)
+        wait_until(lambda: serving.now.model.adapter_digest == "wanted", "the adapter served")
+    assert restarts == []

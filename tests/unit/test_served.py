@@ -1,0 +1,60 @@
+"""What is served at a moment, and its exchange while calls are under way."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
+from worker.engine.base import PromptFailure, SamplingSettings
+from worker.served import Served, Serving
+
+PATIENCE_S = 10.0
+
+
+def make_serving() -> Serving:
+    model: Any = ScriptedModel(adapter_digest="old")
+    return Serving(Served(ScriptedEngine(None, None), CharacterTokenizer(), model, SamplingSettings()))
+
+
+def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
+    """An exchange waits for the call, and the next call for the exchange."""
+    serving = make_serving()
+    seen: list[str] = []
+
+    def exchange() -> Any:
+        seen.append("exchange")
+        return replace(serving.now.model, adapter_digest="new")
+
+    def call() -> None:
+        with serving.using() as served:
+            seen.append(served.provenance["adapter_digest"])
+
+    with serving.using() as served:
+        exchanging = threading.Thread(target=serving.exchange, args=(exchange,))
+        exchanging.start()
+        exchanging.join(0.05)
+        late = threading.Thread(target=call)
+        late.start()
+        late.join(0.05)
+        assert seen == []
+        assert served.provenance["adapter_digest"] == "old"
+    exchanging.join(PATIENCE_S)
+    late.join(PATIENCE_S)
+    assert seen == ["exchange", "new"]
+
+
+def test_an_exchange_that_breaks_off_closes_the_engine() -> None:
+    """Half of one adapter and half of another writes no summary."""
+    serving = make_serving()
+
+    def break_off() -> Any:
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        serving.exchange(break_off)
+    with serving.using() as served:
+        [outcome] = served.engine.generate([[1, 2]])
+    assert isinstance(outcome, PromptFailure)
+    assert outcome.code == "aborted"

@@ -1,0 +1,74 @@
+"""The history of the active adapter: a row for each promotion and rollback, which nobody rewrites.
+
+Written in the transaction that makes the change. Knows rows only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from aftercall.database import now
+from aftercall.models import Promotion
+
+
+class Action(StrEnum):
+    """How the active adapter changed."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of the active adapter."""
+
+    base_model: str
+    action: Action
+    #: None: no registered adapter is active any more, what ships is served.
+    adapter_digest: str | None
+    #: What was served before; None: the base model alone.
+    replaced_digest: str | None
+    is_forced: bool = False
+    #: What the gate found, as JSON; None where nothing was compared.
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change as the history has it."""
+
+    change: Change
+    at: float
+
+
+def write(connection: Connection, change: Change) -> None:
+    """Add a change, by the database's clock."""
+    connection.execute(insert(Promotion).values(asdict(change) | {"created_at": now()}))
+
+
+def read(connection: Connection, base_model: str | None = None) -> list[Entry]:
+    """The changes of one base model, or of all, the oldest first."""
+    columns = [getattr(Promotion, field.name) for field in fields(Change)]
+    statement = select(*columns, Promotion.created_at).order_by(Promotion.id)
+    if base_model is not None:
+        statement = statement.where(Promotion.base_model == base_model)
+    return [Entry(_to_change(row._mapping), row.created_at) for row in connection.execute(statement)]
+
+
+def last_standing(changes: Sequence[Change]) -> Change | None:
+    """The promotion that the next rollback undoes: each rollback before has undone one, so that a second one goes
+    further back, not to and fro."""
+    standing: list[Change] = []
+    for change in changes:
+        if change.action is Action.PROMOTE:
+            standing.append(change)
+        elif standing:
+            standing.pop()
+    return standing[-1] if standing else None
+
+
+def _to_change(row: RowMapping) -> Change:
+    values = {field.name: row[field.name] for field in fields(Change)}
+    return Change(**values | {"action": Action(row["action"])})
