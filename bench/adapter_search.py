@@ -1,143 +1,170 @@
-"""The search behind the shipped adapter: many recipes on the GPUs at hand, judged on the validation split alone.
+"""The search behind the shipped adapter: recipes on the GPUs at hand, judged on the validation split alone.
 
-    python -m bench.adapter_search --data ../shared/data/tweetsumm --out FOLDER --seconds 600 --gpus 4
+    python -m bench.adapter_search --data ../shared/data/tweetsumm --out FOLDER --seconds 180 --gpus 4
 
-Stage by stage, each printed as a table: recipes on the references as people wrote them; then completions from models
-that did not see the conversation, of which the one closest to its references, or the best of a beam, becomes a label;
-then averages of several runs, and what beam search would add to the best. Every run is in runs.jsonl, its adapter in
-`adapters/`.
+One run differs from the next by half a point, so recipes are compared by their mean over several orders of the data.
+Every recipe gets one order; from then on, whenever a process is free, the best so far gets one more. In the end the
+runs of the best recipes are averaged. Every run and its summaries are in `runs.jsonl`, the best adapters in `best/`.
 """
 
 import argparse
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.search_pool import Pool
-from bench.search_tasks import Average, Draw, Result, Task, Train
-from training.dataset import Example, load_examples
-from training.labels import choose_references
+from bench.search.pool import Choose, Pool
+from bench.search.tasks import Average, Result, Task, Train
 from training.recipe import Recipe, get_recipe
-from training.rouge import score_references
 
-BASE = replace(get_recipe("smollm2-135m-tweetsumm"), seed=42)
-NUM_SAMPLES = 16
-NUM_BEAMS = 4
-SEEDS = (42, 1, 2)
+#: Where the search began; the recipe itself has become what it found.
+BASE = replace(
+    get_recipe("smollm2-135m-tweetsumm"),
+    learning_rate=1e-3,
+    lora_alpha=16,
+    lora_r=16,
+    num_epochs=2,
+    references="agreeing",
+    num_averaged_runs=1,
+)
+NUM_ORDERS = 4
+NUM_AVERAGED = 3
+BEAM = (("num_beams", 4),)
+#: Left for averages after the last run.
+AVERAGES_S = 14.0
+NUM_KEPT = 3
+#: Larger ones do not ship.
+MAX_KEPT_BYTES = 10_000_000
+FIGURES = ("rouge1", "rouge2", "rougeL")
 
-#: In the order of their promise: what the deadline cuts off is the least of it.
+#: What is changed of the recipe, the most promising first. Rank 32 would ship as 20 MB and has to win by more.
 CHANGES: dict[str, dict[str, Any]] = {
-    "as-shipped": {},
-    "epochs3": {"num_epochs": 3},
-    "all": {"references": "all", "num_epochs": 3},
-    "closest": {"references": "closest", "num_epochs": 4},
-    "lr5e-4": {"learning_rate": 5e-4},
-    "lr2e-3": {"learning_rate": 2e-3},
-    "r32": {"lora_r": 32, "lora_alpha": 32},
-    "r64-stabilized": {"lora_r": 64, "is_rank_stabilized": True, "learning_rate": 5e-4},
-    "alpha32": {"lora_alpha": 32},
-    "dropout15": {"lora_dropout": 0.15},
-    "batch10": {"batch_size": 10},
-    "attention": {"target_modules": ("q_proj", "k_proj", "v_proj", "o_proj")},
-    "decay": {"weight_decay": 0.1},
+    "lr2": {"learning_rate": 2e-3},
+    "lr2-alpha32": {"learning_rate": 2e-3, "lora_alpha": 32},
+    "lr3": {"learning_rate": 3e-3},
+    "lr2-all": {"learning_rate": 2e-3, "references": "all"},
+    "lr3-alpha32": {"learning_rate": 3e-3, "lora_alpha": 32},
+    "lr4": {"learning_rate": 4e-3},
+    "lr2-epochs3": {"learning_rate": 2e-3, "num_epochs": 3},
+    "lr4-alpha32": {"learning_rate": 4e-3, "lora_alpha": 32},
+    "lr2-alpha32-r32": {"learning_rate": 2e-3, "lora_alpha": 32, "lora_r": 32},
 }
 
 
 def make_recipes(limit: int | None) -> dict[str, Recipe]:
-    """The recipes of the first stage; with a limit, two of them and two steps each."""
+    """By name; with a limit, two of them and two steps each."""
     recipes = {name: replace(BASE, name=name, **change) for name, change in CHANGES.items()}
     if limit is None:
         return recipes
-    return {name: replace(recipe, max_steps=2) for name, recipe in list(recipes.items())[:2]}
+    return {name: replace(recipe, max_steps=2, num_epochs=1) for name, recipe in list(recipes.items())[:2]}
 
 
-def make_draws(examples: Sequence[Example], num_parts: int) -> list[Task]:
-    """Each half of the conversations by the model of the other half, in parts for the processes."""
-    ids = [example.conversation.external_id for example in examples]
-    draws: list[Task] = []
-    for half in (0, 1):
-        for part in range(num_parts):
-            chosen = tuple(ids[half::2][part::num_parts])
-            draws.append(Draw(f"beam{half}-{part}", f"half{1 - half}", chosen, num_beams=NUM_BEAMS))
-            draws.append(Draw(f"samples{half}-{part}", f"half{1 - half}", chosen, num_samples=NUM_SAMPLES))
-    return draws
+class Chooser:
+    """Which run comes next."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = recipes
+        self._num_started = dict.fromkeys(recipes, 0)
+
+    def __call__(self, results: Sequence[Result]) -> Task | None:
+        """The first order of each recipe; then one more of the best recipe whose orders are not used up."""
+        scores = {name: mean(runs) for name, runs in group_orders(results).items()}
+
+        def rank(name: str) -> tuple[bool, float, int]:
+            num_started = self._num_started[name]
+            return (num_started > 0, -scores.get(name, 0.0), num_started)
+
+        open_ones = [name for name in self._recipes if self._num_started[name] < NUM_ORDERS]
+        if not open_ones:
+            return None
+        name = min(open_ones, key=rank)
+        order = self._num_started[name]
+        self._num_started[name] += 1
+        return Train(f"{name}-{order}", replace(self._recipes[name], data_order=order))
 
 
-def make_labels(examples: Sequence[Example], drawn: Sequence[Result]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """By name of the policy: what each conversation is trained on. Without a completion, what people wrote."""
-    samples = _completions(drawn, "samples")
-    beams = _completions(drawn, "beam")
-    labels: dict[str, dict[str, tuple[str, ...]]] = {
-        name: {} for name in ("people", "beam", "people+beam", "closest-sample", "people+closest-sample")
-    }
-    for example, chosen in zip(examples, choose_references(examples, "agreeing"), strict=True):
-        key = example.conversation.external_id
-        people = chosen.references
-        beam = tuple(beams.get(key, []))
-        closest = tuple(sorted(samples.get(key, []), key=lambda text: -_closeness(text, example))[:1])
-        labels["people"][key] = people
-        labels["beam"][key] = beam or people
-        labels["people+beam"][key] = people + beam
-        labels["closest-sample"][key] = closest or people
-        labels["people+closest-sample"][key] = people + closest
-    return labels
+def make_averages(results: Sequence[Result]) -> Iterator[Task]:
+    """Of the best recipes' orders: their average, decoded greedily; that of the best also by beams."""
+    whole = [name for name, runs in rank_recipes(results) if len(runs) > 1]
+    for name in whole[:NUM_AVERAGED]:
+        yield Average(f"{name}-mean", _runs_of(name, results))
+    for name in whole[:1]:
+        yield Average(f"{name}-mean-beam", _runs_of(name, results), BEAM)
 
 
-def _completions(drawn: Sequence[Result], kind: str) -> dict[str, list[str]]:
-    return {
-        key: [text for text in texts if text]
-        for result in drawn
-        if result.name.startswith(kind)
-        for key, texts in result.completions.items()
-    }
+def _runs_of(name: str, results: Sequence[Result]) -> tuple[str, ...]:
+    return tuple(sorted(result.name for result in group_orders(results)[name]))
 
 
-def _closeness(text: str, example: Example) -> float:
-    return score_references(text, example.references).average.mean
+def group_orders(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Results of runs named `recipe-order`, by recipe."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        name, _, order = result.name.rpartition("-")
+        if order.isdecimal() and result.scores:
+            groups.setdefault(name, []).append(result)
+    return groups
 
 
-def make_averages(results: Sequence[Result]) -> list[Task]:
-    """Averages of the best runs, and the best one under beam search."""
-    ranked = sorted((result for result in results if result.score), key=lambda result: -result.score)
-    names = tuple(result.name for result in ranked)
-    if not names:
-        return []
-    return [
-        Average(f"beam{NUM_BEAMS}", names[:1], num_beams=NUM_BEAMS),
-        Average("top4-r16", names[:4], rank=16),
-        Average("top4-r32", names[:4], rank=32),
-        Average("top4", names[:4]),
-    ]
+def rank_recipes(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    """Recipes with their runs, the best mean first."""
+    return sorted(group_orders(results).items(), key=lambda item: -mean(item[1]))
+
+
+def mean(results: Sequence[Result]) -> float:
+    """Mean score of several runs."""
+    return sum(result.score for result in results) / len(results)
+
+
+def print_table(results: Sequence[Result]) -> None:
+    """What decides: each recipe's mean over its orders; then the averages."""
+    rows = rank_recipes(results)
+    rows += [(result.name, [result]) for result in results if result.scores and "-mean" in result.name]
+    print(f"\n{'recipe':24} {'score':>6} runs {'lowest':>7} {'highest':>7}  average over references, best reference")
+    for name, runs in rows:
+        scores = [result.score for result in runs]
+        figures = ["/".join(f"{_figure(runs, f'{key}_{of}'):.1f}" for key in FIGURES) for of in ("average", "best")]
+        print(f"{name:24} {mean(runs):6.2f} {len(runs):4} {min(scores):7.2f} {max(scores):7.2f}  {'  '.join(figures)}")
+
+
+def _figure(results: Sequence[Result], metric: str) -> float:
+    return sum(result.scores[metric] for result in results) / len(results)
+
+
+def keep_best(results: Sequence[Result], out: Path) -> None:
+    """The adapters that scored best greedily and are small enough to ship, copied to one folder."""
+    ranked = sorted((each for each in results if not each.name.endswith("-beam")), key=lambda result: -result.score)
+    paths = [(each.name, out / "adapters" / each.name / "adapter_model.safetensors") for each in ranked]
+    small = [(name, path) for name, path in paths if path.exists() and path.stat().st_size <= MAX_KEPT_BYTES]
+    folder = out / "best"
+    folder.mkdir(exist_ok=True)
+    for name, path in small[:NUM_KEPT]:
+        shutil.copy(path, folder / f"{name}.safetensors")
+
+
+def one_by_one(tasks: Iterator[Task]) -> Choose:
+    """A fixed order, whatever comes of it."""
+    return lambda results: next(tasks, None)
 
 
 def main() -> None:
-    """Run the stages within the time given."""
+    """Search within the time given."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--base", default=BASE.base)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--gpus", type=int, default=1)
-    parser.add_argument("--per-gpu", type=int, default=3, help="processes a GPU; they are bound by launching kernels")
+    parser.add_argument("--per-gpu", type=int, default=5, help="processes a GPU; they are bound by launching kernels")
     parser.add_argument("--limit", type=int, help="conversations of each split; for a smoke test")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    examples = load_examples(str(arguments.data), "train")[: arguments.limit]
     pool = Pool(arguments)
-    recipes = make_recipes(arguments.limit)
-    halves: list[Task] = [Train(f"half{half}", recipes["as-shipped"], half) for half in (0, 1)]
-    tried = pool.run("recipes", [*halves, *(Train(*item) for item in recipes.items())], 0.45 * arguments.seconds)
-    drawn = pool.run("completions", make_draws(examples, arguments.gpus), 0.6 * arguments.seconds)
-    ranked = [recipes[result.name] for result in tried if result.name in recipes]
-    best = replace(ranked[0] if ranked else recipes["as-shipped"], references="all")
-    relabelled = [
-        Train(f"{name}-seed{seed}", replace(best, name=name, seed=seed), labels=labels)
-        for seed in SEEDS[: 1 if arguments.limit else None]
-        for name, labels in make_labels(examples, drawn).items()
-    ]
-    results = [*tried, *pool.run("labels", relabelled, 0.9 * arguments.seconds)]
-    pool.run("averages", make_averages(results), arguments.seconds)
+    pool.run(Chooser(make_recipes(arguments.limit)), arguments.seconds - AVERAGES_S)
+    pool.run(one_by_one(make_averages(list(pool.results))), arguments.seconds)
+    print_table(pool.results)
+    keep_best(pool.results, arguments.out)
 
 
 if __name__ == "__main__":

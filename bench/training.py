@@ -1,13 +1,16 @@
-"""The phi-1_5 recipe at full size: tokens/s and peak memory, beside plain SFTTrainer with the same settings.
+"""The phi-1_5 recipe at full size: each measure on top of the one before it, beside plain SFTTrainer.
 
-    python -m bench.training --tokenizer FOLDER --data ../shared/data/tweetsumm
+    python -m bench.training --tokenizer FOLDER --data ../shared/data/tweetsumm --out FOLDER
 
-The model has phi-1_5's exact shape and random weights: speed and memory are those of the real one. Both trainers see
+The model has phi-1_5's exact shape and random weights: speed and memory are those of the real one. All trainers see
 the same pairs of conversation and reference in the same order, so their loss curves are comparable step by step: only
-conversations with exactly three references are used, and nothing is shuffled.
+conversations with exactly three references are used, nothing is shuffled, LoRA begins from the same weights and drops
+nothing out. Every loss of every step is written to `curves.json`, and their picture to `curves.png`.
 """
 
 import argparse
+import gc
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,26 +21,26 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.utils.data import SequentialSampler
-from transformers import (
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PhiConfig,
-    PhiForCausalLM,
-    PrinterCallback,
-    TrainerCallback,
-)
+from transformers import AutoTokenizer, PhiConfig, PhiForCausalLM, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from aftercall.prompt import build_prompt
+from bench.training_table import Outcome, Table, plain_name
 from training.dataset import Example, load_examples
 from training.recipe import get_recipe
-from training.train import make_lora
+from training.speed import Speed, hasten
+from training.train import checkpointing, make_lora
 from training.trainer import TreeTrainer, make_collator, make_dataset
 from training.trees import encode_tree
+from worker.precision import quantization_config
 
+RECIPE = replace(get_recipe("phi-1_5-tweetsumm"), lora_dropout=0.0)
 NUM_REFERENCES = 3
-#: Steps before the clock starts: kernels load, memory settles.
+#: Steps before the clock starts: kernels load, layers compile, memory settles.
 NUM_WARMUP_STEPS = 5
+PLAIN = Speed(is_dequantizing=False)
+DEQUANTIZED = Speed()
+COMPILED = Speed(is_compiling=True)
 
 
 class Sequential:
@@ -56,16 +59,23 @@ class PackedTrainer(Sequential, TreeTrainer):
 
 
 class Clock(TrainerCallback):
-    """Seconds from the end of the warm-up to the last step."""
+    """Seconds of the warm-up, and from its end to the last step."""
 
     def __init__(self) -> None:
-        self.start = 0.0
-        self.duration_s = 0.0
+        self.begin = self.start = 0.0
+        self.warmup_s = self.duration_s = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.begin = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        torch.cuda.synchronize()
         if state.global_step == NUM_WARMUP_STEPS:
+            torch.cuda.synchronize()
             self.start = time.perf_counter()
+            self.warmup_s = self.start - self.begin
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        torch.cuda.synchronize()
         self.duration_s = time.perf_counter() - self.start
 
 
@@ -74,61 +84,72 @@ class Case:
     """One measurement."""
 
     name: str
-    trainer: type
     dataset: Dataset
+    #: Rows of `dataset` in a step.
     batch_size: int
-    is_checkpointing: bool = False
+    num_pairs: int
     collator: Any = None
+    speed: Speed = PLAIN
+    is_checkpointing: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Packed trees, or SFTTrainer as it comes."""
+        return self.collator is not None
 
 
-def make_model(folder: Path, quantization: str) -> Any:
-    """The random model from its folder, quantized as the recipe says."""
-    options: dict[str, Any] = {"dtype": torch.bfloat16, "device_map": {"": 0}}
-    if quantization == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
-    return PhiForCausalLM.from_pretrained(folder, **options)
+def make_model(folder: Path, dtype: torch.dtype) -> Any:
+    """The random model from its folder, in NF4 as the recipe says."""
+    return PhiForCausalLM.from_pretrained(
+        folder, dtype=dtype, device_map={"": 0}, quantization_config=quantization_config("nf4", dtype)
+    )
 
 
-def measure(case: Case, model: Any, tokenizer: Any, num_steps: int) -> tuple[float, float, list[float]]:
-    """Seconds a step, peak memory in GiB, and the loss of each step."""
-    clock = Clock()
-    arguments = SFTConfig(
+def make_arguments(case: Case, num_steps: int) -> SFTConfig:
+    """The recipe's settings; those of a packed batch where the case is ours."""
+    ours: dict[str, Any] = {
+        "remove_unused_columns": False,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "logging_nan_inf_filter": False,
+    }
+    return SFTConfig(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=case.batch_size,
-        learning_rate=2e-4,
-        lr_scheduler_type="cosine",
+        learning_rate=RECIPE.learning_rate,
+        lr_scheduler_type=RECIPE.schedule,
+        max_length=None,
         max_steps=num_steps + NUM_WARMUP_STEPS,
-        gradient_checkpointing=case.is_checkpointing,
         bf16=True,
         logging_steps=1,
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,
-        remove_unused_columns=case.collator is None,
-        dataset_kwargs={"skip_prepare_dataset": True} if case.collator else None,
+        **checkpointing(case.is_checkpointing),
+        **(ours if case.is_ours else {}),
     )
+
+
+def measure(case: Case, model: Any, tokenizer: Any, num_steps: int) -> Outcome:
+    """Train for `num_steps` after the warm-up."""
+    clock = Clock()
+    set_seed(RECIPE.seed)
+    gc.collect()
+    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    trainer = case.trainer(
+    trainer = (PackedTrainer if case.is_ours else PlainTrainer)(
         model=model,
-        args=arguments,
+        args=make_arguments(case, num_steps),
         train_dataset=case.dataset,
         processing_class=tokenizer,
         data_collator=case.collator,
-        peft_config=make_lora(replace(get_recipe("phi-1_5-tweetsumm"), lora_dropout=0.0)),
+        peft_config=make_lora(RECIPE),
         callbacks=[clock],
     )
     trainer.remove_callback(PrinterCallback)
+    hasten(trainer.model, case.speed)
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    peak = torch.cuda.max_memory_allocated() / 2**30
-    print(f"trainable {trainer.model.get_nb_trainable_parameters()}")
-    trainer.model.unload()
-    return clock.duration_s / num_steps, peak, losses
+    return Outcome(clock.duration_s / num_steps, clock.warmup_s, torch.cuda.max_memory_allocated() / 2**30, losses)
 
 
 def measure_ceiling() -> float:
@@ -146,7 +167,7 @@ def measure_ceiling() -> float:
 
 
 def make_cases(examples: Sequence[Example], tokenizer: Any) -> list[Case]:
-    """Plain and packed, on all references and on the first alone."""
+    """Plain, and ours with each measure on top of the one before, on the first reference and on all."""
     collator = make_collator(tokenizer.pad_token_id)
     first = [replace(example, references=example.references[:1]) for example in examples]
 
@@ -162,33 +183,28 @@ def make_cases(examples: Sequence[Example], tokenizer: Any) -> list[Case]:
     def packed(chosen: Sequence[Example]) -> Dataset:
         return make_dataset([encode_tree(tokenizer, example, 2048) for example in chosen])
 
+    firsts, alls = packed(first), packed(examples)
     return [
-        Case("plain, first reference, batch 4", PlainTrainer, plain(first), 4),
-        Case("ours,  first reference, batch 4", PackedTrainer, packed(first), 4, collator=collator),
-        Case("plain, 3 references, batch 4 x 3", PlainTrainer, plain(examples), 12),
-        Case("ours,  3 references, batch 4 x 3", PackedTrainer, packed(examples), 4, collator=collator),
-        Case("plain, 3 refs, 4 x 3, checkpointing", PlainTrainer, plain(examples), 12, True),
-        Case("plain, 3 references, batch 16 x 3", PlainTrainer, plain(examples), 48),
-        Case("ours,  3 references, batch 16 x 3", PackedTrainer, packed(examples), 16, collator=collator),
+        Case(plain_name(4), plain(first), 4, 4),
+        Case("ours: packed", firsts, 4, 4, collator),
+        Case("ours: packed, dequantized", firsts, 4, 4, collator, DEQUANTIZED),
+        Case(plain_name(12), plain(examples), 12, 12),
+        Case("ours: prompts shared", alls, 4, 12, collator),
+        Case("ours: prompts shared, dequantized", alls, 4, 12, collator, DEQUANTIZED),
+        Case("ours: packed, dequantized, compiled", firsts, 4, 4, collator, COMPILED),
+        Case("ours: shared, dequantized, compiled", alls, 4, 12, collator, COMPILED),
+        Case("SFTTrainer, checkpointing", plain(examples), 12, 12, is_checkpointing=True),
+        Case("ours: shared, dequantized, 16 x 3", alls, 16, 48, collator, DEQUANTIZED),
     ]
 
 
-def main() -> None:
-    """Measure every case and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--layers", type=int, default=24)
-    arguments = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
-    loaded = load_examples(arguments.data, "train")
-    examples = [example for example in loaded if len(example.references) == NUM_REFERENCES]
+def save_random_model(tokenizer: Any, num_layers: int) -> Path:
+    """phi-1_5's exact configuration with random weights, as a folder."""
     config = PhiConfig(
         vocab_size=51200,
         hidden_size=2048,
         intermediate_size=8192,
-        num_hidden_layers=arguments.layers,
+        num_hidden_layers=num_layers,
         num_attention_heads=32,
         max_position_embeddings=2048,
         partial_rotary_factor=0.5,
@@ -199,29 +215,47 @@ def main() -> None:
     torch.manual_seed(0)
     with torch.device("cuda"):
         PhiForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    linear = arguments.layers * (4 * 2048**2 + 2 * 2048 * 8192)
-    ceiling = measure_ceiling()
-    print(f"bf16 matrix product: {ceiling:.0f} TFLOP/s")
-    lengths = [encode_tree(tokenizer, example, 2048) for example in examples]
-    tokens_a_pair = sum(len(t.prompt) + len(t.completions[0]) for t in lengths) / len(lengths)
-    model = make_model(folder, "nf4")
-    curves: dict[str, list[float]] = {}
+    return folder
+
+
+def main() -> None:
+    """Measure every case and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--layers", type=int, default=24)
+    parser.add_argument("--dtype", choices=["float16", "bfloat16"], default="float16")
+    parser.add_argument("--seconds", type=float, default=120, help="begin no case after so many")
+    parser.add_argument("--only", default="", help="the cases whose names this regular expression finds")
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
+    loaded = load_examples(arguments.data, "train")
+    examples = [example for example in loaded if len(example.references) == NUM_REFERENCES]
+    trees = [encode_tree(tokenizer, example, 2048) for example in examples]
+    table = Table(
+        flops_a_token=4 * arguments.layers * (4 * 2048**2 + 2 * 2048 * 8192),
+        tokens_a_pair=sum(len(tree.prompt) + len(tree.completions[0]) for tree in trees) / len(trees),
+        ceiling=measure_ceiling(),
+    )
+    print(f"bf16 matrix product: {table.ceiling:.0f} TFLOP/s; {table.tokens_a_pair:.0f} tokens a pair", flush=True)
+    folder = save_random_model(tokenizer, arguments.layers)
     for case in make_cases(examples, tokenizer):
-        try:
-            seconds, peak, losses = measure(case, model, tokenizer, arguments.steps)
-        except torch.OutOfMemoryError as error:
-            print(f"{case.name}: {error}"[:200])
+        if not re.search(arguments.only, case.name):
             continue
-        curves[case.name] = losses
-        pairs = case.batch_size * (NUM_REFERENCES if case.collator and "first" not in case.name else 1)
-        tokens = pairs * tokens_a_pair
-        share = 4 * linear * tokens / seconds / 1e12 / ceiling
-        print(
-            f"{case.name:36} {1000 * seconds:7.1f} ms/step {pairs / seconds:7.1f} pairs/s "
-            f"{tokens / seconds:9.0f} tokens/s {peak:6.2f} GiB  {100 * share:5.1f}% of the ceiling  "
-            f"loss {losses[0]:.4f} {losses[9]:.4f} {losses[-1]:.4f}",
-            flush=True,
-        )
+        if time.perf_counter() - begin > arguments.seconds:
+            print(f"{case.name}: no time left")
+            continue
+        try:
+            outcome = measure(case, make_model(folder, getattr(torch, arguments.dtype)), tokenizer, arguments.steps)
+            table.add(case.name, case.num_pairs, outcome)
+        except Exception as error:
+            # One case's failure should not cost the others.
+            print(f"{case.name}: {error!r}"[:800], flush=True)
+    table.save(arguments.out)
+    print(f"{time.perf_counter() - begin:.0f} s in all")
 
 
 if __name__ == "__main__":

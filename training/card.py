@@ -58,6 +58,21 @@ class Training:
     duration_s: float
     device: str
     curve: tuple[LossPoint, ...]
+    #: One a GPU; each took the recipe's batch in every step.
+    num_processes: int = 1
+    #: Whether 4-bit weights were dequantized once instead of in every step.
+    is_dequantized: bool = False
+    is_compiled: bool = False
+
+    @property
+    def means(self) -> str:
+        """What it ran on and how, in words."""
+        ways = {
+            f"{self.num_processes} processes": self.num_processes > 1,
+            "4-bit weights dequantized once": self.is_dequantized,
+            "layers compiled": self.is_compiled,
+        }
+        return ", ".join([self.device, *(way for way, is_used in ways.items() if is_used)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ def render_card(card: Card) -> str:
         "Trained on": f"{card.data} (digest `{manifest.data_digest[:16]}`)",
         "Prompt, cleaner": f"version {manifest.prompt_version}, version {manifest.cleaner_version}",
         "Trainable parameters": f"{training.num_trainable_parameters:,} of {training.num_parameters:,} ({share:.2f}%)",
-        "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.device}",
+        "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.means}",
         "Parents": ", ".join(manifest.parents) or "none",
         "Made": manifest.created_at,
     }

@@ -10,6 +10,14 @@ from aftercall.errors import AdapterError
 from training.recipe import Recipe
 from worker.adapter import CONFIG_FILE
 
+#: What the trainer writes last: a checkpoint without it was cut short.
+_STATE_FILE = "trainer_state.json"
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run left anything to go on from."""
+    return bool(_find_whole(folder))
+
 
 def find_checkpoint(folder: Path, recipe: Recipe, model_path: str) -> Path:
     """The last checkpoint in a run's folder.
@@ -19,7 +27,7 @@ def find_checkpoint(folder: Path, recipe: Recipe, model_path: str) -> Path:
 
     Raises AdapterError if there is none, or if it was made from another base model or with other LoRA matrices.
     """
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    checkpoints = _find_whole(folder)
     if not checkpoints:
         raise AdapterError(f"{folder} has no checkpoint to go on from; train without --resume")
     config = json.loads((checkpoints[-1] / CONFIG_FILE).read_bytes())
@@ -32,3 +40,9 @@ def find_checkpoint(folder: Path, recipe: Recipe, model_path: str) -> Path:
             "it was begun with, or train without --resume."
         )
     return checkpoints[-1]
+
+
+def _find_whole(folder: Path) -> list[Path]:
+    """The checkpoints in a run's folder, oldest first, without one that a full disk or a kill cut short."""
+    checkpoints = [path.parent for path in folder.glob(f"checkpoint-*/{_STATE_FILE}")]
+    return sorted(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]))

@@ -37,12 +37,16 @@ def recipe_options(command: Any) -> Any:
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
 @click.option("--resume", "resumed", metavar="RUN", help="Go on from that run's last checkpoint.")
 @click.option("--push-to-hub", "hub_model_id", metavar="REPOSITORY", help="Push each saved adapter there.")
+@click.option("--gpus", "num_gpus", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs that train.")
+@click.option("--compile", "is_compiling", is_flag=True, help="Compile the layers: a slow start, fast steps.")
 @recipe_options
 def train(
     name: str,
     sources: tuple[str, ...],
     resumed: str | None,
     hub_model_id: str | None,
+    num_gpus: int,
+    is_compiling: bool,
     **changes: Any,
 ) -> None:
     """Train an adapter, judge it, and enter it as a candidate.
@@ -53,6 +57,7 @@ def train(
     from training import registry, show
     from training.recipe import get_recipe
     from training.refresh import Plan, refresh
+    from training.speed import Speed
     from training.splits import load_splits
     from training.train import Outputs
     from worker.serving import make_sampling
@@ -71,6 +76,7 @@ def train(
             adapters_dir=home.adapters_dir,
             cache_dir=home.settings.data_dir,
             sampling=make_sampling(home.settings),
+            speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
         )
         published = refresh(plan)
         entry = registry.register(home.database, published)

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from training.dataset import Example
-from training.trees import collate_trees, encode_tree
+from training.trees import collate_trees, encode_tree, model_inputs
 from worker.model import LoadedModel
 
 
@@ -34,9 +34,9 @@ def measure_loss(loaded: LoadedModel, examples: Sequence[Example], max_prompt_to
             name: tensor.to(loaded.device)
             for name, tensor in collate_trees([tree], loaded.tokenizer.pad_token_id).items()
         }
-        targets = batch.pop("labels")[0]
+        targets = batch["labels"][0]
         with torch.inference_mode():
-            logits = loaded.model(**batch, use_cache=False).logits[0]
+            logits = loaded.model(**model_inputs(batch), use_cache=False).logits[0]
         total += float(cross_entropy(logits.float(), targets, reduction="sum"))
         num_tokens += len(targets)
     return ReferenceLoss(total / num_tokens, num_tokens)

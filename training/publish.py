@@ -15,7 +15,7 @@ from typing import Any
 from aftercall.errors import AdapterError
 from aftercall.prompt import PROMPT_VERSION
 from producer.clean import CLEANER_VERSION
-from training.files import folder_aside
+from training.files import folder_aside, write_aside
 from worker.adapter import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -48,18 +48,18 @@ def save_weights(model: Any, folder: Path, base_model: str) -> None:
     """Write a peft model's adapter: its weights in bfloat16, and a configuration that names no path of this machine."""
     import torch
     from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {
         name: tensor.detach().to("cpu", torch.bfloat16).contiguous()
         for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_aside(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
     config = model.peft_config["default"].to_dict()
     names = {key: sorted(value) for key, value in config.items() if isinstance(value, set)}
     config |= {**names, "base_model_name_or_path": base_model, "inference_mode": True}
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True, default=str) + "\n")
+    write_aside(folder / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True, default=str) + "\n").encode())
 
 
 def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = None) -> Path:

@@ -12,15 +12,18 @@ import torch
 from safetensors import SafetensorError
 
 from aftercall.errors import AdapterError
+from training.averaging import train_averaged
 from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, Training, write_card
 from training.dataset import digest_examples
 from training.evaluate import Evaluation, evaluate
 from training.judgement import save_judgement
+from training.processes import is_first, run_together
 from training.publish import Finish, Origin, publish, save_weights
 from training.recipe import Recipe
+from training.speed import Speed
 from training.splits import Splits
-from training.train import Outputs, train_adapter
+from training.train import DEFAULT_SPEED, Outputs
 from worker.adapter import AdapterManifest
 from worker.engine.base import SamplingSettings
 from worker.model import ModelProvenance, ModelSettings, load_model
@@ -40,17 +43,23 @@ class Plan:
     #: Converted base models lie here.
     cache_dir: Path
     sampling: SamplingSettings
+    speed: Speed = DEFAULT_SPEED
 
 
 def refresh(plan: Plan) -> Path:
     """Train, judge and publish; returns the published folder."""
     saved = plan.outputs.folder / "adapter"
-    training, provenance = _train(plan, saved)
+    training, provenance = train_and_save(plan, saved)
     origin = _origin(plan, provenance, {})
     staged = publish(saved, plan.outputs.folder / "staged", origin)
     evaluation = _judge(plan, staged)
     figures = evaluation.judgement.means() | evaluation.figures()
     return publish(saved, plan.adapters_dir, _origin(plan, provenance, figures), _finish(plan, training, evaluation))
+
+
+def train_and_save(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
+    """Train in as many processes as planned and write the adapter's two files to `saved`."""
+    return run_together(plan.speed.num_processes, _train, plan, saved)
 
 
 def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
@@ -59,8 +68,9 @@ def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
         ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "auto", plan.cache_dir)
     )
     try:
-        model, training = train_adapter(recipe, loaded.model, loaded.tokenizer, plan.splits, plan.outputs)
-        save_weights(model, saved, loaded.provenance.base_model)
+        model, training = train_averaged(recipe, loaded.model, loaded.tokenizer, plan.splits, plan.outputs, plan.speed)
+        if is_first():
+            save_weights(model, saved, loaded.provenance.base_model)
     except (OSError, SafetensorError) as error:
         raise AdapterError(
             f"the run cannot be saved in {plan.outputs.folder}: {error}. Make room or fix the rights; --resume goes on "
@@ -73,7 +83,9 @@ def _judge(plan: Plan, adapter: Path) -> Evaluation:
     # What trained is gone by now, but its memory comes back only when asked for.
     gc.collect()
     torch.cuda.empty_cache()
-    loaded = load_model(ModelSettings(plan.recipe.base, "auto", "auto", adapter, "auto", plan.cache_dir))
+    loaded = load_model(
+        ModelSettings(plan.recipe.base, "auto", "auto", adapter, "auto", plan.cache_dir, may_dequantize=True)
+    )
     return evaluate(adapter.name, loaded, plan.splits.validation, plan.sampling)
 
 

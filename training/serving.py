@@ -17,7 +17,13 @@ def judge_served(
     """Load base model and adapter as a worker with these settings would, and judge what they write."""
     loaded = load_model(
         ModelSettings(
-            settings.base_model, settings.quantization, settings.compute_dtype, adapter, "auto", settings.data_dir
+            settings.base_model,
+            settings.quantization,
+            settings.compute_dtype,
+            adapter,
+            "auto",
+            settings.data_dir,
+            may_dequantize=True,
         )
     )
     return evaluate(adapter.name if adapter else settings.base_model, loaded, examples, sampling)

@@ -20,9 +20,12 @@ from training.checkpoint import find_checkpoint
 from training.dataset import Example
 from training.labels import choose_references
 from training.recipe import Recipe
+from training.speed import Speed, hasten
 from training.splits import Splits
 from training.trainer import TreeTrainer, make_collator, make_dataset
 from training.trees import Tree, encode_tree
+
+DEFAULT_SPEED = Speed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,9 @@ class Outputs:
     is_progress_shown: bool = True
 
 
-def train_adapter(recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, outputs: Outputs) -> tuple[Any, Training]:
+def train_adapter(
+    recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, outputs: Outputs, speed: Speed = DEFAULT_SPEED
+) -> tuple[Any, Training]:
     """Train a LoRA adapter; returns the peft model with its weights, and how the run went."""
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
@@ -49,6 +54,7 @@ def train_adapter(recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, ou
         # transformers deprecates names that trl and peft still use: nothing that a user could mend.
         warnings.simplefilter("ignore", FutureWarning)
         trainer = _make_trainer(recipe, model, tokenizer, outputs, (trees, watched))
+        hastened = hasten(trainer.model, speed)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
     training = Training(
@@ -59,6 +65,9 @@ def train_adapter(recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, ou
         duration_s=result.metrics["train_runtime"],
         device=_device_name(),
         curve=_read_curve(trainer.state.log_history),
+        num_processes=trainer.accelerator.num_processes,
+        is_dequantized=hastened.is_dequantized,
+        is_compiled=hastened.is_compiled,
     )
     return trainer.model, training
 
@@ -82,9 +91,9 @@ def _make_trainer(
     train, validation = splits
     trainer = TreeTrainer(
         model=model,
-        args=_make_arguments(recipe, outputs, len(train)),
+        args=_make_arguments(recipe, outputs, len(train), is_watched=bool(validation)),
         train_dataset=make_dataset(train),
-        eval_dataset=make_dataset(validation),
+        eval_dataset=make_dataset(validation) if validation else None,
         processing_class=tokenizer,
         data_collator=make_collator(tokenizer.pad_token_id),
         peft_config=make_lora(recipe),
@@ -99,28 +108,31 @@ def _encode(tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> list
     return [encode_tree(tokenizer, example, recipe.max_prompt_tokens) for example in examples]
 
 
-def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int) -> SFTConfig:
+def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watched: bool) -> SFTConfig:
     is_cuda = torch.cuda.is_available()
     is_bf16 = is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-    num_epoch_steps = math.ceil(math.ceil(num_trees / recipe.batch_size) / recipe.num_accumulated_batches)
-    num_steps = recipe.max_steps or math.ceil(num_epoch_steps * recipe.num_epochs)
-    return SFTConfig(
+    arguments = SFTConfig(
         output_dir=str(outputs.folder),
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.num_accumulated_batches,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule,
-        warmup_steps=round(recipe.warmup_share * num_steps),
         weight_decay=recipe.weight_decay,
         num_train_epochs=recipe.num_epochs,
         max_steps=recipe.max_steps or -1,
+        # Several processes without a GPU find each other only if told so.
+        use_cpu=not is_cuda,
         bf16=is_bf16,
         fp16=is_cuda and not is_bf16,
         dataloader_pin_memory=is_cuda,
         seed=recipe.seed,
+        data_seed=recipe.seed + recipe.data_order,
         logging_steps=1,
-        eval_strategy="epoch",
+        # Asking each loss whether it is a number would stop the host at every step.
+        logging_nan_inf_filter=False,
+        ddp_find_unused_parameters=False,
+        eval_strategy="epoch" if is_watched else "no",
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=recipe.patience > 0,
@@ -131,14 +143,24 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int) -> SFTConf
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         disable_tqdm=not outputs.is_progress_shown,
-        **_checkpointing(recipe),
+        **checkpointing(recipe.is_gradient_checkpointing),
     )
+    arguments.warmup_steps = round(recipe.warmup_share * _count_steps(recipe, num_trees, arguments.world_size))
+    # transformers would spread a batch over all visible GPUs in threads, and a row of trees cannot be split.
+    arguments._n_gpu = 1
+    return arguments
 
 
-def _checkpointing(recipe: Recipe) -> dict[str, bool]:
-    """transformers renamed the switch; trl turns it on by default under either name."""
+def _count_steps(recipe: Recipe, num_trees: int, num_processes: int) -> int:
+    num_batches = math.ceil(num_trees / (recipe.batch_size * num_processes))
+    num_epoch_steps = math.ceil(num_batches / recipe.num_accumulated_batches)
+    return recipe.max_steps or math.ceil(num_epoch_steps * recipe.num_epochs)
+
+
+def checkpointing(is_on: bool) -> dict[str, bool]:
+    """The option of SFTConfig: transformers renamed the switch, and trl turns it on by default under either name."""
     has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
-    return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": recipe.is_gradient_checkpointing}
+    return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": is_on}
 
 
 def _device_name() -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from trl import SFTTrainer
 
-from training.trees import Tree, collate_trees
+from training.trees import Tree, collate_trees, model_inputs
 
 
 class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
@@ -28,7 +28,7 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
     ) -> Any:
         """Mean cross-entropy over the references' tokens (of all accumulated batches, where there are several)."""
         targets = inputs["labels"][0, 1:]
-        outputs = model(**{name: value for name, value in inputs.items() if name != "labels"}, use_cache=False)
+        outputs = model(**model_inputs(inputs), use_cache=False)
         total = cross_entropy(outputs.logits[0].float(), targets, reduction="sum")
         loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:

@@ -6,15 +6,16 @@ prompt and itself, and neither its siblings nor another tree. The gradient is th
 alone. Knows no trainer and no file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aftercall.errors import ModelError
 from training.dataset import Example
-from worker.model import END_OF_TEXT_TOKENS
+from worker.end_of_text import find_end
 from worker.prompts import tokenize
 
 #: Rows are padded to a multiple of this: memory-efficient attention asks for 8, matrix units like 64.
@@ -39,28 +40,16 @@ class Tree:
 def encode_tree(tokenizer: Any, example: Example, max_prompt_tokens: int) -> Tree:
     """One example as a tree; its prompt is the very one that serving would make."""
     end = find_end(tokenizer)
+    if end is None:
+        raise ModelError("This tokenizer names no end of text, so no summary would ever end. Set its `eos_token`.")
     completions = [
         (*tokenizer(reference, add_special_tokens=False)["input_ids"], end) for reference in example.references
     ]
     return Tree(tuple(tokenize(example.text, tokenizer, max_prompt_tokens).token_ids), tuple(completions))
 
 
-def find_end(tokenizer: Any) -> int:
-    """The token that ends a completion: the tokenizer's own, if it is one that engines stop at.
-
-    transformers 5.17 takes the *start* of a message for the end of text of the packaged GGUF; a model trained on that
-    goes on for ever under the next version.
-    """
-    vocabulary = tokenizer.get_vocab()
-    known = [token for token in END_OF_TEXT_TOKENS if token in vocabulary]
-    if tokenizer.eos_token in known or not known:
-        end: int = tokenizer.eos_token_id
-        return end
-    return int(vocabulary[known[-1]])
-
-
 def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
-    """Trees packed into one row of shape (1, length), with the model inputs that keep them apart."""
+    """Trees packed into one row of shape (1, length); `model_inputs` makes of it what a model takes."""
     tokens: list[int] = []
     positions: list[int] = []
     tree_of: list[int] = []
@@ -81,20 +70,30 @@ def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
             branch_of += [branch] * (len(completion) - 1)
         tree_of += [number] * (len(tokens) - len(tree_of))
     padding = -len(tokens) % PAD_MULTIPLE
-    mask = _attention_mask(torch.tensor(tree_of + [_PADDING] * padding), torch.tensor(branch_of + [_PROMPT] * padding))
     return {
         "input_ids": torch.tensor([tokens + [padding_id] * padding]),
         "position_ids": torch.tensor([positions + [0] * padding]),
-        "attention_mask": mask[None, None],
+        "tree_of": torch.tensor(tree_of + [_PADDING] * padding),
+        "branch_of": torch.tensor(branch_of + [_PROMPT] * padding),
         "logits_to_keep": torch.tensor(predicting),
         "labels": torch.tensor([targets]),
+    }
+
+
+def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the model takes of a collated batch. The mask is made where the batch lies: a GPU has it at once."""
+    return {
+        "input_ids": batch["input_ids"],
+        "position_ids": batch["position_ids"],
+        "attention_mask": _attention_mask(batch["tree_of"], batch["branch_of"])[None, None],
+        "logits_to_keep": batch["logits_to_keep"],
     }
 
 
 def _attention_mask(tree_of: Tensor, branch_of: Tensor) -> Tensor:
     """What each position (row) may attend to (column): earlier ones of its tree, in the prompt or its own branch."""
     length = tree_of.shape[0]
-    is_earlier = torch.ones(length, length, dtype=torch.bool).tril()
+    is_earlier = torch.ones(length, length, dtype=torch.bool, device=tree_of.device).tril()
     is_same_tree = tree_of[:, None] == tree_of[None, :]
     is_visible_branch = (branch_of[None, :] == _PROMPT) | (branch_of[:, None] == branch_of[None, :])
     return is_earlier & is_same_tree & is_visible_branch

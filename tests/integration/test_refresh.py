@@ -13,14 +13,15 @@ from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from aftercall import schema
-from aftercall.database import connect
+from aftercall.database import connect, reading
 from aftercall.errors import AdapterError
 from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
-from training import cli, registry
+from tests.fixtures.workers import wait_until
+from training import cli, history, registry
 from training.judgement import load_judgement
-from training.promotion import LOG_FILE, promote
+from training.promotion import promote
 from training.recipe import LLAMA_LAYERS, Recipe, get_recipe
 from training.refresh import Plan, refresh
 from training.splits import load_splits
@@ -28,7 +29,9 @@ from training.train import Outputs
 from worker.adapter import check_adapter, read_manifest
 from worker.engine.base import Completion, SamplingSettings
 from worker.prompts import tokenize
+from worker.served import Serving
 from worker.serving import choose_adapter, load_served
+from worker.swap import AdapterFollower
 
 #: What the tiny model learns to say of everything.
 SUMMARY = "Refund sent."
@@ -125,32 +128,38 @@ def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path) 
     assert (good / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_worker_serves_what_is_promoted(good: Path, database: Engine, tmp_path: Path) -> None:
+def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, base_model=RECIPE.base, max_new_tokens=SAMPLING.max_new_tokens)
     candidate = registry.register(database, good)
     assert choose_adapter(settings, database) is None
-    promote(database, candidate.digest, None, tmp_path, is_forced=False)
+    serving = Serving(load_served(settings, database, "cpu"))
+    served: list[tuple[str, str]] = []
+    with AdapterFollower(serving, database, lambda base, digest: served.append((base, digest)), pytest.fail, 0.02):
+        promote(database, candidate.digest, None, is_forced=False)
+        wait_until(lambda: served, "the promoted adapter served")
+    assert served == [(RECIPE.base, good.name)]
     assert choose_adapter(settings, database) == good
 
-    served = load_served(settings, database, "cpu")
-    prompt = tokenize("user: order 99 late\nagent: sorry, refunded\n", served.tokenizer, RECIPE.max_prompt_tokens)
-    (completion,) = served.engine.generate([prompt.token_ids])
-    served.engine.close()
+    with serving.using() as now:
+        prompt = tokenize("user: order 99 late\nagent: sorry, refunded\n", now.tokenizer, RECIPE.max_prompt_tokens)
+        (completion,) = now.engine.generate([prompt.token_ids])
+        assert now.provenance["adapter_digest"] == good.name
+    serving.close()
     assert isinstance(completion, Completion)
     assert completion.text == SUMMARY
-    assert served.provenance["adapter_digest"] == good.name
 
 
-def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, database: Engine, tmp_path: Path) -> None:
-    promote(database, registry.register(database, good).digest, None, tmp_path, is_forced=False)
+def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, database: Engine) -> None:
+    promote(database, registry.register(database, good).digest, None, is_forced=False)
     candidate = registry.register(database, bad)
     with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by \d+"):
-        promote(database, candidate.digest, good, tmp_path, is_forced=False)
+        promote(database, candidate.digest, good, is_forced=False)
     assert registry.active(database, RECIPE.base) == registry.find(database, good.name)
 
-    promote(database, candidate.digest, good, tmp_path, is_forced=True)
-    log = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
-    assert [(line["digest"], line["is_forced"]) for line in log] == [(good.name, False), (bad.name, True)]
+    promote(database, candidate.digest, good, is_forced=True)
+    with reading(database) as connection:
+        changes = [entry.change for entry in history.read(connection)]
+    assert [(change.adapter_digest, change.is_forced) for change in changes] == [(good.name, False), (bad.name, True)]
     left, back = registry.rollback(database, RECIPE.base)
     assert (left.digest, back and back.digest) == (bad.name, good.name)
 

@@ -60,6 +60,13 @@ def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:
             fair: AdapterState.ACTIVE,
             good: AdapterState.RETIRED,
         }
+    # In a narrow terminal, what the gate found goes on in the next line.
+    lines = run("history").output.splitlines()
+    newest, *older = (line.split() for line in lines if line.startswith("20"))
+    assert newest[2:] == ["rollback", fair, good]
+    assert [line[2:4] for line in older] == [["promote", good], ["promote", fair]]
+    assert "in place of the base model" not in run("promote", "--force", good).output
+    assert run("history").output.splitlines()[1].split()[2:] == ["promote", good, fair, "forced"]
 
 
 def test_an_adapter_without_a_card_says_so(tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 """Publishing: a folder that is whole or not there, and a card that says where it came from."""
 
 import json
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +47,37 @@ def test_what_fails_half_way_leaves_nothing(saved: Path, tmp_path: Path) -> None
     with pytest.raises(AdapterError, match=r"cannot be written: No space left on device\. Make room"):
         publish(saved, tmp_path / "adapters", ORIGIN, disk_full)
     assert list((tmp_path / "adapters").iterdir()) == []
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A folder on a file system of 64 KiB, or one where no file may grow beyond that."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, hard))
+    try:
+        yield folder
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_nothing_and_what_was_there_untouched(saved: Path, tmp_path: Path) -> None:
+    large = shutil.copytree(saved, tmp_path / "large")
+    (large / "adapter_model.safetensors").write_bytes(bytes(100_000))
+    with small_disk(tmp_path / "adapters") as adapters:
+        active = publish(saved, adapters, ORIGIN)
+        before = {path: path.read_bytes() for path in active.iterdir()}
+        with pytest.raises(AdapterError, match=r"cannot be written: .*\. Make room or fix the rights, then try again"):
+            publish(large, adapters, ORIGIN)
+        assert list(adapters.iterdir()) == [active]
+        assert {path: path.read_bytes() for path in active.iterdir()} == before
 
 
 def make_card(manifest: AdapterManifest) -> Card:

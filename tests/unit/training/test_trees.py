@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.fixtures.model import TinyModel, build_tiny_model
 from tests.unit.training.examples import make_example
-from training.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, find_end
+from training.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, model_inputs
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,8 @@ def losses_one_by_one(tiny: TinyModel, trees: list[Tree]) -> torch.Tensor:
 def test_packed_losses_are_those_of_single_rows(family: str, trees: list[Tree]) -> None:
     tiny = build_tiny_model(family)
     batch = collate_trees(trees, tiny.tokenizer.pad_token_id)
-    targets = batch.pop("labels")[0]
     with torch.no_grad():
-        packed = cross_entropy(tiny.model(**batch).logits[0], targets, reduction="none")
+        packed = cross_entropy(tiny.model(**model_inputs(batch)).logits[0], batch["labels"][0], reduction="none")
         single = losses_one_by_one(tiny, trees)
     torch.testing.assert_close(packed, single, atol=1e-4, rtol=1e-4)
 
@@ -57,21 +56,3 @@ def test_rows_are_padded_and_their_length_is_no_more_than_needed(trees: list[Tre
     assert length % PAD_MULTIPLE == 0
     assert num_tokens <= length < num_tokens + PAD_MULTIPLE
     assert batch["labels"].shape[1] == len(batch["logits_to_keep"])
-
-
-class Mistaken:
-    """A tokenizer that takes another token for the end of text, as one was seen to."""
-
-    eos_token = "<|im_start|>"
-    eos_token_id = 1
-
-    def __init__(self, *tokens: str) -> None:
-        self._tokens = tokens
-
-    def get_vocab(self) -> dict[str, int]:
-        return {token: index for index, token in enumerate(self._tokens)}
-
-
-def test_the_end_of_text_is_one_that_engines_stop_at() -> None:
-    assert find_end(Mistaken("<|endoftext|>", "<|im_start|>", "<|im_end|>")) == 2
-    assert find_end(Mistaken("<s>", "<|im_start|>")) == 1
