@@ -32,9 +32,15 @@ class BrokerError(AftercallError):
 
 
 class DatabaseError(AftercallError):
-    """The database cannot be reached, or its schema is not the one this version works with."""
+    """The database cannot be reached."""
 
     exit_code = 7
+
+
+class SchemaError(DatabaseError):
+    """The database's schema is not the one that this version works with; waiting does not mend that."""
+
+    exit_code = 12
 
 
 class AdapterError(AftercallError):
@@ -59,5 +65,7 @@ class NotFoundError(AftercallError):
 EXIT_SOME_REJECTED = 4
 #: The work is finished, but some jobs failed for good.
 EXIT_SOME_FAILED = 10
+#: `aftercall doctor` found something that keeps conversations from being done, or a broken promise.
+EXIT_NOT_WELL = 13
 #: Ctrl-C: stopped cleanly, the same command goes on where it stopped.
 EXIT_INTERRUPTED = 130

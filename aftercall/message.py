@@ -6,10 +6,20 @@ from typing import Any
 
 from aftercall.errors import AftercallError
 
+#: Raised when the body changes: see `queue_name`.
 MESSAGE_VERSION = 1
 
 #: Name of the Celery task that takes a chunk; the producer sends by name and imports no worker.
 TASK_NAME = "aftercall.summarize"
+
+
+def queue_name(queue: str) -> str:
+    """The queue of this version's messages: each has its own, so that no worker meets one newer than itself.
+
+    Old and new workers may so run side by side. What lies in a queue that nobody reads any more, the sweep of the
+    others takes for lost, and sends again as they read it.
+    """
+    return queue if MESSAGE_VERSION == 1 else f"{queue}.v{MESSAGE_VERSION}"
 
 
 class MessageError(AftercallError):
@@ -47,7 +57,7 @@ class Chunk:
         if version != MESSAGE_VERSION:
             raise MessageError(
                 f"a message of version {version} reached a worker that reads version {MESSAGE_VERSION}. "
-                "Run workers and producers of one aftercall version; its jobs are in the ledger and will be sent again."
+                "It is left to a worker of that version: its jobs are in the ledger and will be sent again."
             )
         try:
             return Chunk(tuple(ChunkJob(int(job_id), str(text)) for job_id, text in body["jobs"]))

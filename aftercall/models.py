@@ -187,7 +187,7 @@ class Worker(Base):
     message_version: Mapped[int] = mapped_column(Integer)
     schema_revision: Mapped[str] = mapped_column(String(32))
     base_model: Mapped[str] = mapped_column(Text)
-    #: The adapter that it serves now; empty: the base model alone.
-    adapter_digest: Mapped[str] = mapped_column(String(64))
+    #: The adapter that it serves now; empty: the base model alone; NULL: it still loads its model.
+    adapter_digest: Mapped[str | None] = mapped_column(String(64))
     started_at: Mapped[float] = mapped_column(Float(53))
     seen_at: Mapped[float] = mapped_column(Float(53))

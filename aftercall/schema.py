@@ -6,29 +6,56 @@ Knows no table: those are in `models.py`, their history in the package `migratio
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.database import connect, explain, reading
-from aftercall.errors import DatabaseError
+from aftercall.database import connect, explain, reading, show_url
+from aftercall.errors import DatabaseError, SchemaError
+from aftercall.ledger import workers
 from aftercall.settings import Settings
 
+#: Any number that no other program on the server takes: two upgrades at once wait for each other.
+_UPGRADE_LOCK = 7_205_759_403
 
-def upgrade(engine: Engine) -> None:
-    """Run the migrations that the database does not have yet.
+
+@cache
+def head() -> str:
+    """The schema that this version works with."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def revision(engine: Engine) -> str | None:
+    """The schema that the database has; None: it holds no ledger.
 
     Raises DatabaseError if it cannot be reached.
     """
-    config = _config()
-    config.attributes["engine"] = engine
     try:
-        command.upgrade(config, "head")
+        with reading(engine) as connection:
+            return _revision(connection)
+    except DBAPIError as error:
+        raise explain(engine, error) from None
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the migrations that the database does not have yet, in one transaction.
+
+    Raises DatabaseError if it cannot be reached; SchemaError if a newer version has been at it, or if workers are at
+    work, which know the old schema only.
+    """
+    current = revision(engine)
+    if current == head():
+        return
+    _refuse_newer(engine, current)
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection)
     except DBAPIError as error:
         raise explain(engine, error) from None
 
@@ -36,20 +63,16 @@ def upgrade(engine: Engine) -> None:
 def check(engine: Engine) -> None:
     """Make sure that the database answers and has the schema of this version.
 
-    Raises DatabaseError if not.
+    Raises DatabaseError if it cannot be reached, SchemaError if it has another schema.
     """
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    try:
-        with reading(engine) as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-    except DBAPIError as error:
-        raise explain(engine, error) from None
-    if revision != head:
-        url = engine.url.render_as_string(hide_password=True)
-        raise DatabaseError(
-            f"the database {url} has schema {revision or 'none'}, this version works with {head}. "
-            "Run `aftercall db upgrade`."
-        )
+    current = revision(engine)
+    if current == head():
+        return
+    _refuse_newer(engine, current)
+    raise SchemaError(
+        f"the database {_name(engine)} has schema {current or 'none'}, this version works with {head()}. "
+        "Run `aftercall db upgrade`."
+    )
 
 
 @contextmanager
@@ -68,6 +91,42 @@ def open_ledger(settings: Settings, *, with_upgrade: bool = False) -> Iterator[E
         raise explain(engine, error) from None
     finally:
         engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+    current = _revision(connection)
+    if current == head():
+        # Another process was quicker.
+        return
+    if at_work := workers.at_work(connection):
+        raise SchemaError(
+            f"the database has schema {current}, this version works with {head()}, and workers of the old schema are "
+            f"at work: {', '.join(at_work)}. Stop them (SIGTERM: they give back what they hold), then run the same "
+            f"command again. One that was killed counts for another {workers.LIVE_S:g} seconds or until its leases "
+            "run out."
+        )
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_newer(engine: Engine, current: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaError(
+            f"the database {_name(engine)} has schema {current}; this version is older and works with {head()}. "
+            "Install here the version of aftercall that upgraded the database."
+        )
+
+
+def _name(engine: Engine) -> str:
+    return show_url(engine.url)
 
 
 def _config() -> Config:

@@ -1,4 +1,4 @@
-"""The commands around the queue: submit, run, status, export, cancel, requeue, db. Thin: each calls its module."""
+"""The commands of a night: submit, run, export, resummarize, db. Thin: each calls its module."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,10 +12,9 @@ from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.broker import Broker
-from aftercall.database import connect
+from aftercall.database import connect, show_url
 from aftercall.errors import EXIT_SOME_REJECTED, BrokerError
-from aftercall.ledger import account, control
-from aftercall.models import JobState
+from aftercall.ledger import control
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from producer import show
@@ -122,15 +121,6 @@ def run(source: str, out: Path | None, mapping: str | None, encoding: str | None
 
 
 @click.command()
-@click.argument("submission", type=int, required=False)
-@click.option("--watch", "is_watching", is_flag=True, help="Show it again every two seconds until nothing is open.")
-def status(submission: int | None, is_watching: bool) -> None:
-    """Show the account of SUBMISSION, or of all: waiting, running, done, failed, cancelled, insufficient, rejected."""
-    with open_services() as services:
-        show.status(services.database, submission, is_watching=is_watching)
-
-
-@click.command()
 @click.argument("submission", type=int)
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
@@ -144,42 +134,6 @@ def export(submission: int, format_: str, out: Path, with_provenance: bool) -> N
             services.database, submission, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
         )
     click.echo(f"{num_lines} conversations written to {out}")
-
-
-@click.command()
-@click.argument("submission", type=int)
-def cancel(submission: int) -> None:
-    """Stop SUBMISSION: nothing more of it starts, finished summaries are kept."""
-    with open_services() as services:
-        record = account.submission(services.database, submission)
-        num_cancelled = control.cancel(services.database, submission)
-        click.echo(f"submission {submission} ({record.name}): {num_cancelled} conversations cancelled")
-        show.status(services.database, submission, is_watching=False)
-
-
-@click.command()
-@click.argument("submission", type=int, required=False)
-@click.option("--failed", "with_failed", is_flag=True, help="Also queue again what failed, with all its attempts.")
-@click.option("--cancelled", "with_cancelled", is_flag=True, help="Also queue again what was cancelled.")
-def requeue(submission: int | None, with_failed: bool, with_cancelled: bool) -> None:
-    """Send again what waits without a message or was held by a silent worker.
-
-    With --failed or --cancelled, what rests in SUBMISSION (or in all) is queued again first.
-    """
-    states = [JobState.FAILED] * with_failed + [JobState.CANCELLED] * with_cancelled
-    with open_services() as services:
-        records = account.submissions(services.database) if submission is None else [
-            account.submission(services.database, submission)
-        ]  # fmt: skip
-        num_queued = sum(control.requeue(services.database, record.id, states) for record in records) if states else 0
-        if states:
-            click.echo(f"{num_queued} conversations queued again")
-        services.broker.check()
-        swept = services.sweeper.sweep()
-    click.echo(
-        f"{swept.num_expired} leases of silent workers ended, "
-        f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
-    )
 
 
 @click.command()
@@ -209,4 +163,4 @@ def upgrade() -> None:
     """Create the tables, or bring them up to this version's schema."""
     database = connect(load_settings().ledger_url)
     schema.upgrade(database)
-    click.echo(f"{database.url.render_as_string(hide_password=True)} is up to date")
+    click.echo(f"{show_url(database.url)} is up to date")

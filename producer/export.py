@@ -33,8 +33,8 @@ def export(engine: Engine, submission_id: int, out: Path, format: Format, *, wit
     account.submission(engine, submission_id)
     rows = (_row(result, with_provenance=with_provenance) for result in account.results(engine, submission_id))
     columns = RESULT_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
-    write = _write_csv if format == "csv" else _write_jsonl
-    return _write_aside(out, lambda file: write(file, columns, rows))
+    write = write_csv if format == "csv" else _write_jsonl
+    return write_aside(out, lambda file: write(file, columns, rows))
 
 
 def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
@@ -48,17 +48,20 @@ def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
     return row
 
 
-def _write_aside(out: Path, write: Callable[[TextIO], int]) -> int:
-    """Nobody ever sees half a file."""
+def write_aside(out: Path, write: Callable[[TextIO], int]) -> int:
+    """Write a file aside and then rename it: nobody ever sees half of one. Returns the number of lines."""
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.name}.part")
-    with aside.open("w", encoding="utf-8", newline="") as file:
+    aside.unlink(missing_ok=True)
+    # "x" follows no link that somebody may have put there.
+    with aside.open("x", encoding="utf-8", newline="") as file:
         num_lines = write(file)
     aside.replace(out)
     return num_lines
 
 
-def _write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:
+def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:
+    """A header and the rows, no cell of which a spreadsheet program takes for a formula. Returns how many rows."""
     writer = csv.DictWriter(file, list(columns))
     writer.writeheader()
     num_lines = 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SettingsError
+from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SchemaError, SettingsError
 from aftercall.processes import die_with_parent
 from worker.gpus import Gpu, choose_gpus
 
@@ -23,7 +23,7 @@ from worker.gpus import Gpu, choose_gpus
 CommandFor = Callable[[int | None, str], list[str]]
 
 #: A restart changes nothing about these. A lost broker or database comes back, so those exits are restarted.
-FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, AdapterError, ModelError)})
+FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, SchemaError, AdapterError, ModelError)})
 
 #: Python's own, after an exception that nobody foresaw: mended by a restart now and then, but not the fifth time.
 UNFORESEEN_EXIT_CODE = 1

@@ -1,33 +1,28 @@
-"""What the ledger says of a night: accounts, failures, results. Only reads."""
+"""What the ledger says of a night: accounts and results. Only reads."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, and_, func, select
+from sqlalchemy import Engine, Row, Select, and_, case, func, select
 
 from aftercall.database import reading
 from aftercall.errors import NotFoundError
-from aftercall.ledger.statements import jobs_of
 from aftercall.ledger.work import SummaryRecord
 from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How many conversations of a submission stand where. Their sum is what was submitted."""
+    """How many conversations were submitted and where they stand. One that stands nowhere would be a broken promise."""
 
+    submitted: int
     waiting: int
     running: int
     done: int
     failed: int
     cancelled: int
     insufficient: int
-
-    @property
-    def submitted(self) -> int:
-        """All conversations of the submission."""
-        return self.open + self.finished
 
     @property
     def open(self) -> int:
@@ -38,6 +33,15 @@ class Account:
     def finished(self) -> int:
         """Those at rest, whatever became of them."""
         return self.done + self.failed + self.cancelled + self.insufficient
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every conversation submitted stands somewhere, and in one place."""
+        return self.submitted == self.open + self.finished
+
+
+#: Of a submission that has no conversations.
+EMPTY = Account(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +55,6 @@ class SubmissionRecord:
     created_at: float
     is_read: bool
     is_cancelled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FailureCount:
-    """How many jobs failed with one code."""
-
-    code: str
-    #: One of their reasons.
-    example: str
-    num_jobs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +101,36 @@ def _record(row: Row[Any]) -> SubmissionRecord:
 
 def account(engine: Engine, submission_id: int) -> Account:
     """The account of one submission, in one query."""
-    query = (
-        select(Job.state, func.count())
-        .join(SubmissionJob, SubmissionJob.job_id == Job.id)
-        .where(SubmissionJob.submission_id == submission_id)
-        .group_by(Job.state)
-    )
+    query = _account_query().where(SubmissionJob.submission_id == submission_id)
     with reading(engine) as connection:
-        counts = dict(connection.execute(query).all())
-    return Account(
-        waiting=counts.get(JobState.QUEUED, 0),
-        running=counts.get(JobState.RUNNING, 0),
-        done=counts.get(JobState.DONE, 0),
-        failed=counts.get(JobState.FAILED, 0),
-        cancelled=counts.get(JobState.CANCELLED, 0),
-        insufficient=counts.get(JobState.INSUFFICIENT, 0),
-    )
+        return Account(*connection.execute(query).one())
 
 
-def failure_counts(engine: Engine, submission_id: int) -> list[FailureCount]:
-    """Why the submission's failed jobs failed, most frequent first."""
-    query = (
-        select(Job.error_code, func.min(Job.error), func.count())
-        .where(Job.id.in_(jobs_of(submission_id)), Job.state == JobState.FAILED)
-        .group_by(Job.error_code)
-        .order_by(func.count().desc())
-    )
+def accounts(engine: Engine) -> dict[int, Account]:
+    """The account of every submission that has conversations, by its id, in one query.
+
+    A job that two submissions share counts in both.
+    """
+    query = _account_query(SubmissionJob.submission_id).group_by(SubmissionJob.submission_id)
     with reading(engine) as connection:
-        return [FailureCount(code or "", reason or "", num) for code, reason, num in connection.execute(query)]
+        return {submission_id: Account(*counts) for submission_id, *counts in connection.execute(query)}
+
+
+def add_up(accounts: Collection[Account]) -> Account:
+    """The account of several submissions together."""
+    return Account(*(sum(getattr(each, field.name) for each in accounts) for field in fields(Account)))
+
+
+#: In the order of an account's fields.
+_STATES = (
+    JobState.QUEUED, JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.INSUFFICIENT
+)  # fmt: skip
+
+
+def _account_query(*group: Any) -> Select[Any]:
+    counts = [func.count(case((Job.state == state, 1))) for state in _STATES]
+    # The places are counted, not the states: so a job without a state, or a place without a job, shows.
+    return select(*group, func.count(), *counts).select_from(SubmissionJob).outerjoin(Job)
 
 
 def results(engine: Engine, submission_id: int) -> Iterator[Result]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select, update
+from sqlalchemy import Engine, Select, func, select, true, update
 
 from aftercall.database import now, reading
 from aftercall.ledger.statements import ACTIVE, fresh, jobs_of, run, update_submission
@@ -27,16 +27,17 @@ def cancel(engine: Engine, submission_id: int) -> int:
         return connection.execute(statement).rowcount
 
 
-def requeue(engine: Engine, submission_id: int, states: Collection[JobState]) -> int:
+def requeue(engine: Engine, submission_id: int, states: Collection[JobState], code: str | None = None) -> int:
     """Queue again what of a submission rests in `states` (failed, cancelled), its attempts forgotten.
 
-    Returns how many jobs.
+    With a code, only what failed with it. Returns how many jobs.
     """
+    is_meant = true() if code is None else Job.error_code == code
     statement = (
         update(Job)
-        .where(Job.id.in_(jobs_of(submission_id)), Job.state.in_(states))
+        .where(Job.id.in_(jobs_of(submission_id)), Job.state.in_(states), is_meant)
         .values(fresh() | {"attempts": 0})
-    )  # fmt: skip
+    )
     with engine.begin() as connection:
         if JobState.CANCELLED in states:
             connection.execute(update_submission(submission_id).values(cancelled_at=None))

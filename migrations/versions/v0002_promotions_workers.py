@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("message_version", sa.Integer(), nullable=False),
         sa.Column("schema_revision", sa.String(length=32), nullable=False),
         sa.Column("base_model", sa.Text(), nullable=False),
-        sa.Column("adapter_digest", sa.String(length=64), nullable=False),
+        sa.Column("adapter_digest", sa.String(length=64), nullable=True),
         sa.Column("started_at", sa.Float(precision=53), nullable=False),
         sa.Column("seen_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("name"),

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import Engine, delete, func, select
 
 from aftercall.database import reading
-from aftercall.ledger import account, control, delivery, intake, work
+from aftercall.ledger import account, control, delivery, intake, invariants, work
 from aftercall.models import Base, Job, JobState, Summary
 
 MAX_ATTEMPTS = 2
@@ -195,8 +195,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def accounts_add_up(self) -> None:
+        by_id = account.accounts(self.database)
         for submission in self.submissions.values():
-            assert account.account(self.database, submission.submission_id).submitted == len(submission.members)
+            standing = account.account(self.database, submission.submission_id)
+            assert (standing.submitted, standing.is_balanced) == (len(submission.members), True)
+            assert by_id.pop(submission.submission_id) == standing
+        assert by_id == {}
+
+    @invariant()
+    def no_promise_is_broken(self) -> None:
+        assert invariants.violations(self.database) == []
 
     @invariant()
     def every_done_job_has_one_summary(self) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, func, select
 
 from aftercall.broker import Broker
 from aftercall.database import reading
-from aftercall.ledger import account, control
+from aftercall.ledger import account, control, failures
 from aftercall.ledger.account import Account
 from aftercall.models import JobState, Summary
 from aftercall.settings import Settings
@@ -78,7 +78,7 @@ def test_what_cannot_be_summarized_or_clashes_stands_in_the_account_and_is_never
     worker = start_worker()
 
     assert wait_until_finished(database, report.submission_id) == Account(
-        waiting=0, running=0, done=1, failed=0, cancelled=0, insufficient=1
+        submitted=2, waiting=0, running=0, done=1, failed=0, cancelled=0, insufficient=1
     )
     [clash] = report.examples
     line_of_the_second_a = source.read_text().partition("order b")[0].count("\n") + 1
@@ -98,7 +98,7 @@ def test_one_poisoned_conversation_fails_alone_and_can_be_replayed(
     assert (standing.done, standing.failed) == (15, 1)
     assert num_attempts(worker, "POISON") == settings.max_attempts
     assert worker.num_calls.total() == 15 + settings.max_attempts
-    [failure] = account.failure_counts(database, report.submission_id)
+    [failure] = failures.counts(database, report.submission_id)
     assert (failure.code, failure.example, failure.num_jobs) == ("engine_error", "the script says so", 1)
 
     assert control.requeue(database, report.submission_id, [JobState.FAILED]) == 1
@@ -118,7 +118,7 @@ def test_a_conversation_that_kills_the_process_takes_nobody_along(
 
     standing = wait_until_finished(database, report.submission_id)
     assert (standing.done, standing.failed) == (15, 1)
-    [failure] = account.failure_counts(database, report.submission_id)
+    [failure] = failures.counts(database, report.submission_id)
     assert failure.code == "worker_lost"
 
 
@@ -137,7 +137,7 @@ def test_cancelling_keeps_what_is_running_and_starts_nothing_more(
     broker.close()
 
     assert account.account(database, report.submission_id) == Account(
-        waiting=0, running=0, done=32, failed=0, cancelled=168, insufficient=0
+        submitted=200, waiting=0, running=0, done=32, failed=0, cancelled=168, insufficient=0
     )
     assert worker.num_calls.total() == 32
 

@@ -62,7 +62,7 @@ def test_an_unknown_command_is_named(aftercall: Callable[..., Answer]) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], *([name, "--help"] for name in COMMANDS), ["submit", "--dry-run", "a.csv"]]
+    "args", [["--help"], *([name, "--help"] for name in COMMANDS), ["submit", "--dry-run", "a.csv"], ["doctor"]]
 )
 def test_no_command_line_imports_torch(args: list[str], tmp_path: Path) -> None:
     write_source(tmp_path / "a.csv", ["a"])
@@ -108,7 +108,7 @@ CASES = [
         "the database postgresql+psycopg://u:***@127.0.0.1:1/db does not answer",
         setting=("DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/db"),
     ),
-    Case("no schema", 7, "Run `aftercall db upgrade`", setting=("DATABASE_URL", "sqlite:///other.db")),
+    Case("no schema", 12, "Run `aftercall db upgrade`", setting=("DATABASE_URL", "sqlite:///other.db")),
     Case("unknown submission", 11, "there is no submission 7", args=("export", "7", "--out", "x.csv")),
     Case("nothing to cancel", 11, "there is no submission 7", args=("cancel", "7")),
     Case("requeue without Redis", 6, "Redis at redis://:***@127.0.0.1:1/0 refuses", args=("requeue",)),

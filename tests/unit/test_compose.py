@@ -166,7 +166,7 @@ class Hider:
         if name.partition(".")[0] in hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hider())
-import producer.cli, producer.export
+import producer.cli, producer.care_cli, producer.doctor.examine, producer.export, producer.failures
 from aftercall.broker import create_app
 from aftercall.database import connect
 from aftercall.settings import Settings

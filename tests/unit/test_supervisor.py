@@ -138,8 +138,8 @@ def test_what_a_restart_may_mend_is_started_again_after_growing_delays(start: St
     assert "again in 0.2 s." in stderr
 
 
-@pytest.mark.parametrize("code", [5, 8, 9])
-def test_wrong_settings_adapter_or_model_end_all_with_their_own_code(start: Start, code: int) -> None:
+@pytest.mark.parametrize("code", [5, 8, 9, 12])
+def test_wrong_settings_schema_adapter_or_model_end_all_with_their_own_code(start: Start, code: int) -> None:
     run = start(PREAMBLE + f"sys.exit({code}) if sys.argv[2].endswith('gpu1') else time.sleep(60)", gpus="0,1")
     ended, stderr = run.end()
     assert ended == code

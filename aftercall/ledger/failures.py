@@ -1,0 +1,73 @@
+"""Why conversations failed: counted by code, or each with its reason. Only reads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Engine, and_, func, select, true
+
+from aftercall.database import reading
+from aftercall.ledger.statements import jobs_of
+from aftercall.models import Job, JobState, SubmissionJob
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many jobs failed with one code."""
+
+    code: str
+    #: One of their reasons.
+    example: str
+    num_jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A conversation that failed, by the caller's own id."""
+
+    submission_id: int
+    external_id: str
+    code: str
+    reason: str
+    attempts: int
+    #: Seconds since the epoch.
+    failed_at: float
+
+
+def counts(engine: Engine, submission_id: int | None) -> list[FailureCount]:
+    """Why jobs failed, most frequent first: a submission's, or those of all."""
+    is_theirs = true() if submission_id is None else Job.id.in_(jobs_of(submission_id))
+    query = (
+        select(Job.error_code, func.min(Job.error), func.count())
+        .where(Job.state == JobState.FAILED, is_theirs)
+        .group_by(Job.error_code)
+        .order_by(func.count().desc(), Job.error_code)
+    )
+    with reading(engine) as connection:
+        return [FailureCount(code or "", example or "", num) for code, example, num in connection.execute(query)]
+
+
+def each(engine: Engine, submission_id: int | None, code: str | None = None) -> Iterator[Failure]:
+    """Every failed conversation in the order of its source, streamed; one that two submissions hold comes twice."""
+    columns = (
+        SubmissionJob.submission_id,
+        SubmissionJob.external_id,
+        Job.error_code,
+        Job.error,
+        Job.attempts,
+        Job.finished_at,
+    )
+    is_theirs = true() if submission_id is None else SubmissionJob.submission_id == submission_id
+    query = (
+        select(*columns)
+        .join(Job, SubmissionJob.job_id == Job.id)
+        .where(_failed(code), is_theirs)
+        .order_by(SubmissionJob.submission_id, SubmissionJob.position)
+    )
+    with reading(engine) as connection:
+        for row in connection.execution_options(yield_per=1000).execute(query):
+            yield Failure(row[0], row[1], row[2] or "", row[3] or "", row[4], row[5] or 0.0)
+
+
+def _failed(code: str | None) -> ColumnElement[bool]:
+    is_failed = Job.state == JobState.FAILED
+    return is_failed if code is None else and_(is_failed, Job.error_code == code)

@@ -1,0 +1,106 @@
+"""The commands of the morning after: status, failures, cancel, requeue, doctor. Thin: each calls its module."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from aftercall.errors import EXIT_NOT_WELL
+from aftercall.ledger import account, control
+from aftercall.models import JobState
+from aftercall.settings import load_settings
+from producer.cli import Services, open_services
+from producer.status import status as show_status
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--watch", "is_watching", is_flag=True, help="Show it again every two seconds until nothing is open.")
+def status(submission: int | None, is_watching: bool) -> None:
+    """Show the account of SUBMISSION, or of all, and who works on it.
+
+    submitted = waiting + running + done + failed + cancelled + insufficient, always. Rejected rows come on top.
+    """
+    with open_services() as services:
+        show_status(services.database, submission, is_watching=is_watching)
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--code", help="Only what failed with this code, each conversation in a line.")
+@click.option("--ids", "with_ids", is_flag=True, help="Each conversation in a line: submission, id, code, reason.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write them to this CSV file instead.")
+def failures(submission: int | None, code: str | None, with_ids: bool, out: Path | None) -> None:
+    """Say why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
+    from producer import failures as shown
+
+    with open_services() as services:
+        if submission is not None:
+            account.submission(services.database, submission)
+        if out is not None:
+            num_lines = shown.write(services.database, submission, code, out)
+            click.echo(f"{num_lines} failed conversations written to {out}")
+        elif with_ids or code:
+            shown.list_each(services.database, submission, code)
+        else:
+            shown.show_counts(services.database, submission)
+
+
+@click.command()
+@click.argument("submission", type=int)
+def cancel(submission: int) -> None:
+    """Stop SUBMISSION: nothing more of it starts, finished summaries are kept."""
+    with open_services() as services:
+        record = account.submission(services.database, submission)
+        num_cancelled = control.cancel(services.database, submission)
+        click.echo(f"submission {submission} ({record.name}): {num_cancelled} conversations cancelled")
+        show_status(services.database, submission, is_watching=False)
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--failed", "with_failed", is_flag=True, help="Also queue again what failed, with all its attempts.")
+@click.option("--code", help="With --failed: only what failed with this code.")
+@click.option("--cancelled", "with_cancelled", is_flag=True, help="Also queue again what was cancelled.")
+def requeue(submission: int | None, with_failed: bool, code: str | None, with_cancelled: bool) -> None:
+    """Send again what waits without a message or was held by a silent worker.
+
+    With --failed or --cancelled, what rests in SUBMISSION (or in all) is queued again first.
+    """
+    if code and (with_cancelled or not with_failed):
+        raise click.UsageError("--code goes with --failed, and not with --cancelled.")
+    states = [JobState.FAILED] * with_failed + [JobState.CANCELLED] * with_cancelled
+    with open_services() as services:
+        if states:
+            num_queued = _queue_again(services, submission, states, code)
+            click.echo(f"{num_queued} conversations queued again")
+        services.broker.check()
+        swept = services.sweeper.sweep()
+    click.echo(
+        f"{swept.num_expired} leases of silent workers ended, "
+        f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
+    )
+
+
+def _queue_again(services: Services, submission: int | None, states: list[JobState], code: str | None) -> int:
+    database = services.database
+    records = [account.submission(database, submission)] if submission is not None else account.submissions(database)
+    return sum(control.requeue(database, record.id, states, code) for record in records)
+
+
+@click.command()
+def doctor() -> int:
+    """Look at every part and say what is wrong and what to do: ledger, Redis, queue, workers, disk, model.
+
+    Changes nothing. Reads whole tables: some seconds at a million conversations.
+    """
+    from producer.doctor.examine import examine
+    from producer.doctor.finding import Level
+    from producer.show import finding
+
+    levels = Counter[Level]()
+    for each in examine(load_settings()):
+        finding(each)
+        levels[each.level] += 1
+    click.echo(f"errors: {levels[Level.ERROR]}, warnings: {levels[Level.WARNING]}")
+    return EXIT_NOT_WELL if levels[Level.ERROR] else 0

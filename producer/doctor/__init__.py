@@ -1,0 +1,1 @@
+"""`aftercall doctor`: one module for each part that it looks at."""

@@ -1,0 +1,62 @@
+"""`aftercall doctor`: looks at every part in turn and says what it found. Changes nothing.
+
+A part that is down is a finding of its own; the others are looked at all the same.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from aftercall import schema
+from aftercall.broker import Broker
+from aftercall.database import connect, explain
+from aftercall.errors import AftercallError, DatabaseError
+from aftercall.settings import Settings
+from producer.doctor import ledger as ledger_part
+from producer.doctor import machine, queue
+from producer.doctor.finding import Finding, error, ok, warning
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every finding, as it is made."""
+    with _ledger(settings) as (ledger, opening):
+        yield opening
+        if ledger is not None:
+            yield from _guarded("ledger", ledger, ledger_part.findings(ledger))
+        with closing(Broker(settings)) as broker:
+            yield from _guarded("redis", ledger, queue.findings(settings, broker, ledger))
+        yield from _guarded("adapter", ledger, machine.adapter_findings(settings, ledger))
+    yield from machine.findings(settings)
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[tuple[Engine | None, Finding]]:
+    """The ledger's engine if it can be worked with, and what its opening came to."""
+    if machine.is_unborn(settings):
+        yield None, warning("database", f"there is no ledger yet in {settings.data_dir}: `aftercall submit` makes it.")
+        return
+    engine = None
+    try:
+        engine = connect(settings.ledger_url)
+        schema.check(engine)
+        finding = ok("database", f"{ledger_part.describe_server(engine)}, schema {schema.head()}.")
+    except DatabaseError as problem:
+        yield None, error("database", str(problem))
+    else:
+        yield engine, finding
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _guarded(subject: str, ledger: Engine | None, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, up to where a part goes away; that is a finding too."""
+    try:
+        yield from findings
+    except AftercallError as problem:
+        yield error(subject, str(problem))
+    except DBAPIError as problem:
+        assert ledger is not None  # noqa: S101 - no other database is asked
+        yield error("database", str(explain(ledger, problem)))

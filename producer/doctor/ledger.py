@@ -1,0 +1,107 @@
+"""What the doctor asks of the ledger: its account, its promises, its leases and its workers. Knows no Redis."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from sqlalchemy import Engine, text
+
+from aftercall import __version__
+from aftercall.database import reading, show_url
+from aftercall.ledger import account, invariants, workers
+from aftercall.ledger.account import Account
+from aftercall.ledger.workers import SIGN_INTERVAL_S, LiveWorker
+from producer.doctor.finding import Finding, error, ok, warning
+
+#: A sweep comes round every few seconds; a lease that ran out so long ago was seen by none.
+EXPIRED_GRACE_S = 30.0
+
+
+def describe_server(engine: Engine) -> str:
+    """Such as `SQLite 3.45.1 at sqlite:///aftercall-data/aftercall.db`."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    with reading(engine) as connection:
+        version = connection.execute(text("SELECT sqlite_version()" if is_sqlite else "SHOW server_version"))
+        name = f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version.scalar_one()}"
+    return f"{name} at {show_url(engine.url)}"
+
+
+def findings(engine: Engine) -> Iterator[Finding]:
+    """The account first: what follows explains it."""
+    standing = account.add_up(account.accounts(engine).values())
+    yield _account(standing)
+    yield from _promises(engine)
+    yield _leases(engine)
+    yield from _workers(workers.alive(engine), standing)
+
+
+def _account(standing: Account) -> Finding:
+    parts = (
+        f"{standing.submitted:,} submitted = {standing.done:,} done + {standing.failed:,} failed + "
+        f"{standing.cancelled:,} cancelled + {standing.insufficient:,} insufficient + {standing.waiting:,} waiting + "
+        f"{standing.running:,} running"
+    )
+    if not standing.is_balanced:
+        return error("account", f"it does not add up: {parts}. The ledger was changed by hand: restore a backup.")
+    if standing.failed:
+        return warning("account", f"{parts}. `aftercall failures` says why they failed.")
+    return ok("account", f"{parts}.")
+
+
+def _promises(engine: Engine) -> Iterator[Finding]:
+    broken = invariants.violations(engine)
+    if not broken:
+        yield ok("promises", f"all {invariants.NUM_PROMISES} hold: no summary lost, none twice, none without its job.")
+    for each in broken:
+        yield error(
+            "promises",
+            f"{each.num_rows:,} {each.what}. aftercall writes no such rows: keep a copy of the database, then restore "
+            "a backup or report it.",
+        )
+
+
+def _leases(engine: Engine) -> Finding:
+    num_expired = invariants.num_expired(engine, EXPIRED_GRACE_S)
+    if num_expired:
+        return warning(
+            "leases",
+            f"{num_expired:,} conversations are held by workers that went silent. A worker queues them again within "
+            "seconds, or do it now: `aftercall requeue`.",
+        )
+    return ok("leases", "none ran out unseen.")
+
+
+def _workers(alive: list[LiveWorker], standing: Account) -> Iterator[Finding]:
+    if not alive and standing.open:
+        yield error(
+            "workers", f"{standing.open:,} conversations wait and no worker is alive: start one, {_HOW_TO_START}."
+        )
+    elif not alive:
+        yield ok("workers", "none is alive, and nothing waits for one.")
+    for each in alive:
+        yield _worker(each)
+    served = Counter(each.worker.adapter_digest for each in alive if each.worker.adapter_digest is not None)
+    if len(served) > 1:
+        names = ", ".join(f"{digest or 'none'} ({count})" for digest, count in served.most_common())
+        yield warning(
+            "workers", f"they serve different adapters: {names}. After a promotion this passes within a minute; else "
+            "compare AFTERCALL_ADAPTER where they run."
+        )  # fmt: skip
+
+
+_HOW_TO_START = "`aftercall worker`, or `aftercall run SOURCE` for one source on this machine"
+
+
+def _worker(each: LiveWorker) -> Finding:
+    worker = each.worker
+    is_loading = worker.adapter_digest is None
+    serves = (
+        "loads its model" if is_loading else f"serves {worker.base_model}, adapter {worker.adapter_digest or 'none'}"
+    )
+    sentence = f"{worker.name} (aftercall {worker.version}) {serves}"
+    if each.silent_s > 2 * SIGN_INTERVAL_S:
+        return warning(
+            "workers", f"{sentence}; silent for {each.silent_s:.0f} s: killed, or cut off from the database."
+        )
+    if worker.version != __version__:
+        return warning("workers", f"{sentence}; this is aftercall {__version__}: restart it on that version.")
+    return ok("workers", f"{sentence}.")

