@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -18,6 +18,11 @@ from aftercall.errors import DatabaseError
 
 #: How long a writer waits for SQLite's single write lock.
 SQLITE_BUSY_TIMEOUT_MS = 30_000
+
+#: Connections to PostgreSQL that a process keeps. A worker's 64 threads share them: a statement takes milliseconds, a
+#: chunk takes seconds. Each costs the server a process, so none is opened for a burst and closed again. Four workers
+#: and a submit stay below the 100 that PostgreSQL allows.
+MAX_CONNECTIONS = 16
 
 
 class now(FunctionElement[float]):
@@ -51,10 +56,10 @@ def connect(url: str) -> Engine:
             raise NoSuchModuleError(dialect)
         if dialect == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError):
+        engine = create_engine(parsed, pool_pre_ping=True, **_pool_options(parsed))
+    except (ArgumentError, NoSuchModuleError, ValueError):
         raise DatabaseError(
-            f"cannot use the database URL {_without_password(url)}: expected sqlite:///PATH or "
+            f"cannot use the database URL {_show_unusable(url)}: expected sqlite:///PATH or "
             "postgresql://USER:PASSWORD@HOST/NAME. Correct AFTERCALL_DATABASE_URL."
         ) from None
     if dialect == "sqlite":
@@ -63,10 +68,24 @@ def connect(url: str) -> Engine:
     return engine
 
 
-def _without_password(url: str) -> str:
+def _pool_options(url: URL) -> dict[str, Any]:
+    # Whoever waits for a connection waits for the database, and that has no time limit either.
+    if url.get_backend_name() == "postgresql":
+        return {"pool_size": MAX_CONNECTIONS, "max_overflow": 0, "pool_timeout": None}
+    # A database in memory has one connection and no pool.
+    return {"pool_timeout": None} if url.database else {}
+
+
+def show_url(url: URL) -> str:
+    """The URL as people may see it: without its password, which may also stand behind the question mark."""
+    secrets = {name: "***" for name in url.query if "password" in name}
+    return url.update_query_dict(secrets).render_as_string(hide_password=True)
+
+
+def _show_unusable(url: str) -> str:
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+        return show_url(make_url(url))
+    except (ArgumentError, ValueError):
         # Not a URL at all, so no telling where in it a password stands.
         return "(unreadable)"
 
@@ -99,7 +118,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def explain(engine: Engine, error: DBAPIError) -> DatabaseError:
     """The sentence for a database that cannot be worked with: which one, what it said, what to do."""
-    url = engine.url.render_as_string(hide_password=True)
+    url = show_url(engine.url)
     said = str(error.orig).strip().splitlines()[0]
     return DatabaseError(
         f"the database {url} does not answer: {said}. Check that it runs and that AFTERCALL_DATABASE_URL is right; "

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.queues import Queue
 from queue import Empty
 
@@ -24,6 +25,9 @@ MAX_BATCH_CHARS = 16_000_000
 
 #: From this size on a second process is worth its start, some 0.3 s.
 READ_AHEAD_BYTES = 8_000_000
+
+#: Batches that this process reads while the second one starts, so that the workers need not wait for it.
+NUM_FIRST = 4
 
 #: Batches that wait for the ledger at most.
 NUM_AHEAD = 4
@@ -82,13 +86,15 @@ def _new_job(conversation: Conversation, position: int) -> NewJob:
 
 
 def _read_ahead(source: Source) -> Iterator[Batch]:
-    """The batches of a source, read and cleaned in a second process."""
+    """The batches of a source, all but the first ones read and cleaned in a second process."""
+    num_first = _num_first(source)
     # Spawned, not forked: this process has threads and open connections.
     context = multiprocessing.get_context("spawn")
     batches: Queue[Batch | SourceError | None] = context.Queue(NUM_AHEAD)
-    reader = context.Process(target=_feed, args=(source, batches), daemon=True)
+    reader = context.Process(target=_feed, args=(source, num_first, batches), daemon=True)
     reader.start()
     try:
+        yield from islice(prepare(source), num_first)
         while (batch := _next(batches, reader, source.name)) is not None:
             if isinstance(batch, SourceError):
                 raise batch
@@ -98,13 +104,18 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
         reader.join()
 
 
-def _feed(source: Source, batches: "Queue[Batch | SourceError | None]") -> None:
-    """In the second process: everything the source has, then its end."""
+def _num_first(source: Source) -> int:
+    # Turns and tweets are sorted on disk before the first conversation comes out: once is enough.
+    return NUM_FIRST if source.shape == "conversations" else 0
+
+
+def _feed(source: Source, num_first: int, batches: "Queue[Batch | SourceError | None]") -> None:
+    """In the second process: everything the source has behind its first batches, then its end."""
     # Ctrl-C goes to both; the first one ends the second.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
     try:
-        for batch in prepare(source):
+        for batch in islice(prepare(source), num_first, None):
             batches.put(batch)
             if os.getppid() != parent:
                 return

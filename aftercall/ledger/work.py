@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Engine, Update, case, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Update, and_, case, literal, not_, null, or_, select, update
 
 from aftercall.database import now, reading
 from aftercall.ledger.statements import ACTIVE, UNINDEXED_STATE, fresh, insert, run
@@ -60,28 +60,23 @@ class JobFailure:
     is_final: bool = False
 
 
-def is_last_try(engine: Engine, job_ids: Sequence[int], max_attempts: int) -> bool:
-    """Whether one of these jobs was tried before and has one attempt left."""
-    last = select(Job.id).where(
-        Job.id.in_(job_ids), UNINDEXED_STATE.in_(ACTIVE), Job.attempts > 0, Job.attempts == max_attempts - 1
-    )
+def has_last_try(engine: Engine, job_ids: Sequence[int], max_attempts: int) -> bool:
+    """Whether one of these jobs is free, was tried before and has one attempt left."""
+    last = select(Job.id).where(_free(job_ids, max_attempts), _is_last_try(max_attempts))
     with reading(engine) as connection:
         return connection.execute(last.limit(1)).first() is not None
 
 
-def claim(engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: int) -> list[ClaimedJob]:
-    """Take what of these jobs is free. What is done, cancelled or held by another is not returned."""
-    free = (
-        select(Job.id)
-        .where(
-            Job.id.in_(job_ids),
-            UNINDEXED_STATE.in_(ACTIVE),
-            Job.visible_at <= now(),
-            Job.attempts < max_attempts,
-        )
-        .order_by(Job.id)
-        .with_for_update(skip_locked=True)
-    )
+def claim(
+    engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: int, has_company: bool = False
+) -> list[ClaimedJob]:
+    """Take what of these jobs is free. What is done, cancelled or held by another is not returned.
+
+    Nor is, where a job would have company in the engine, one on its last try.
+    """
+    free = select(Job.id).where(_free(job_ids, max_attempts)).order_by(Job.id).with_for_update(skip_locked=True)
+    if has_company:
+        free = free.where(not_(_is_last_try(max_attempts)))
     statement = (
         update(Job)
         .where(Job.id.in_(free))
@@ -138,6 +133,14 @@ def fail(engine: Engine, failure: JobFailure, owner: str, max_attempts: int, ret
 def release(engine: Engine, job_ids: Sequence[int], owner: str) -> int:
     """Give jobs back untried, because the worker stops; the attempt does not count. Returns how many jobs."""
     return run(engine, _held(job_ids, owner).values(fresh() | {"attempts": Job.attempts - 1}))
+
+
+def _free(job_ids: Sequence[int], max_attempts: int) -> ColumnElement[bool]:
+    return and_(Job.id.in_(job_ids), UNINDEXED_STATE.in_(ACTIVE), Job.visible_at <= now(), Job.attempts < max_attempts)
+
+
+def _is_last_try(max_attempts: int) -> ColumnElement[bool]:
+    return and_(Job.attempts > 0, Job.attempts == max_attempts - 1)
 
 
 def _held(job_ids: Sequence[int], owner: str) -> Update:

@@ -224,7 +224,7 @@ def test_cancel_keeps_what_is_done_and_what_another_submission_wants(database: E
 
     assert control.cancel(database, monday) == 1
     assert account.account(database, monday) == account.Account(
-        waiting=0, running=1, done=1, failed=0, cancelled=1, insufficient=0
+        submitted=3, waiting=0, running=1, done=1, failed=0, cancelled=1, insufficient=0
     )
     assert control.cancel(database, tuesday) == 1
     assert account.account(database, monday).open == 0

@@ -3,6 +3,7 @@
 import gzip
 import os
 import signal
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def source_path(tmp_path: Path) -> str:
 
 def test_reading_ahead_gives_what_reading_here_gives(source_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "READ_AHEAD_BYTES", 0)
+    monkeypatch.setattr(batches, "NUM_FIRST", 1)
     with open_source(source_path) as source:
         ahead, here = list(read_batches(source)), list(prepare(source))
 
@@ -37,6 +39,16 @@ def test_reading_ahead_gives_what_reading_here_gives(source_path: str, monkeypat
     assert any(len(row.job.text) > 200_000 for row in prepared)
     [rejected] = (row for row in rows if isinstance(row, Rejected))
     assert rejected.row == ("empty", "")
+
+
+def test_the_first_conversations_do_not_wait_for_the_second_process(
+    source_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "READ_AHEAD_BYTES", 0)
+    monkeypatch.setattr(batches, "NUM_FIRST", 2)
+    monkeypatch.setattr(batches, "_next", lambda *args: pytest.fail("waited for the second process"))
+    with open_source(source_path) as source:
+        assert list(islice(read_batches(source), 2)) == list(islice(prepare(source), 2))
 
 
 def test_a_batch_is_bounded_by_its_characters_too(source_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +73,7 @@ def test_a_source_that_breaks_off_while_it_is_read_says_so(tmp_path: Path, monke
 
 def test_a_reader_that_dies_is_noticed(source_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "READ_AHEAD_BYTES", 0)
+    monkeypatch.setattr(batches, "NUM_FIRST", 1)
     monkeypatch.setattr(batches, "NUM_AHEAD", 1)
     with open_source(source_path) as source:
         reading = read_batches(source)
