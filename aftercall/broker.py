@@ -7,9 +7,10 @@ job's state and no model.
 import base64
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import kombu.exceptions
@@ -17,7 +18,7 @@ import redis
 from celery import Celery
 
 from aftercall.errors import BrokerError
-from aftercall.message import TASK_NAME, Chunk
+from aftercall.message import TASK_NAME, Chunk, queue_name
 from aftercall.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def create_app(settings: Settings) -> Celery:
     """The Celery app of producers and workers."""
     app = Celery("aftercall", broker=settings.redis_url, set_as_current=False)
     app.conf.update(
-        task_default_queue=settings.queue,
+        task_default_queue=queue_name(settings.queue),
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -47,6 +48,8 @@ def create_app(settings: Settings) -> Celery:
         worker_enable_remote_control=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A full Redis refuses a worker's bookkeeping too. That is a channel's error; without this it ends the worker.
+        broker_channel_error_retry=True,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             "unacked_restore_interval": 10,
@@ -58,29 +61,58 @@ def create_app(settings: Settings) -> Celery:
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    """What a server says of itself."""
+
+    #: Such as `valkey 9.1.2`.
+    name: str
+    eviction_policy: str
+    #: Whether it writes what it holds into an append-only file.
+    is_persistent: bool
+    used_bytes: int
+    #: 0: no limit.
+    max_bytes: int
+
+
 class Broker:
     """The queue as producers and the sweep see it."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = _hide_password(settings.redis_url)
-        self._queue = settings.queue
+        self._queue = queue_name(settings.queue)
+        #: Locks are shared by all versions: they sweep one ledger.
+        self._prefix = settings.queue
         self._app = create_app(settings)
-        self._redis = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10
-        )
+        self._redis = _connect(settings.redis_url)
 
     def check(self) -> None:
         """Make sure that Redis answers and keeps what it is given.
 
         Raises BrokerError if it cannot be reached, or would evict the queue when memory is short.
         """
-        with self._explaining():
-            policy = self._redis.info("memory")["maxmemory_policy"]
+        policy = self.describe().eviction_policy
         if policy != "noeviction":
             raise BrokerError(
                 f"Redis at {self.url} has maxmemory-policy {policy}: short of memory, it would drop the whole queue. "
                 "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)."
             )
+
+    def describe(self) -> RedisServer:
+        """The server behind the queue.
+
+        Raises BrokerError if it cannot be reached.
+        """
+        with self._explaining():
+            info = self._redis.info()
+        kind = info.get("server_name", "redis")
+        return RedisServer(
+            name=f"{kind} {info.get(f'{kind}_version', info['redis_version'])}",
+            eviction_policy=info["maxmemory_policy"],
+            is_persistent=bool(info["aof_enabled"]),
+            used_bytes=info["used_memory"],
+            max_bytes=info["maxmemory"],
+        )
 
     def send(self, chunks: list[Chunk]) -> None:
         """Send one message a chunk.
@@ -104,6 +136,13 @@ class Broker:
         with self._explaining():
             return int(self._redis.llen(self._queue))
 
+    def foreign_depths(self) -> dict[str, int]:
+        """How many messages lie in the queues of other message versions, by queue."""
+        with self._explaining():
+            names = {self._prefix, *(key.decode() for key in self._redis.scan_iter(f"{self._prefix}.v*", _type="list"))}
+            depths = {name: int(self._redis.llen(name)) for name in sorted(names - {self._queue})}
+        return {name: depth for name, depth in depths.items() if depth}
+
     def waiting_job_ids(self) -> set[int]:
         """The jobs of all messages that wait in the queue.
 
@@ -112,17 +151,17 @@ class Broker:
         """
         with self._explaining():
             messages = self._redis.lrange(self._queue, 0, -1)
-        return {job_id for message in messages for job_id in _job_ids(json.loads(message))}
+        return {job_id for message in messages for job_id in _job_ids(message)}
 
     def is_due(self, name: str, interval_s: float) -> bool:
         """Whether nobody has asked for `name` in the last `interval_s` seconds; true for one process only."""
         with self._explaining():
-            return bool(self._redis.set(f"{self._queue}:{name}", 1, nx=True, px=round(interval_s * 1000)))
+            return bool(self._redis.set(f"{self._prefix}:{name}", 1, nx=True, px=round(interval_s * 1000)))
 
     @contextmanager
     def lock(self, name: str, ttl_s: float) -> Iterator[bool]:
         """Try to take a lock that is for one process at a time; yields whether it was got. Never waits."""
-        lock = self._redis.lock(f"{self._queue}:{name}", timeout=ttl_s, blocking=False)
+        lock = self._redis.lock(f"{self._prefix}:{name}", timeout=ttl_s, blocking=False)
         with self._explaining():
             is_held = bool(lock.acquire())
         try:
@@ -144,7 +183,7 @@ class Broker:
     def _explaining(self) -> Iterator[None]:
         try:
             yield
-        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
+        except (redis.RedisError, kombu.exceptions.KombuError, OSError) as error:
             said = str(error).rstrip(".")
             raise BrokerError(
                 f"Redis at {self.url} refuses: {said}. Check that it runs, that it has memory left and that "
@@ -153,17 +192,29 @@ class Broker:
             ) from None
 
 
-def _job_ids(message: dict[str, Any]) -> list[int]:
-    """The job ids in a kombu message; none if it is not one of ours."""
+def _job_ids(message: bytes | str) -> list[int]:
+    """The job ids in a kombu message; none if it is not one of ours, or no message at all."""
     try:
-        args = json.loads(base64.b64decode(message["body"]))[0]
+        args = json.loads(base64.b64decode(json.loads(message)["body"]))[0]
         return [job_id for job_id, _ in args[0]["jobs"]]
     except (KeyError, IndexError, TypeError, ValueError):
         return []
 
 
+def _connect(url: str) -> redis.Redis:
+    try:
+        return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10)
+    except ValueError:
+        raise BrokerError(
+            f"cannot use the Redis URL {_hide_password(url)}: expected redis://:PASSWORD@HOST:PORT/NUMBER. "
+            "Correct AFTERCALL_REDIS_URL."
+        ) from None
+
+
 def _hide_password(url: str) -> str:
+    """The URL as people may see it: without its password, which may also stand behind the question mark."""
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    if parts.password is not None:
+        parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
+    query = re.sub(r"(password=)[^&]*", r"\1***", parts.query)
+    return urlunsplit(parts._replace(query=query))

@@ -24,14 +24,31 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{uuid.uuid4().hex}.json"
         aside = path.with_suffix(".part")
-        with aside.open("w", encoding="utf-8") as file:
-            json.dump([asdict(summary) for summary in summaries], file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                json.dump([asdict(summary) for summary in summaries], file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
         return aside.rename(path)
 
     def files(self) -> Iterator[tuple[Path, list[SummaryRecord]]]:
-        """What waits, oldest first. Delete a file (`Path.unlink`) once it is in the ledger."""
-        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
-            rows = json.loads(path.read_text(encoding="utf-8"))
+        """What waits, oldest first. Delete a file (`Path.unlink`) once it is in the ledger.
+
+        The workers of a machine share the folder: what another one deletes meanwhile is passed over.
+        """
+        for path in sorted(self._folder.glob("*.json"), key=_written_at):
+            try:
+                rows = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                continue
             yield path, [SummaryRecord(**row) for row in rows]
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -70,6 +70,9 @@ class Upkeep:
                 self._round()
             except (BrokerError, DBAPIError) as error:
                 logger.warning("upkeep waits: %s", error.orig if isinstance(error, DBAPIError) else error)
+            except Exception:
+                # Nobody would see that this thread has ended, only that what is lost is not sent again.
+                logger.exception("upkeep failed; the next round tries again")
             self._is_stopped.wait(self._interval_s)
 
     def _round(self) -> None:

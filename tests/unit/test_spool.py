@@ -31,3 +31,14 @@ def test_a_file_that_was_cut_off_while_it_was_written_is_not_read(tmp_path: Path
 
 def test_a_spool_that_was_never_used_is_empty(tmp_path: Path) -> None:
     assert list(Spool(tmp_path / "never").files()) == []
+
+
+def test_what_another_worker_wrote_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    paths = [spool.keep([record(number)]) for number in range(3)]
+    files = spool.files()
+    first, _ = next(files)
+    second, third = (path for path in paths if path != first)
+    second.unlink()
+
+    assert [path for path, _ in files] == [third]

@@ -1,6 +1,8 @@
-"""The watchdog, on a clock of the test's own."""
+"""The watchdog, on a clock of the test's own, and the upkeep thread when something nobody foresaw goes wrong."""
 
-from worker.upkeep import Watchdog
+import threading
+
+from worker.upkeep import Upkeep, Watchdog
 
 
 class Clock:
@@ -37,3 +39,26 @@ def test_an_empty_queue_or_work_in_hand_starts_the_count_again() -> None:
         assert not watchdog.is_stuck(num_messages=5, num_held=0)
         clock.now_s = 178.1
         assert watchdog.is_stuck(num_messages=5, num_held=0)
+
+
+class FailingSweeper:
+    """Fails in a way that nobody foresaw, the first two times."""
+
+    def __init__(self) -> None:
+        self.num_sweeps = 0
+        self.has_recovered = threading.Event()
+
+    def sweep(self) -> None:
+        self.num_sweeps += 1
+        if self.num_sweeps < 3:
+            raise ZeroDivisionError
+        self.has_recovered.set()
+
+
+def test_upkeep_goes_on_after_an_error_that_nobody_foresaw() -> None:
+    sweeper = FailingSweeper()
+    upkeep = Upkeep(sweeper, None, lambda: 0, lambda: None, interval_s=0.001)  # type: ignore[arg-type]
+    upkeep.start()
+
+    assert sweeper.has_recovered.wait(10)
+    upkeep.stop()

@@ -1,0 +1,44 @@
+"""The workers of a machine share one spool: each finds there what another left behind, and none stumbles over it."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from aftercall.database import reading
+from aftercall.ledger import delivery
+from aftercall.ledger.work import SummaryRecord
+from aftercall.settings import Settings
+from tests.fixtures.workers import WorkerStarter, submit_file, summaries_by_id, wait_until, write_source
+from worker.spool import Spool
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_workers_that_find_the_same_summaries_write_them_once_and_both_go_on(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    report = submit_file(write_source(tmp_path / "night.csv", ["C-1"]), database, settings)
+    (job_id,) = delivery.sent_before(database, age_s=-60.0)
+    Spool(settings.data_dir / "spool").keep([_record(job_id)])
+    with database.begin() as connection:
+        connection.execute(text("LOCK TABLE summary IN ACCESS EXCLUSIVE MODE"))
+        workers = [start_worker() for _ in range(2)]
+        wait_until(lambda: _num_waiting(database) == 2, "both workers about to write")
+    for worker in workers:
+        wait_until(lambda log=worker.log: "from the spool" in log.read_text(), "both workers beyond the spool")
+
+    assert summaries_by_id(database, report.submission_id) == {"C-1": "Finished last night."}
+    assert [worker.process.poll() for worker in workers] == [None, None]
+    assert not list((settings.data_dir / "spool").iterdir())
+
+
+def _num_waiting(database: Engine) -> int:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO summary%'"
+    with reading(database) as connection:
+        return int(connection.execute(text(query)).scalar_one())
+
+
+def _record(job_id: int) -> SummaryRecord:
+    return SummaryRecord(
+        job_id, "", "Finished last night.", "base", "none", "float32", "1", "1", "{}", 9, 2, "stop", 1.0, 0.25, "w"
+    )
