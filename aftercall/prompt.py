@@ -4,6 +4,7 @@ The template is the recipe's (a notebook that fine-tunes phi-1_5 on TweetSumm). 
 changes `PROMPT_VERSION` too: adapters are trained for one version and refused under another.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ RESPONSE_HEADER = "### Response:\n"
 #: Where a completion ends if the model goes on: the next header of the template.
 STOP_STRING = "###"
 
+#: A model that knows bytes can write a NUL.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 
 def build_prompt(conversation_text: str) -> str:
     """The prompt for one cleaned conversation, up to and with the response header."""
@@ -26,8 +30,8 @@ def build_prompt(conversation_text: str) -> str:
 
 
 def extract_summary(completion: str) -> str:
-    """The summary in a raw completion: what precedes the next header, on one line."""
-    return " ".join(completion.partition(STOP_STRING)[0].split())
+    """The summary in a raw completion: what precedes the next header, on one line, of what a database takes."""
+    return " ".join(_UNSTORABLE.sub(" ", completion.partition(STOP_STRING)[0]).split())
 
 
 @dataclass(frozen=True, slots=True)

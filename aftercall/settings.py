@@ -70,12 +70,17 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         120.0, ge=1, description="How long a claimed job stays with a worker that gives no sign of life."
     )
+    engine_timeout_s: float = Field(
+        1800.0,
+        gt=0,
+        description="A worker whose engine finishes no chunk for so long ends itself, to be started again.",
+    )
     max_attempts: int = Field(3, ge=1, le=20, description="After how many attempts a job rests as failed.")
     retry_delay_s: float = Field(
         5.0, ge=0, description="Wait before a failed job's next attempt, times the attempts made."
     )
     sweep_interval_s: float = Field(
-        2.0, gt=0, description="How often a worker looks for lost leases and room in the window."
+        2.0, gt=0, description="How often a worker looks for lost leases, room in the window and a promoted adapter."
     )
     lost_after_s: float = Field(
         30.0, ge=0.1, description="How long after its message left the queue an unclaimed job is sent again."

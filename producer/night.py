@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.broker import Broker
+from aftercall.database import show_url
 from aftercall.embedded import check_worker, embedded_broker, embedded_worker
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, BrokerError
 from aftercall.ledger import account
@@ -175,7 +176,7 @@ def _show_account(
     show.console.print(f"summaries  {out}", soft_wrap=True)
     if report.num_rejected:
         show.console.print(f"rejected   {rejected_path}", soft_wrap=True)
-    show.console.print(f"database   {settings.ledger_url}", soft_wrap=True)
+    show.console.print(f"database   {show_url(database.url)}", soft_wrap=True)
     show.console.print(f"worker log {settings.data_dir / 'worker.log'}", soft_wrap=True)
     if standing.failed:
         return EXIT_SOME_FAILED

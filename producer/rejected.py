@@ -31,7 +31,8 @@ class RejectedFile:
     def write(self, rejected: Rejected) -> None:
         """Add one row."""
         if self._write_row is None:
-            file = self._stack.enter_context(self.path.open("w", encoding="utf-8", newline=""))
+            # "x" follows no link that somebody may have put there since.
+            file = self._stack.enter_context(self.path.open("x", encoding="utf-8", newline=""))
             self._write_row = csv.writer(file).writerow
             self._write_row(["line", "reason", *self._columns])
         self._write_row([rejected.line, rejected.reason, *rejected.row])

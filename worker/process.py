@@ -10,24 +10,28 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import click
 from celery import Celery, signals
+from celery.worker import state
 from sqlalchemy import Engine
 
-from aftercall import schema
+from aftercall import __version__, schema
 from aftercall.broker import Broker, create_app
-from aftercall.database import connect
 from aftercall.errors import AftercallError
 from aftercall.ledger.work import Lease
-from aftercall.message import TASK_NAME, Chunk
+from aftercall.ledger.workers import WorkerRecord
+from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from worker.lease import LeaseKeeper
-from worker.served import Served
+from worker.presence import Presence
+from worker.served import Served, Serving
 from worker.summarize import Summarizer
+from worker.swap import AdapterFollower
 from worker.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
@@ -45,10 +49,11 @@ EXIT_STUCK = 75
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True)
 def main(name: str, device: Literal["cpu", "cuda"]) -> None:
     """Run one worker process until SIGTERM."""
-    # Imported here: torch takes seconds, and what only needs the queue's side of a worker does without.
-    from worker.serving import load_served
 
     def load(settings: Settings, database: Engine) -> Served:
+        # Imported here: torch takes seconds, and what only needs the queue's side of a worker does without.
+        from worker.serving import load_served
+
         return load_served(settings, database, device)
 
     serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
@@ -57,8 +62,13 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
     """Run a worker on what `load` returns, and exit with the code that says how it ended."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    # Two lines a chunk would bury what matters.
-    logging.getLogger("celery").setLevel(logging.WARNING)
+    # Celery's two lines a chunk would bury what matters.
+    for library in ("celery", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # Our own few lines are wanted, and Celery puts its level on everything that has none.
+    logging.getLogger("worker").setLevel(logging.INFO)
+    # Until Celery takes the signal over: who is stopped while the model loads ends in order, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         sys.exit(_run(load_settings(), name, load, threads))
     except AftercallError as error:
@@ -67,14 +77,38 @@ def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -
 
 
 def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Served], threads: int) -> int:
-    database = connect(settings.ledger_url)
-    schema.check(database)
     broker = Broker(settings)
-    broker.check()
-    served = load(settings, database)
-    leases = LeaseKeeper(database, Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s))
-    summarizer = Summarizer(database, served, leases, settings, on_engine_lost=_shut_down)
-    summarizer.replay_spool()
+    lease = Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s)
+    with schema.open_ledger(settings) as database, Presence(database, _record(lease.owner, settings)) as presence:
+        broker.check()
+        # Once more, now that a migration would see this worker: one may have run just before.
+        schema.check(database)
+        served = load(settings, database)
+        presence.serve(served.model.base_model, served.model.adapter_digest)
+        leases = LeaseKeeper(database, lease)
+        serving = Serving(served)
+        summarizer = Summarizer(
+            database,
+            serving,
+            leases,
+            settings,
+            on_engine_lost=_shut_down,
+            # Its threads hang with it: there is nothing to wait for.
+            on_engine_hung=lambda: os._exit(EXIT_STUCK),
+        )
+        summarizer.replay_spool()
+        follower = AdapterFollower(serving, database, presence.serve, _shut_down, settings.sweep_interval_s)
+        with _kept_up(settings, database, broker, leases), follower:
+            return _consume(settings, name, summarizer, settings.worker_threads or threads)
+
+
+def _record(owner: str, settings: Settings) -> WorkerRecord:
+    return WorkerRecord(owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, adapter_digest=None)
+
+
+@contextmanager
+def _kept_up(settings: Settings, database: Engine, broker: Broker, leases: LeaseKeeper) -> Iterator[None]:
+    """Sweep, and watch that this worker goes on consuming, while the block runs."""
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
         broker,
@@ -82,13 +116,11 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         lambda: os._exit(EXIT_STUCK),
         settings.sweep_interval_s,
     )
-    app = _create_worker_app(settings, summarizer)
     upkeep.start()
     try:
-        return _consume(app, settings, name, settings.worker_threads or threads)
+        yield
     finally:
         upkeep.stop()
-        summarizer.stop()
 
 
 def _shut_down() -> None:
@@ -113,13 +145,20 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
     return app
 
 
-def _consume(app: Celery, settings: Settings, name: str, threads: int) -> int:
-    worker = app.Worker(
-        pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}", queues=[settings.queue],
-        loglevel="WARNING", without_gossip=True, without_mingle=True,
+def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int) -> int:
+    """Take messages until SIGTERM; the exit code."""
+    worker = _create_worker_app(settings, summarizer).Worker(
+        pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}",
+        queues=[queue_name(settings.queue)], loglevel="WARNING", without_gossip=True, without_mingle=True,
     )  # fmt: skip
-    worker.start()
-    return int(worker.exitcode or 0)
+    try:
+        worker.start()
+    finally:
+        summarizer.stop()
+    # Celery says 1 after Ctrl-C, too. Otherwise 1 is something in the queue that was no message at all; it is gone from
+    # there, and a restart mends the rest.
+    is_told_to_stop = state.should_stop is not None
+    return EXIT_STUCK if worker.exitcode and not is_told_to_stop else 0
 
 
 if __name__ == "__main__":

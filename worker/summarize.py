@@ -3,10 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
@@ -15,10 +17,11 @@ from aftercall.message import Chunk, ChunkJob
 from aftercall.prompt import extract_summary
 from aftercall.settings import Settings
 from worker.engine.base import Completion, PromptFailure
+from worker.engine_watch import EngineWatch
 from worker.isolation import Isolation
 from worker.lease import LeaseKeeper
 from worker.prompts import TokenizedPrompt, fit, tokenize_whole
-from worker.served import Served
+from worker.served import Served, Serving
 from worker.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -39,44 +42,63 @@ class Summarizer:
     def __init__(
         self,
         database: Engine,
-        served: Served,
+        serving: Serving,
         leases: LeaseKeeper,
         settings: Settings,
         on_engine_lost: Callable[[], None],
+        on_engine_hung: Callable[[], None],
     ) -> None:
         self._database = database
-        self._served = served
+        self._serving = serving
         self._leases = leases
         self._settings = settings
         self._on_engine_lost = on_engine_lost
+        self._on_engine_hung = on_engine_hung
         self._owner = leases.lease.owner
         self._spool = Spool(settings.data_dir / "spool")
         self._isolation = Isolation()
         self._is_stopping = threading.Event()
+        self._watch = EngineWatch(settings.engine_timeout_s)
+        self._watch.start(self._give_up)
 
     def summarize(self, chunk: Chunk) -> None:
         """Summarize what of the chunk is still to be done: each job gets a summary, a reason, or goes back untried."""
-        job_ids = [job.job_id for job in chunk.jobs]
-        max_attempts = self._settings.max_attempts
-        is_last_try = self._insist(lambda: work.is_last_try(self._database, job_ids, max_attempts))
-        # Claimed inside: who waits to be alone must not lose its last attempt to what is in there.
-        with self._isolation.alone() if is_last_try else self._isolation.together():
-            claimed = self._insist(lambda: work.claim(self._database, job_ids, self._leases.lease, max_attempts))
-            held = self._release_foreign(claimed, {job.job_id: job for job in chunk.jobs})
-            with self._leases.holding([job.job_id for job, _ in held]):
-                self._process(held)
+        with self._isolation.together():
+            num_claimed = self._take(chunk, has_company=True)
+        # The rest is done, or another's; or it has one try left, and is to be alone in the engine for that.
+        if num_claimed < len(chunk.jobs) and self._has_last_try(chunk):
+            with self._isolation.alone():
+                self._take(chunk, has_company=False)
 
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
         for path, summaries in self._spool.files():
-            work.complete(self._database, summaries)
-            path.unlink()
+            self._insist(partial(self._store, summaries))
+            # Another worker of this machine may have found it, too.
+            path.unlink(missing_ok=True)
             logger.info("wrote %d summaries from the spool", len(summaries))
 
     def stop(self) -> None:
         """Let what runs come back at once, untried; what is finished is still written."""
         self._is_stopping.set()
-        self._served.engine.close()
+        self._serving.close()
+
+    def _has_last_try(self, chunk: Chunk) -> bool:
+        job_ids = [job.job_id for job in chunk.jobs]
+        return self._insist(lambda: work.has_last_try(self._database, job_ids, self._settings.max_attempts))
+
+    def _take(self, chunk: Chunk, has_company: bool) -> int:
+        """Claim what is free of the chunk and see it through. Returns how many jobs that was.
+
+        Called inside the isolation: who waits to be alone must not lose its last attempt to what is in there.
+        """
+        sent = {job.job_id: job for job in chunk.jobs}
+        lease, max_attempts = self._leases.lease, self._settings.max_attempts
+        claimed = self._insist(lambda: work.claim(self._database, list(sent), lease, max_attempts, has_company))
+        held = self._release_foreign(claimed, sent)
+        with self._leases.holding([job.job_id for job, _ in held]):
+            self._process(held)
+        return len(claimed)
 
     def _release_foreign(
         self, claimed: Sequence[ClaimedJob], sent: Mapping[int, ChunkJob]
@@ -99,7 +121,7 @@ class Summarizer:
         prompts: list[TokenizedPrompt] = []
         prompted: list[ClaimedJob] = []
         failures: list[JobFailure] = []
-        tokenizer, max_tokens = self._served.tokenizer, self._served.engine.max_prompt_tokens
+        tokenizer, max_tokens = self._serving.now.tokenizer, self._serving.now.engine.max_prompt_tokens
         whole = tokenize_whole([job.text for _, job in jobs], tokenizer) if jobs else []
         for (claimed, job), token_ids in zip(jobs, whole, strict=True):
             try:
@@ -107,26 +129,40 @@ class Summarizer:
                 prompted.append(claimed)
             except ValueError as error:
                 failures.append(self._failure(claimed.job_id, "unreadable_conversation", str(error)))
-        completions = self._generate(prompts)
+        # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
+        with self._serving.using() as served, self._watch.calling([job.job_id for job in prompted]):
+            completions = self._generate(served, prompts)
         outcomes = [
-            self._check(job, prompt, completion)
+            self._check(job, prompt, completion, served)
             for job, prompt, completion in zip(prompted, prompts, completions, strict=True)
         ]
         self._write([*failures, *outcomes])
 
-    def _generate(self, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
+    def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
         if not prompts:
             return []
         try:
-            return self._served.engine.generate([prompt.token_ids for prompt in prompts])
+            return served.engine.generate([prompt.token_ids for prompt in prompts])
         except Exception as error:
             logger.exception("the engine is lost, this worker ends and is to be started again")
             self._on_engine_lost()
             return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
 
+    def _give_up(self, job_ids: Sequence[int]) -> None:
+        """The engine hangs, and no thread can be stopped: the attempts are counted, and this process has to end."""
+        timeout_s = self._settings.engine_timeout_s
+        logger.error("the engine was silent for %g s, this worker ends and is to be started again", timeout_s)
+        reason = f"the engine gave no answer for {timeout_s:g} s while it held the conversation"
+        try:
+            for job_id in job_ids:
+                self._record(JobFailure(job_id, "engine_hung", reason))
+        except DBAPIError as error:
+            logger.warning("database away (%s): the leases of %d jobs will run out", error.orig, len(job_ids))
+        self._on_engine_hung()
+
     def _check(
-        self, job: ClaimedJob, prompt: TokenizedPrompt, completion: Completion | PromptFailure
+        self, job: ClaimedJob, prompt: TokenizedPrompt, completion: Completion | PromptFailure, served: Served
     ) -> SummaryRecord | JobFailure:
         """A completion that passes becomes a summary; everything else has a reason."""
         if isinstance(completion, PromptFailure):
@@ -144,12 +180,12 @@ class Summarizer:
             coverage=prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
-            **self._served.provenance,
+            **served.provenance,
         )
 
     def _failure(self, job_id: int, code: str, reason: str) -> JobFailure:
         # Decoded greedily, the same prompt comes to the same nothing every time.
-        is_final = code in FINAL_CODES or (code == "empty_summary" and not self._served.sampling.do_sample)
+        is_final = code in FINAL_CODES or (code == "empty_summary" and not self._serving.now.sampling.do_sample)
         return JobFailure(job_id, code, reason, is_final)
 
     def _write(self, outcomes: Sequence[Outcome]) -> None:
@@ -165,20 +201,41 @@ class Summarizer:
     def _complete(self, summaries: Sequence[SummaryRecord]) -> None:
         """Write summaries; while the database is away, keep them on disk and hold the work back."""
         try:
-            work.complete(self._database, summaries)
+            self._store(summaries)
         except DBAPIError as error:
-            path = self._spool.keep(summaries)
-            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(summaries), path)
-            self._insist(lambda: work.complete(self._database, summaries))
-            path.unlink(missing_ok=True)
+            path = self._keep(summaries)
+            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(summaries), path or "memory")
+            self._insist(lambda: self._store(summaries))
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def _keep(self, summaries: Sequence[SummaryRecord]) -> Path | None:
+        """The file in which the summaries wait; None if the disk has no room for it, as where the database lies too."""
+        try:
+            return self._spool.keep(summaries)
+        except OSError as error:
+            logger.warning("no room for the spool (%s): should this worker die now, its work is done again", error)
+            return None
+
+    def _store(self, summaries: Sequence[SummaryRecord]) -> None:
+        """Write summaries; one that the database would refuse for ever fails alone."""
+        try:
+            work.complete(self._database, summaries)
+        except (DataError, IntegrityError) as error:
+            if len(summaries) > 1:
+                for summary in summaries:
+                    self._store([summary])
+            else:
+                reason = f"the database refuses the summary: {error.orig}"
+                logger.warning("job %d: %s", summaries[0].job_id, reason)
+                self._record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
 
     def _fail(self, failure: JobFailure) -> None:
         logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)
-        self._insist(
-            lambda: work.fail(
-                self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s
-            )
-        )
+        self._insist(lambda: self._record(failure))
+
+    def _record(self, failure: JobFailure) -> None:
+        work.fail(self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s)
 
     def _insist(self, statement: Callable[[], T]) -> T:
         """Run a statement until the database takes it. Gives up, raising DBAPIError, only when the worker stops."""

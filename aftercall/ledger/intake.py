@@ -46,7 +46,8 @@ class Added:
 
 def make_job_key(text: str, cleaner_version: str) -> str:
     """128 bits, in hex, of the digest of (cleaned conversation, cleaner version)."""
-    return hashlib.sha256(f"{cleaner_version}\0{text}".encode()).hexdigest()[:32]
+    # A lone surrogate cannot be stored and is in no job, but a message may bring one.
+    return hashlib.sha256(f"{cleaner_version}\0{text}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def open_submission(engine: Engine, name: str, source_digest: str) -> int:

@@ -18,6 +18,9 @@ from typing import Literal
 
 from aftercall.errors import SourceError
 
+#: Characters of a column's name that a message shows.
+_MAX_SHOWN = 60
+
 Shape = Literal["conversations", "turns", "tweets"]
 
 #: Field to column.
@@ -155,14 +158,15 @@ def _plain(name: str) -> str:
 
 def _unrecognised(names: Sequence[str]) -> str:
     known = "\n".join(f"  {shape.description}" for shape in reversed(_KNOWN))
-    last = names[-1]
+    # As they are to be typed, but no stranger's control characters, and no whole file on one line.
+    first, last = (name if name.isprintable() and len(name) <= _MAX_SHOWN else "…" for name in (names[0], names[-1]))
     return (
         f"the columns {_quoted(names)} make no table that is known. Known are\n{known}\n"
         "Say which column is which, for example "
-        f"--map 'id={names[0]},transcript={last}' or --map 'id={names[0]},speaker=…,text={last}'"
+        f"--map 'id={first},transcript={last}' or --map 'id={first},speaker=…,text={last}'"
     )
 
 
 def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name[:60]) for name in names[:20])
+    shown = ", ".join(repr(name[:_MAX_SHOWN]) for name in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown

@@ -74,11 +74,7 @@ class _Probe:
         self._line_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
-        if not self._has_wide_units and b"\0" in chunk:
-            raise SourceError(
-                f"{self._name}: this is no text, byte {self._num_bytes + chunk.index(0)} is NUL. "
-                "If it is UTF-16 without its mark, say --encoding utf-16-le"
-            )
+        self._refuse_binary(chunk)
         self._decode(chunk)
         self._num_bytes += len(chunk)
         self._count_lines(chunk)
@@ -87,6 +83,15 @@ class _Probe:
         """The encoding that fits all that was fed."""
         self._decode(b"", is_last=True)
         return self._encoding
+
+    def _refuse_binary(self, chunk: bytes) -> None:
+        """A NUL in the first line means no text, or text of two bytes a character. Further on it is a row's damage."""
+        header = chunk.partition(b"\n")[0] if self._num_lines == 0 else b""
+        if not self._has_wide_units and b"\0" in header:
+            raise SourceError(
+                f"{self._name}: this is no text, byte {self._num_bytes + header.index(0)} is NUL. "
+                "If it is UTF-16 without its mark, say --encoding utf-16-le"
+            )
 
     def _decode(self, chunk: bytes, is_last: bool = False) -> None:
         if self._encoding == "cp1252" and self._may_fall_back:

@@ -120,6 +120,7 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[Record | Rejected]:
             return
         except csv.Error as error:
             lines.give_back()
-            yield Rejected(line, f"the quoting is broken ({error}).", (lines.taken[0].rstrip("\r\n"),))
+            what = str(error).replace("\t", "tab")
+            yield Rejected(line, f"the quoting is broken ({what}).", (lines.taken[0].rstrip("\r\n"),))
         line += len(lines.taken)
         lines.taken.clear()

@@ -1,15 +1,19 @@
 """The database away or busy: finished summaries are kept and written when it is back, not generated again."""
 
+import json
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, select, text, update
 
 from aftercall import schema
-from aftercall.database import connect
+from aftercall.database import connect, reading
 from aftercall.ledger import account
+from aftercall.ledger.work import SummaryRecord
+from aftercall.models import Job, Summary
 from aftercall.settings import Settings
 from tests.fixtures.breakable import BreakablePostgres
 from tests.fixtures.workers import (
@@ -106,3 +110,85 @@ def test_a_worker_that_starts_without_a_database_says_so(
     assert worker.wait() == 7
     assert "does not answer" in worker.log.read_text()
     assert "Traceback" not in worker.log.read_text()
+
+
+def is_waiting_for_a_lock(database: Engine) -> bool:
+    """Whether any connection of the server waits for another's row."""
+    with reading(database) as connection:
+        found = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return connection.execute(found).scalar_one() > 0
+
+
+def hold_job(connection: Connection, job_id: int) -> None:
+    """Change a job's row, to no effect, and keep others from changing it until this transaction ends."""
+    connection.execute(update(Job).where(Job.id == job_id).values(visible_at=Job.visible_at))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_serialization_failure_costs_another_try_to_write_and_nothing_else(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    with database.begin() as connection:
+        connection.execute(text("ALTER DATABASE postgres SET default_transaction_isolation = 'repeatable read'"))
+    database.dispose()
+    worker, submission_id = start_half_way(start_worker, settings, database, tmp_path)
+    with database.begin() as connection:
+        hold_job(connection, 16)
+        worker.hold.unlink()
+        wait_until(lambda: is_waiting_for_a_lock(database), "the worker at the row that this transaction holds")
+
+    assert wait_until_finished(database, submission_id).done == len(IDS)
+    assert "could not serialize access" in worker.log.read_text()
+    assert summaries_by_id(database, submission_id) == expected_summaries(IDS)
+    assert set(worker.num_calls.values()) == {1}
+    wait_until(lambda: not spooled(settings), "an empty spool")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_deadlock_costs_another_try_to_write_and_nothing_else(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ALTER SYSTEM SET deadlock_timeout = '3s'"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    worker, submission_id = start_half_way(start_worker, settings, database, tmp_path)
+    with database.begin() as connection:
+        # The server ends the transaction that looks first for a circle: it is to be the worker's.
+        connection.execute(text("SET LOCAL deadlock_timeout = '1min'"))
+        hold_job(connection, 16)
+        worker.hold.unlink()
+        wait_until(lambda: is_waiting_for_a_lock(database), "the worker at the row that this transaction holds")
+        hold_job(connection, 1)
+
+    assert wait_until_finished(database, submission_id).done == len(IDS)
+    assert "deadlock detected" in worker.log.read_text()
+    assert summaries_by_id(database, submission_id) == expected_summaries(IDS)
+    assert set(worker.num_calls.values()) == {1}
+    wait_until(lambda: not spooled(settings), "an empty spool")
+
+
+def job_with_summary(database: Engine, text_: str) -> dict[str, object]:
+    """The row of a job's summary as the ledger has it, with another text."""
+    with reading(database) as connection:
+        row = connection.execute(select(Summary).limit(1)).mappings().one()
+    names = {field.name for field in fields(SummaryRecord)}
+    return {name: value for name, value in row.items() if name in names} | {"text": text_}
+
+
+def test_what_the_database_will_never_take_keeps_no_worker_from_starting(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
+    start_worker("--kill-at", "after-commit", "--threads", "1").wait()
+    # As after the restore of a backup: one of the jobs is not there, another one is to be done.
+    known = job_with_summary(database, "kept from before") | {"job_id": 17}
+    lost = known | {"job_id": 1_000_000}
+    folder = settings.data_dir / "spool"
+    folder.mkdir(parents=True)
+    (folder / "before.json").write_text(json.dumps([lost, known]))
+    worker = start_worker()
+
+    assert wait_until_finished(database, report.submission_id).done == len(IDS)
+    assert list(summaries_by_id(database, report.submission_id).values()).count("kept from before") == 1
+    assert "job 1000000: the database refuses the summary" in worker.log.read_text()
+    assert not spooled(settings)

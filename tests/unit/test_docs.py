@@ -138,7 +138,8 @@ def test_every_script_exists_and_knows_its_options() -> None:
     for command in scripts:
         words = command.words[1:]
         if words[0] == "-m":
-            path = ROOT / (words[1].replace(".", "/") + ".py")
+            module = ROOT / words[1].replace(".", "/")
+            path = module / "__main__.py" if module.is_dir() else module.with_name(f"{module.name}.py")
             words = words[1:]
             if words[0] in ("aftercall", "venv", "pip", "pytest"):
                 continue
@@ -146,7 +147,15 @@ def test_every_script_exists_and_knows_its_options() -> None:
             path = ROOT / words[0]
         assert path.is_file(), f"{command}: no such script"
         for option in (word.partition("=")[0] for word in words if word.startswith("--")):
-            assert f'"{option}"' in path.read_text(), f"{command}: {path.name} has no {option}"
+            assert f'"{option}"' in _with_imports(path), f"{command}: {path.name} has no {option}"
+
+
+def _with_imports(script: Path) -> str:
+    """A script's text and that of the scripts it takes something from, such as its options."""
+    text = script.read_text()
+    others = re.findall(r"^from (bench[.\w]+) import", text, re.MULTILINE)
+    paths = [ROOT / f"{name.replace('.', '/')}.py" for name in others]
+    return text + "".join(path.read_text() for path in paths if path.is_file())
 
 
 def test_every_compose_service_and_profile_exists() -> None:

@@ -92,7 +92,7 @@ def _bad(folder: Path, content: str | bytes, **options: str) -> str:
         (b"id,transcript\n", "a header and no rows"),
         (b"PK\x03\x04 and so on", "an Excel workbook or another ZIP archive: open it and export it as CSV"),
         (b"%PDF-1.7", "a PDF document"),
-        (b"id,transcript\n1,\x00\x01\x02", "byte 16 is NUL"),
+        (b"id,trans\x00cript\n1,user: hi", "byte 8 is NUL"),
         (_TEXT.encode("utf-16-le"), "--encoding utf-16-le"),
         ("id,transcript\n1,user: ü\n2,user: ".encode() + b"\xfc\n", "byte 33, in line 3, is no utf-8 (0xfc)"),
         (b"id,transcript\n1,user: \xfc\n2,user: \x81\n", "neither UTF-8 nor Windows-1252 text (byte 0x81 in line 3)"),
