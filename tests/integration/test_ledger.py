@@ -216,6 +216,22 @@ def test_a_job_whose_attempts_are_spent_is_not_claimed_however_often_its_message
     assert [len(claim_all(database, dying, max_attempts=2)) for _ in range(4)] == [1, 1, 0, 0]
 
 
+def test_in_company_what_is_on_its_last_try_is_left_and_the_rest_of_its_chunk_is_claimed(database: Engine) -> None:
+    submit(database, "tried")
+    for _ in range(2):
+        (tried,) = claim_all(database)
+        work.fail(database, work.JobFailure(tried, "engine_error", "it broke"), LEASE.owner, 3, 0.0)
+    submit(database, "fresh", digest="other")
+    with reading(database) as connection:
+        ids = list(connection.execute(select(Job.id)).scalars())
+
+    in_company = work.claim(database, ids, LEASE, 3, has_company=True)
+    assert [job.job_id for job in in_company] == [job_id for job_id in ids if job_id != tried]
+    assert work.has_last_try(database, ids, 3)
+    assert [job.job_id for job in work.claim(database, ids, LEASE, 3)] == [tried]
+    assert not work.has_last_try(database, ids, 3), "it is held now"
+
+
 def test_cancel_keeps_what_is_done_and_what_another_submission_wants(database: Engine) -> None:
     monday = submit(database, "a", "b", "c", digest="monday")
     tuesday = submit(database, "c", digest="tuesday")
