@@ -106,5 +106,5 @@ def test_the_card_says_what_a_reader_asks(saved: Path, tmp_path: Path) -> None:
     ):
         assert fact in text
     write_card(folder, card)
-    assert json.loads((folder / "card.json").read_text())["recipe"]["learning_rate"] == 1e-3
+    assert json.loads((folder / "card.json").read_text())["recipe"]["learning_rate"] == card.recipe.learning_rate
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
