@@ -1,14 +1,10 @@
 """A chunk's way through the worker: claim, prompt, complete, check, write. Knows no Celery and no Redis."""
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
@@ -21,19 +17,13 @@ from worker.engine_watch import EngineWatch
 from worker.isolation import Isolation
 from worker.lease import LeaseKeeper
 from worker.prompts import TokenizedPrompt, fit, tokenize_whole
+from worker.recorder import Recorder
 from worker.served import Served, Serving
-from worker.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-#: Waits between tries to reach a database that is away; the last one repeats.
-RETRY_WAITS_S = (0.5, 1.0, 2.0, 5.0)
-
 #: Failures that the same conversation would meet again.
 FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation"})
-
-Outcome = SummaryRecord | JobFailure
-T = TypeVar("T")
 
 
 class Summarizer:
@@ -55,9 +45,8 @@ class Summarizer:
         self._on_engine_lost = on_engine_lost
         self._on_engine_hung = on_engine_hung
         self._owner = leases.lease.owner
-        self._spool = Spool(settings.data_dir / "spool")
+        self._recorder = Recorder(database, self._owner, settings)
         self._isolation = Isolation()
-        self._is_stopping = threading.Event()
         self._watch = EngineWatch(settings.engine_timeout_s)
         self._watch.start(self._give_up)
 
@@ -72,20 +61,16 @@ class Summarizer:
 
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
-        for path, summaries in self._spool.files():
-            self._insist(partial(self._store, summaries))
-            # Another worker of this machine may have found it, too.
-            path.unlink(missing_ok=True)
-            logger.info("wrote %d summaries from the spool", len(summaries))
+        self._recorder.replay_spool()
 
     def stop(self) -> None:
         """Let what runs come back at once, untried; what is finished is still written."""
-        self._is_stopping.set()
+        self._recorder.stop()
         self._serving.close()
 
     def _has_last_try(self, chunk: Chunk) -> bool:
         job_ids = [job.job_id for job in chunk.jobs]
-        return self._insist(lambda: work.has_last_try(self._database, job_ids, self._settings.max_attempts))
+        return self._recorder.insist(lambda: work.has_last_try(self._database, job_ids, self._settings.max_attempts))
 
     def _take(self, chunk: Chunk, has_company: bool) -> int:
         """Claim what is free of the chunk and see it through. Returns how many jobs that was.
@@ -94,7 +79,9 @@ class Summarizer:
         """
         sent = {job.job_id: job for job in chunk.jobs}
         lease, max_attempts = self._leases.lease, self._settings.max_attempts
-        claimed = self._insist(lambda: work.claim(self._database, list(sent), lease, max_attempts, has_company))
+        claimed = self._recorder.insist(
+            lambda: work.claim(self._database, list(sent), lease, max_attempts, has_company)
+        )
         held = self._release_foreign(claimed, sent)
         with self._leases.holding([job.job_id for job, _ in held]):
             self._process(held)
@@ -114,7 +101,7 @@ class Summarizer:
             logger.warning(
                 "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
             )
-            self._insist(lambda: work.release(self._database, foreign, self._owner))
+            self._recorder.release(foreign)
         return own
 
     def _process(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> None:
@@ -136,7 +123,7 @@ class Summarizer:
             self._check(job, prompt, completion, served)
             for job, prompt, completion in zip(prompted, prompts, completions, strict=True)
         ]
-        self._write([*failures, *outcomes])
+        self._recorder.write([*failures, *outcomes])
 
     def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
@@ -156,7 +143,7 @@ class Summarizer:
         reason = f"the engine gave no answer for {timeout_s:g} s while it held the conversation"
         try:
             for job_id in job_ids:
-                self._record(JobFailure(job_id, "engine_hung", reason))
+                self._recorder.record(JobFailure(job_id, "engine_hung", reason))
         except DBAPIError as error:
             logger.warning("database away (%s): the leases of %d jobs will run out", error.orig, len(job_ids))
         self._on_engine_hung()
@@ -187,69 +174,3 @@ class Summarizer:
         # Decoded greedily, the same prompt comes to the same nothing every time.
         is_final = code in FINAL_CODES or (code == "empty_summary" and not self._serving.now.sampling.do_sample)
         return JobFailure(job_id, code, reason, is_final)
-
-    def _write(self, outcomes: Sequence[Outcome]) -> None:
-        summaries = [outcome for outcome in outcomes if isinstance(outcome, SummaryRecord)]
-        self._complete(summaries)
-        aborted = [outcome.job_id for outcome in outcomes if _is_aborted(outcome)]
-        if aborted:
-            self._insist(lambda: work.release(self._database, aborted, self._owner))
-        for outcome in outcomes:
-            if isinstance(outcome, JobFailure) and not _is_aborted(outcome):
-                self._fail(outcome)
-
-    def _complete(self, summaries: Sequence[SummaryRecord]) -> None:
-        """Write summaries; while the database is away, keep them on disk and hold the work back."""
-        try:
-            self._store(summaries)
-        except DBAPIError as error:
-            path = self._keep(summaries)
-            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(summaries), path or "memory")
-            self._insist(lambda: self._store(summaries))
-            if path is not None:
-                path.unlink(missing_ok=True)
-
-    def _keep(self, summaries: Sequence[SummaryRecord]) -> Path | None:
-        """The file in which the summaries wait; None if the disk has no room for it, as where the database lies too."""
-        try:
-            return self._spool.keep(summaries)
-        except OSError as error:
-            logger.warning("no room for the spool (%s): should this worker die now, its work is done again", error)
-            return None
-
-    def _store(self, summaries: Sequence[SummaryRecord]) -> None:
-        """Write summaries; one that the database would refuse for ever fails alone."""
-        try:
-            work.complete(self._database, summaries)
-        except (DataError, IntegrityError) as error:
-            if len(summaries) > 1:
-                for summary in summaries:
-                    self._store([summary])
-            else:
-                reason = f"the database refuses the summary: {error.orig}"
-                logger.warning("job %d: %s", summaries[0].job_id, reason)
-                self._record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
-
-    def _fail(self, failure: JobFailure) -> None:
-        logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)
-        self._insist(lambda: self._record(failure))
-
-    def _record(self, failure: JobFailure) -> None:
-        work.fail(self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s)
-
-    def _insist(self, statement: Callable[[], T]) -> T:
-        """Run a statement until the database takes it. Gives up, raising DBAPIError, only when the worker stops."""
-        waits = iter(RETRY_WAITS_S)
-        wait_s = 0.0
-        while True:
-            try:
-                return statement()
-            except DBAPIError as error:
-                wait_s = next(waits, wait_s)
-                logger.warning("database away (%s): next try in %g s", error.orig, wait_s)
-                if self._is_stopping.wait(wait_s):
-                    raise
-
-
-def _is_aborted(outcome: Outcome) -> bool:
-    return isinstance(outcome, JobFailure) and outcome.code == "aborted"

@@ -1,0 +1,122 @@
+"""Writes what became of jobs, whatever the database does: kept on disk while it is away, split where it refuses.
+
+Knows the ledger and the spool; knows no model, no engine and no message.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from aftercall.ledger import work
+from aftercall.ledger.work import JobFailure, SummaryRecord
+from aftercall.settings import Settings
+from worker.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+#: Waits between tries to reach a database that is away; the last one repeats.
+RETRY_WAITS_S = (0.5, 1.0, 2.0, 5.0)
+
+Outcome = SummaryRecord | JobFailure
+T = TypeVar("T")
+
+
+class Recorder:
+    """Used by several threads at once."""
+
+    def __init__(self, database: Engine, owner: str, settings: Settings) -> None:
+        self._database = database
+        self._owner = owner
+        self._settings = settings
+        self._spool = Spool(settings.data_dir / "spool")
+        self._is_stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Wait no longer for a database that is away."""
+        self._is_stopping.set()
+
+    def replay_spool(self) -> None:
+        """Write what an earlier process finished while the database was away."""
+        for path, summaries in self._spool.files():
+            self.insist(partial(self._store, summaries))
+            # Another worker of this machine may have found it, too.
+            path.unlink(missing_ok=True)
+            logger.info("wrote %d summaries from the spool", len(summaries))
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Summaries first, then what goes back untried, then failures."""
+        summaries = [outcome for outcome in outcomes if isinstance(outcome, SummaryRecord)]
+        self._complete(summaries)
+        aborted = [outcome.job_id for outcome in outcomes if _is_aborted(outcome)]
+        if aborted:
+            self.release(aborted)
+        for outcome in outcomes:
+            if isinstance(outcome, JobFailure) and not _is_aborted(outcome):
+                self._fail(outcome)
+
+    def release(self, job_ids: Sequence[int]) -> None:
+        """Give jobs back untried."""
+        self.insist(lambda: work.release(self._database, job_ids, self._owner))
+
+    def record(self, failure: JobFailure) -> None:
+        """Count a failed attempt. Raises DBAPIError while the database is away."""
+        work.fail(self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s)
+
+    def insist(self, statement: Callable[[], T]) -> T:
+        """Run a statement until the database takes it. Gives up, raising DBAPIError, only when the worker stops."""
+        waits = iter(RETRY_WAITS_S)
+        wait_s = 0.0
+        while True:
+            try:
+                return statement()
+            except DBAPIError as error:
+                wait_s = next(waits, wait_s)
+                logger.warning("database away (%s): next try in %g s", error.orig, wait_s)
+                if self._is_stopping.wait(wait_s):
+                    raise
+
+    def _complete(self, summaries: Sequence[SummaryRecord]) -> None:
+        """Write summaries; while the database is away, keep them on disk and hold the work back."""
+        try:
+            self._store(summaries)
+        except DBAPIError as error:
+            path = self._keep(summaries)
+            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(summaries), path or "memory")
+            self.insist(lambda: self._store(summaries))
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def _keep(self, summaries: Sequence[SummaryRecord]) -> Path | None:
+        """The file in which the summaries wait; None if the disk has no room for it, as where the database lies too."""
+        try:
+            return self._spool.keep(summaries)
+        except OSError as error:
+            logger.warning("no room for the spool (%s): should this worker die now, its work is done again", error)
+            return None
+
+    def _store(self, summaries: Sequence[SummaryRecord]) -> None:
+        """Write summaries; one that the database would refuse for ever fails alone."""
+        try:
+            work.complete(self._database, summaries)
+        except (DataError, IntegrityError) as error:
+            if len(summaries) > 1:
+                for summary in summaries:
+                    self._store([summary])
+            else:
+                reason = f"the database refuses the summary: {error.orig}"
+                logger.warning("job %d: %s", summaries[0].job_id, reason)
+                self.record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
+
+    def _fail(self, failure: JobFailure) -> None:
+        logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)
+        self.insist(lambda: self.record(failure))
+
+
+def _is_aborted(outcome: Outcome) -> bool:
+    return isinstance(outcome, JobFailure) and outcome.code == "aborted"
