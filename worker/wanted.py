@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from adapters import find_shipped
-from aftercall.database import reading
-from aftercall.models import Adapter
+from aftercall.ledger import adapters
 from worker.adapter import read_manifest
 
 
@@ -23,10 +22,8 @@ class Wanted:
 
 def find_wanted(database: Engine, base_model: str) -> Wanted:
     """The active adapter of a base model by its name, else the one that ships for it, else none. One small query."""
-    active = select(Adapter.path, Adapter.digest).where(Adapter.base_model == base_model, Adapter.state == "active")
-    with reading(database) as connection:
-        row = connection.execute(active).one_or_none()
-    if row:
-        return Wanted(Path(row.path), row.digest)
+    active = adapters.active(database, base_model)
+    if active is not None:
+        return Wanted(active.folder, active.digest)
     shipped = find_shipped(base_model)
     return Wanted(shipped, read_manifest(shipped).digest) if shipped else Wanted(None, "")

@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine, make_url, select
+from sqlalchemy import Engine, make_url
 
 from adapters import find_shipped
-from aftercall.database import reading
-from aftercall.models import Adapter
+from aftercall.ledger import adapters
 from aftercall.settings import EMBEDDED_MODEL, Settings
 from producer.doctor.finding import Finding, error, ok, warning
 
@@ -43,10 +42,10 @@ def adapter_findings(settings: Settings, ledger: Engine | None) -> Iterator[Find
         yield _adapter(Path(settings.adapter), "named by AFTERCALL_ADAPTER")
     else:
         name = _model_name(settings.base_model)
-        active = _active(ledger, name) if ledger is not None else None
+        active = adapters.active(ledger, name) if ledger is not None else None
         shipped = find_shipped(name)
         if active is not None:
-            yield _adapter(active, f"active for {name}")
+            yield _adapter(active.folder, f"active for {name}")
         elif shipped is not None:
             yield ok("adapter", f"{shipped.name}, which ships for {name}.")
         else:
@@ -106,13 +105,6 @@ def _model_name(base_model: str) -> str:
     """As the registry calls it: the hub id, or the folder's or file's own name."""
     path = Path(base_model).expanduser()
     return (path.stem if path.suffix == ".gguf" else path.resolve().name) if path.exists() else base_model
-
-
-def _active(ledger: Engine, base_model: str) -> Path | None:
-    query = select(Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
-    with reading(ledger) as connection:
-        path = connection.execute(query).scalar_one_or_none()
-    return Path(path) if path else None
 
 
 def _adapter(path: Path, why: str) -> Finding:

@@ -151,11 +151,10 @@ def test_every_script_exists_and_knows_its_options() -> None:
 
 
 def _with_imports(script: Path) -> str:
-    """A script's text and that of the scripts it takes something from, such as its options."""
+    """A script's text and that of the script whose options it has, too."""
     text = script.read_text()
-    others = re.findall(r"^from (bench[.\w]+) import", text, re.MULTILINE)
-    paths = [ROOT / f"{name.replace('.', '/')}.py" for name in others]
-    return text + "".join(path.read_text() for path in paths if path.is_file())
+    others = re.findall(r"^from (bench[.\w]+) import .*\boptions\b", text, re.MULTILINE)
+    return text + "".join((ROOT / f"{name.replace('.', '/')}.py").read_text() for name in others)
 
 
 def test_every_compose_service_and_profile_exists() -> None:

@@ -1,0 +1,25 @@
+"""Which adapter is active for a base model. Only reads: the registry changes it, in `training`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from aftercall.database import reading
+from aftercall.models import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAdapter:
+    """The adapter that workers are to serve for a base model."""
+
+    digest: str
+    folder: Path
+
+
+def active(engine: Engine, base_model: str) -> ActiveAdapter | None:
+    """The active adapter of a base model by its name; None if what ships for it is served. One small query."""
+    query = select(Adapter.digest, Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
+    with reading(engine) as connection:
+        row = connection.execute(query).one_or_none()
+    return ActiveAdapter(row.digest, Path(row.path)) if row else None
