@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, insert, text, update
 
 from aftercall import cli
 from aftercall.broker import Broker
@@ -12,7 +12,7 @@ from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import delivery, work, workers
 from aftercall.ledger.workers import WorkerRecord
 from aftercall.message import Chunk, ChunkJob
-from aftercall.models import Job, JobState
+from aftercall.models import Adapter, Job, JobState
 from aftercall.settings import Settings
 from producer.doctor.examine import examine
 from producer.doctor.finding import Level
@@ -114,6 +114,14 @@ def test_a_lost_message_an_unknown_one_and_an_old_lease(night: Settings, databas
 def test_messages_of_another_version_that_nobody_reads(night: Settings, broker: Broker) -> None:
     broker._redis.lpush(f"{night.queue}.v9", "{}")
     assert f"redis-cli DEL {night.queue}.v9" in found(night, Level.WARNING)["queue"][0]
+
+
+def test_an_active_adapter_that_is_not_on_this_machine(night: Settings, database: Engine) -> None:
+    row = {"digest": "0123456789abcdef", "base_model": night.base_model, "state": "active", "manifest": "{}"}
+    with database.begin() as connection:
+        connection.execute(insert(Adapter).values(row | {"path": "/elsewhere/0123456789abcdef", "created_at": 0.0}))
+    (sentence,) = found(night, Level.WARNING)["adapter"]
+    assert sentence.startswith("/elsewhere/0123456789abcdef, active for smollm2-135m-instruct, is not on this machine")
 
 
 def test_a_spool_that_waits(night: Settings) -> None:
