@@ -41,7 +41,8 @@ class Settings(BaseSettings):
         description="LoRA adapter folder; `auto`: the active one, else the one that ships for the base model; `none`.",
     )
     quantization: Literal["auto", "nf4", "int8", "none"] = Field(
-        "auto", description="How the base model is held; `auto`: nf4 on CUDA, none on CPU."
+        "auto",
+        description="How the base model is held; `auto`: none on a CPU and under an adapter trained so, else nf4.",
     )
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto", description="Type of the arithmetic; `auto`: what the device does best."

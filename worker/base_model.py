@@ -13,10 +13,13 @@ Knows files and the hub; knows no torch, no device and no adapter.
 import hashlib
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from safetensors import safe_open
 
 from aftercall.errors import ModelError
 from worker.gguf_cache import ORIGIN_FILE, convert_gguf
@@ -62,6 +65,15 @@ def find_base_model(base_model: str, cache_dir: Path) -> BaseModel:
         f"There is no base model at {base_model}. Give a local folder, a .gguf file, a Hugging Face id "
         f"such as microsoft/phi-1_5, or {PACKAGED_MODEL}."
     )
+
+
+def count_weights(base: BaseModel) -> int:
+    """How many numbers the model's weights are, by the heads of its files."""
+    num_weights = 0
+    for path in base.folder.glob("*.safetensors"):
+        with safe_open(path, "np") as weights:
+            num_weights += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return num_weights
 
 
 def _packaged_gguf() -> Path:

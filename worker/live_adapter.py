@@ -10,9 +10,9 @@ import torch
 
 from aftercall.errors import AdapterError
 from aftercall.prompt import PROMPT_VERSION
-from worker.adapter import check_adapter
+from worker.adapter import AdapterManifest, check_adapter
 from worker.exchange import AttachedLayers, Exchange, MergedLayers
-from worker.lora import LoraPair, read_pairs
+from worker.lora import NotExchangeableError, read_pairs
 from worker.model import LoadedModel, ModelProvenance
 
 
@@ -30,6 +30,7 @@ class LiveAdapter:
     def __init__(self, loaded: LoadedModel) -> None:
         self._device = loaded.device
         self._provenance = loaded.provenance
+        self._choose_quantization = loaded.choose_quantization
         self._layers = (
             AttachedLayers(loaded.model) if loaded.originals is None else MergedLayers(loaded.model, loaded.originals)
         )
@@ -40,7 +41,9 @@ class LiveAdapter:
         Leaves the device alone, whose engine may be capturing a graph at this moment. Raises AdapterError if the
         adapter is not whole or not for this model, NotExchangeableError if it takes a fresh process.
         """
-        pairs = self._read(folder, digest) if folder else {}
+        manifest = self._check(folder, digest) if folder else None
+        self._check_weights(manifest.quantization if manifest else None)
+        pairs = read_pairs(folder) if folder else {}
         is_merged = bool(pairs) and isinstance(self._layers, MergedLayers)
         provenance = replace(self._provenance, adapter_digest=digest, adapter_path=folder, is_adapter_merged=is_merged)
         with torch.no_grad():
@@ -55,7 +58,7 @@ class LiveAdapter:
         self._provenance = prepared.provenance
         return self._provenance
 
-    def _read(self, folder: Path, digest: str) -> dict[str, LoraPair]:
+    def _check(self, folder: Path, digest: str) -> AdapterManifest:
         current = self._provenance
         manifest = check_adapter(folder, current.base_model, PROMPT_VERSION, base_digest=current.base_digest)
         if manifest.digest != digest:
@@ -63,4 +66,10 @@ class LiveAdapter:
                 f"{folder} holds adapter {manifest.digest}, where the registry has {digest}. Put that one there, or "
                 "register and promote the one that is there."
             )
-        return read_pairs(folder)
+        return manifest
+
+    def _check_weights(self, trained_on: str | None) -> None:
+        """A worker that went on with other weights would answer unlike one that starts with this adapter."""
+        wanted, held = self._choose_quantization(trained_on), self._provenance.rounded_to
+        if wanted != held:
+            raise NotExchangeableError(f"it goes with weights of quantization {wanted}, and those here are {held}")

@@ -3,11 +3,12 @@
 Knows settings, files and devices; knows no prompt, no engine and no queue.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -15,8 +16,8 @@ from safetensors import SafetensorError
 from aftercall.errors import ModelError
 from aftercall.prompt import PROMPT_VERSION
 from worker.adapter import AdapterManifest, apply_adapter, check_adapter
-from worker.base_model import BaseModel, find_base_model
-from worker.dequantize import dequantize_where_it_fits
+from worker.base_model import BaseModel, count_weights, find_base_model
+from worker.dequantize import dequantize_where_it_fits, fits
 from worker.end_of_text import find_end, find_ends
 from worker.engine.cache import free_bytes
 from worker.engine.compiling import keep_compiled
@@ -33,7 +34,8 @@ from worker.precision import (
 from worker.quiet import quiet_loading
 
 #: Rounded to NF4, then stored in the compute dtype.
-DEQUANTIZED = "nf4, dequantized"
+DEQUANTIZED: Final = "nf4, dequantized"
+Stored = Quantization | Literal["nf4, dequantized"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,23 @@ class ModelProvenance:
 
     base_model: str
     base_digest: str
-    #: As stored in memory: nf4, int8, none, or `DEQUANTIZED`.
-    quantization: str
+    #: As stored in memory.
+    quantization: Stored
     dtype: str
     #: Empty without an adapter.
     adapter_digest: str
     adapter_path: Path | None
     is_adapter_merged: bool
+
+    @property
+    def rounded_to(self) -> Quantization:
+        """What the base model's weights were rounded to, wherever they lie by now."""
+        return "nf4" if self.quantization == DEQUANTIZED else self.quantization
+
+    @property
+    def held(self) -> str:
+        """How the base model is in memory, in words."""
+        return f"quantization {self.quantization}, {self.dtype}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ class LoadedModel:
     tokenizer: Any
     device: torch.device
     provenance: ModelProvenance
+    #: How a fresh start would store the weights under an adapter that was trained on this quantization, or under none.
+    choose_quantization: Callable[[str | None], Quantization]
     #: Weights that the adapter was merged into, as they were, by their layer's name; None: it is there for good.
     originals: dict[str, torch.Tensor] | None = None
 
@@ -84,12 +98,14 @@ class LoadedModel:
 def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel:
     """Load base model and adapter as `settings` say; ModelError or AdapterError with the next step where not."""
     device = choose_device(settings.device)
-    quantization = choose_quantization(settings.quantization, device)
     dtype = choose_dtype(settings.compute_dtype, device)
     keep_compiled(settings.cache_dir / "compiled")
     with quiet_loading() if is_quiet else nullcontext():
         base = find_base_model(settings.base_model, settings.cache_dir)
         manifest = _check(settings.adapter_path, base)
+        has_room = fits(count_weights(base) * dtype.itemsize, free_bytes(device))
+        choose = partial(choose_quantization, settings.quantization, device, has_room=has_room)
+        quantization = choose(manifest.quantization if manifest else None)
         tokenizer = _load_tokenizer(base)
         model = _load_base(base, quantization, dtype, device)
         stored = _store(model, quantization, dtype) if settings.may_dequantize else quantization
@@ -112,7 +128,7 @@ def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel
         is_adapter_merged=is_merged,
     )
     _settle_decoding(model, tokenizer)
-    return LoadedModel(model.eval(), tokenizer, device, provenance, originals)
+    return LoadedModel(model.eval(), tokenizer, device, provenance, choose, originals)
 
 
 def attach_adapter(model: Any, folder: Path) -> Any:
@@ -127,7 +143,7 @@ def attach_adapter(model: Any, folder: Path) -> Any:
     return adapted
 
 
-def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> str:
+def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> Stored:
     """How the weights lie in memory once NF4 was dequantized where there is room for it."""
     if quantization == "nf4" and dequantize_where_it_fits(model, dtype, free_bytes(model.device)):
         return DEQUANTIZED

@@ -28,11 +28,22 @@ def choose_device(asked: Device) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if has_gpu and asked != "cpu" else torch.device("cpu")
 
 
-def choose_quantization(asked: Quantization, device: torch.device) -> Quantization:
-    """How the weights are stored: as asked, or NF4 on a GPU and unquantized on the CPU."""
+def choose_quantization(
+    asked: Quantization, device: torch.device, trained_on: str | None, *, has_room: bool
+) -> Quantization:
+    """How the weights are stored: as asked; else unquantized on the CPU and NF4 on a GPU.
+
+    But an adapter that was trained on unquantized weights gets them on a GPU too, where there is room: rounding them
+    under a small model's adapter costs much of what it was trained for.
+
+    Args:
+        trained_on: the quantization that the adapter was trained on; None without an adapter.
+        has_room: whether the unquantized weights would leave enough of the GPU's memory.
+    """
     if asked != "auto":
         return asked
-    return "nf4" if device.type == "cuda" else "none"
+    is_plain = device.type == "cpu" or (trained_on == "none" and has_room)
+    return "none" if is_plain else "nf4"
 
 
 def choose_dtype(asked: ComputeDtype, device: torch.device) -> torch.dtype:

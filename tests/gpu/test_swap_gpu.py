@@ -14,13 +14,15 @@ if not torch.cuda.is_available():
 from bench.random_adapter import ATTENTION, make_adapter  # noqa: E402
 from tests.fixtures.model import build_byte_tokenizer  # noqa: E402
 from tests.gpu.judging import PHI, Recorder, random_model, random_prompts  # noqa: E402
-from worker.base_model import find_base_model  # noqa: E402
+from worker.adapter import read_manifest, write_manifest  # noqa: E402
+from worker.base_model import BaseModel, find_base_model  # noqa: E402
 from worker.engine.base import Completion, SamplingSettings  # noqa: E402
 from worker.engine.build import assemble_engine  # noqa: E402
 from worker.engine.engine import BatchingEngine  # noqa: E402
 from worker.engine.options import EngineOptions  # noqa: E402
 from worker.engine.runner import ModelRunner  # noqa: E402
 from worker.live_adapter import LiveAdapter  # noqa: E402
+from worker.lora import NotExchangeableError  # noqa: E402
 from worker.model import LoadedModel, ModelSettings, load_model  # noqa: E402
 
 pytestmark = pytest.mark.gpu
@@ -39,13 +41,17 @@ def answers(engine: BatchingEngine) -> list[str]:
     return [completion.text for completion in completions if isinstance(completion, Completion)]
 
 
+def save_base(folder: Path) -> BaseModel:
+    random_model(PHI, torch.bfloat16).save_pretrained(folder / "phi")
+    build_byte_tokenizer().save_pretrained(folder / "phi")
+    return find_base_model(str(folder / "phi"), folder)
+
+
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_graphs_answer_as_a_fresh_start_with_the_adapter_does(tmp_path: Path, quantization: Any) -> None:
     if quantization == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
         pytest.skip("bitsandbytes is not installed")
-    random_model(PHI, torch.bfloat16).save_pretrained(tmp_path / "phi")
-    build_byte_tokenizer().save_pretrained(tmp_path / "phi")
-    base = find_base_model(str(tmp_path / "phi"), tmp_path)
+    base = save_base(tmp_path)
     few = make_adapter(tmp_path, base, 1, rank=4, targets={"q_proj", "v_proj"}, size=0.2)
     many = make_adapter(tmp_path, base, 2, targets=ATTENTION | {"fc1", "fc2"}, size=0.2)
     settings = ModelSettings(
@@ -70,3 +76,21 @@ def test_graphs_answer_as_a_fresh_start_with_the_adapter_does(tmp_path: Path, qu
     engine = start(fresh)
     assert answers(engine) == got[many]
     engine.close()
+
+
+def test_the_weights_are_held_as_the_adapter_was_trained_on_them(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    base = save_base(tmp_path)
+    on_plain, on_nf4 = (make_adapter(tmp_path, base, seed) for seed in (1, 2))
+    write_manifest(on_nf4, replace(read_manifest(on_nf4), quantization="nf4"))
+    settings = ModelSettings(
+        str(base.folder), "auto", "auto", None, "cuda", tmp_path, may_dequantize=True, is_exchangeable=True
+    )
+    loaded = {folder: load_model(replace(settings, adapter_path=folder)) for folder in (on_plain, on_nf4, None)}
+    held = [each.provenance.held for each in loaded.values()]
+    assert held == ["quantization none, bfloat16", *["quantization nf4, dequantized, bfloat16"] * 2]
+
+    live = LiveAdapter(loaded[on_plain])
+    with pytest.raises(NotExchangeableError, match="weights of quantization nf4, and those here are none"):
+        live.prepare(on_nf4, on_nf4.name)
+    LiveAdapter(loaded[on_nf4]).prepare(None, "")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from worker.engine.base import Completion, Engine, SamplingSettings
 from worker.live_adapter import LiveAdapter
 from worker.lora import NotExchangeableError
 from worker.model import LoadedModel, ModelSettings, load_model
+from worker.precision import choose_quantization
 from worker.prompts import tokenize
 
 SAMPLING = SamplingSettings(max_new_tokens=16)
@@ -114,6 +116,25 @@ def test_beside_quantized_weights_an_adapter_of_the_same_shape_takes_the_place(
         with pytest.raises(NotExchangeableError, match="only one of the same layers, ranks and scaling fits"):
             put(live, other)
     engine.close()
+
+
+def test_an_adapter_that_goes_with_other_weights_takes_a_fresh_process(
+    settings: ModelSettings, few: Path, many: Path
+) -> None:
+    """On a GPU, one trained on NF4 and one trained on unquantized weights."""
+    write_manifest(many, replace(read_manifest(many), quantization="nf4"))
+    on_a_gpu = partial(choose_quantization, "auto", torch.device("cuda"), has_room=True)
+    live = LiveAdapter(replace(load(settings, few), choose_quantization=on_a_gpu))
+    for other in (many, None):
+        with pytest.raises(NotExchangeableError, match="weights of quantization nf4, and those here are none"):
+            put(live, other)
+    assert put(live, few) == few.name
+
+    quantized = load(replace(settings, quantization="nf4", may_dequantize=True), many)
+    live = LiveAdapter(replace(quantized, choose_quantization=on_a_gpu))
+    with pytest.raises(NotExchangeableError, match="quantization none, and those here are nf4"):
+        put(live, few)
+    assert put(live, None) == ""
 
 
 def test_only_plain_lora_is_exchanged(settings: ModelSettings, few: Path, tmp_path: Path) -> None:

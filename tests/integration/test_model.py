@@ -19,11 +19,12 @@ from aftercall.errors import AdapterError, ModelError
 from aftercall.prompt import PROMPT_VERSION
 from tests.fixtures.model import build_tiny_model
 from worker.adapter import AdapterManifest, apply_adapter, compute_digest, write_manifest
-from worker.base_model import PACKAGED_MODEL, find_base_model
+from worker.base_model import PACKAGED_MODEL, count_weights, find_base_model
 from worker.engine import start_engine
 from worker.engine.base import Completion, SamplingSettings
 from worker.gguf_cache import ORIGIN_FILE
 from worker.model import LoadedModel, ModelSettings, load_model
+from worker.precision import choose_quantization
 
 
 @pytest.fixture
@@ -141,6 +142,30 @@ def test_nf4_stays_where_memory_is_short(
     kept = load_model(replace(settings, quantization="nf4", adapter_path=adapter_dir, may_dequantize=True))
     assert (kept.provenance.quantization, kept.provenance.is_adapter_merged) == ("nf4", False)
     assert kept.model.is_quantized
+
+
+@pytest.mark.parametrize(
+    ("device", "trained_on", "has_room", "chosen"),
+    [
+        ("cpu", None, True, "none"),
+        ("cpu", "nf4", True, "none"),
+        ("cuda", None, True, "nf4"),
+        ("cuda", "nf4", True, "nf4"),
+        ("cuda", "none", True, "none"),
+        ("cuda", "none", False, "nf4"),
+    ],
+)
+def test_the_weights_are_held_as_the_adapter_was_trained_on_them_where_there_is_room(
+    device: str, trained_on: str | None, has_room: bool, chosen: str
+) -> None:
+    gpu_or_cpu = torch.device(device)
+    assert choose_quantization("auto", gpu_or_cpu, trained_on, has_room=has_room) == chosen
+    assert choose_quantization("int8", gpu_or_cpu, trained_on, has_room=has_room) == "int8"
+
+
+def test_weights_are_counted_without_loading_them(settings: ModelSettings, tmp_path: Path) -> None:
+    base = find_base_model(settings.base_model, tmp_path)
+    assert count_weights(base) == sum(weight.numel() for weight in load_model(settings).model.parameters())
 
 
 def test_an_adapter_for_another_base_is_refused(settings: ModelSettings, adapter_dir: Path, tmp_path: Path) -> None:
