@@ -169,14 +169,17 @@ def _load(args: argparse.Namespace, tokenizer: Any) -> Any:
 def _options(args: argparse.Namespace) -> EngineOptions:
     if args.emulate_t4:
         return replace(EngineOptions.for_gpu((7, 5)), attention="gathered")
+    # Layers of 8 integer bits run as they come: their calls wait for the host.
+    is_int8 = args.quantization == "int8"
+    is_compiled = not args.eager and not is_int8
     return EngineOptions(
         max_num_seqs=args.max_num_seqs,
         max_num_batched_tokens=args.max_num_batched_tokens,
         min_prefill_tokens=args.max_num_batched_tokens // 2,
-        is_compiled=not args.eager,
+        is_compiled=is_compiled,
         is_float8=args.fp8,
-        is_gelu_fused=not args.eager,
-        is_captured=not args.no_graphs,
+        is_gelu_fused=is_compiled,
+        is_captured=not args.no_graphs and not is_int8,
     )
 
 
