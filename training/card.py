@@ -4,6 +4,7 @@ As Markdown for people, JSON for machines, and the loss curve as a picture. Know
 """
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -17,6 +18,8 @@ from worker.adapter import AdapterManifest
 CARD_FILE = "README.md"
 CARD_JSON_FILE = "card.json"
 CURVE_FILE = "loss.png"
+#: Steps that the smooth line of the loss curve averages.
+MEAN_STEPS = 20
 
 TWEETSUMM_LICENCES = (
     'TweetSumm\'s annotations are CC0 1.0; the tweets are from "Customer Support on Twitter" and CC BY-NC-SA 4.0.'
@@ -86,6 +89,8 @@ class Card:
     licences: str
     #: Figures by name of who wrote the summaries: this adapter, the base, people, …
     scores: Mapping[str, Mapping[str, float]]
+    #: How the base model was held when the adapter was judged.
+    judged_on: str
     #: What the figures do not say, in Markdown.
     notes: str = ""
 
@@ -117,6 +122,7 @@ def render_card(card: Card) -> str:
             "\n".join(f"- **{name}**: {value}" for name, value in facts.items()),
             "## Scores",
             render_scores(card.scores),
+            f"Written by the worker's engine on the validation split, base model held as {card.judged_on}. "
             "ROUGE is stemmed F1, in percent, averaged over the references of a conversation and for the best of them. "
             "*Copied*: runs of four words that stand in the conversation. *Unsupported*: summaries with a number, "
             "name or link that the conversation does not have.",
@@ -148,9 +154,18 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
     axes = figure.add_subplot()
     train = [(point.step, point.train_loss) for point in curve if point.train_loss is not None]
     watched = [(point.step, point.validation_loss) for point in curve if point.validation_loss is not None]
-    for points, label, style in ((train, "training", "-"), (watched, "validation", "o-")):
+    # A step is a handful of conversations: what the loss does is seen in its mean.
+    mean = [
+        (step, statistics.fmean(loss for _, loss in train[max(0, index - MEAN_STEPS + 1) : index + 1]))
+        for index, (step, _) in enumerate(train)
+    ]
+    for points, label, style in (
+        (train, "training", {"linewidth": 0.5, "alpha": 0.5}),
+        (mean, f"training, mean of {MEAN_STEPS} steps", {"linewidth": 1.5}),
+        (watched, "validation", {"marker": "o", "linewidth": 1}),
+    ):
         if points:
-            axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1)
+            axes.plot(*zip(*points, strict=True), label=label, **style)
     axes.set_xlabel("step")
     axes.set_ylabel("loss a token")
     axes.legend()

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from training.home import open_home, resolve
+from training.home import open_home, resolve, served_now
 
 RUNS_DIR = Path("experiments/runs")
 
@@ -76,6 +76,7 @@ def train(
             adapters_dir=home.adapters_dir,
             cache_dir=home.settings.data_dir,
             sampling=make_sampling(home.settings),
+            served=served_now(home, recipe.base),
             speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
         )
         published = refresh(plan)
@@ -92,11 +93,12 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     """Judge what is served with ADAPTER: a digest, a folder, `active`, or `none` for the base model alone.
 
     The worker's own model, prompt, engine and decoding write the summaries. The judgement is kept beside the adapter,
-    where the gate finds it. Baselines are judged along.
+    where the gate finds it. Baselines are judged along; an active adapter that was judged on the same conversations
+    is shown beside it.
     """
     from training import show
     from training.baselines import judge_baselines
-    from training.judgement import save_judgement
+    from training.judgement import find_comparable, save_judgement
     from training.serving import judge_served, load_split
     from worker.serving import make_sampling
 
@@ -106,7 +108,12 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
         evaluation = judge_served(home.settings, folder, examples, make_sampling(home.settings))
         if folder:
             save_judgement(folder, evaluation.judgement, evaluation.figures())
-        judged = [evaluation.judgement, *judge_baselines(examples)]
+        judged = {"this adapter" if folder else "base model alone": evaluation.judgement}
+        active = served_now(home, home.settings.base_model)
+        if active and active != folder and (kept := find_comparable(active, evaluation.judgement)):
+            judged["active now"] = kept
         if with_base and folder:
-            judged.append(judge_served(home.settings, None, examples, make_sampling(home.settings)).judgement)
+            alike = home.settings.model_copy(update={"quantization": evaluation.provenance.rounded_to})
+            judged["base model alone"] = judge_served(alike, None, examples, make_sampling(alike)).judgement
+        judged |= {each.name: each for each in judge_baselines(examples)}
         show.evaluation(evaluation, judged)

@@ -14,7 +14,7 @@ from training.judgement import Judgement, judge
 from training.loss import ReferenceLoss, measure_loss
 from worker.engine import start_engine
 from worker.engine.base import Completion, PromptFailure, SamplingSettings
-from worker.model import LoadedModel
+from worker.model import LoadedModel, ModelProvenance
 from worker.prompts import tokenize
 
 Outcome = Completion | PromptFailure
@@ -30,6 +30,7 @@ class Evaluation:
     judgement: Judgement
     loss: ReferenceLoss
     runtime_s: float
+    provenance: ModelProvenance
 
     def figures(self) -> dict[str, float]:
         """Under the names that the notebook prints."""
@@ -54,7 +55,7 @@ def evaluate(name: str, loaded: LoadedModel, examples: Sequence[Example], sampli
     outcomes = _complete(loaded, examples, sampling)
     runtime_s = time.perf_counter() - start
     summaries = [extract_summary(outcome.text) if isinstance(outcome, Completion) else "" for outcome in outcomes]
-    return Evaluation(judge(name, summaries, examples), loss, runtime_s)
+    return Evaluation(judge(name, summaries, examples), loss, runtime_s, loaded.provenance)
 
 
 def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings) -> list[Outcome]:

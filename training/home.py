@@ -39,10 +39,15 @@ def resolve(home: Home, name: str) -> Path | None:
     if name == "none":
         return None
     if name == "active":
-        from worker.base_model import find_base_model
-
-        return served_folder(home, find_base_model(home.settings.base_model, home.settings.data_dir).name)
+        return served_now(home, home.settings.base_model)
     return Path(name) if Path(name).is_dir() else registry.find(home.database, name).path
+
+
+def served_now(home: Home, base_model: str) -> Path | None:
+    """As `served_folder`, for a base model as the settings or a recipe name it."""
+    from worker.base_model import find_base_model
+
+    return served_folder(home, find_base_model(base_model, home.settings.data_dir).name)
 
 
 def served_folder(home: Home, base_model: str) -> Path | None:

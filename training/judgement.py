@@ -96,6 +96,15 @@ def load_judgement(folder: Path) -> Judgement:
         raise AdapterError(f"{path} is not a judgement ({error!r}). Run `aftercall evaluate` again.") from error
 
 
+def find_comparable(folder: Path, judgement: Judgement) -> Judgement | None:
+    """The judgement beside another adapter, where it has one of the same conversations."""
+    try:
+        kept = load_judgement(folder)
+    except AdapterError:
+        return None
+    return kept if kept.data_digest == judgement.data_digest else None
+
+
 def _judge_one(summary: str, example: Example) -> Verdict:
     scores = score_references(summary, example.references)
     wording = describe(summary, example.text)

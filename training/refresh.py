@@ -17,7 +17,7 @@ from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, Training, write_card
 from training.dataset import digest_examples
 from training.evaluate import Evaluation, evaluate
-from training.judgement import save_judgement
+from training.judgement import find_comparable, save_judgement
 from training.processes import is_first, run_together
 from training.publish import Finish, Origin, publish, save_weights
 from training.recipe import Recipe
@@ -27,6 +27,7 @@ from training.train import DEFAULT_SPEED, Outputs
 from worker.adapter import AdapterManifest
 from worker.engine.base import SamplingSettings
 from worker.model import ModelProvenance, ModelSettings, load_model
+from worker.precision import Quantization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class Plan:
     #: Converted base models lie here.
     cache_dir: Path
     sampling: SamplingSettings
+    #: Folder of the adapter that workers serve now; the card shows it beside the new one.
+    served: Path | None = None
     speed: Speed = DEFAULT_SPEED
 
 
@@ -79,14 +82,15 @@ def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
     return training, loaded.provenance
 
 
-def _judge(plan: Plan, adapter: Path) -> Evaluation:
+def _judge(plan: Plan, adapter: Path | None, quantization: Quantization = "auto") -> Evaluation:
+    """What is served with an adapter, or with the base model alone."""
     # What trained is gone by now, but its memory comes back only when asked for.
     gc.collect()
     torch.cuda.empty_cache()
     loaded = load_model(
-        ModelSettings(plan.recipe.base, "auto", "auto", adapter, "auto", plan.cache_dir, may_dequantize=True)
+        ModelSettings(plan.recipe.base, quantization, "auto", adapter, "auto", plan.cache_dir, may_dequantize=True)
     )
-    return evaluate(adapter.name, loaded, plan.splits.validation, plan.sampling)
+    return evaluate(adapter.name if adapter else "base model alone", loaded, plan.splits.validation, plan.sampling)
 
 
 def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) -> Origin:
@@ -102,17 +106,23 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
 
 def _finish(plan: Plan, training: Training, evaluation: Evaluation) -> Finish:
     """What completes the folder: the judgement that the gate reads, and the card."""
-    judged = [evaluation.judgement, *judge_baselines(plan.splits.validation)]
+    ours = evaluation.judgement
+    base = _judge(plan, None, evaluation.provenance.rounded_to)
+    scores = {"this adapter": ours, "base model alone": base.judgement}
+    if plan.served and (kept := find_comparable(plan.served, ours)):
+        scores[f"active before: {kept.name}"] = kept
+    scores |= {judgement.name: judgement for judgement in judge_baselines(plan.splits.validation)}
 
     def finish(folder: Path, manifest: AdapterManifest) -> None:
-        save_judgement(folder, evaluation.judgement, evaluation.figures())
+        save_judgement(folder, ours, evaluation.figures())
         card = Card(
             manifest=manifest,
             recipe=plan.recipe,
             training=training,
             data=", ".join(plan.sources),
             licences=_licences(plan.sources),
-            scores={judgement.name: judgement.means() for judgement in judged},
+            scores={name: judgement.means() for name, judgement in scores.items()},
+            judged_on=evaluation.provenance.held,
         )
         write_card(folder, card)
 

@@ -1,7 +1,7 @@
 """What the training commands print. Knows figures and names; it decides nothing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -74,18 +74,28 @@ def history(changes: Sequence[history_.Entry]) -> None:
     console.print(table)
 
 
-def evaluation(ours: "Evaluation", judged: Sequence[Judgement]) -> None:
-    """The notebook's figures, then the table of all who were judged, then differences with their intervals."""
+def evaluation(ours: "Evaluation", judged: Mapping[str, Judgement]) -> None:
+    """What was judged, the notebook's figures, a table of all who were judged, and what lies between them and ours."""
+    made_by = f"adapter {ours.provenance.adapter_digest}" if ours.provenance.adapter_digest else "no adapter"
+    console.print(f"{made_by} on {ours.provenance.base_model}: {ours.provenance.held}")
+    console.print(f"{len(ours.judgement.verdicts)} conversations")
     for name, value in ours.figures().items():
         console.print(f"{name}: {value:.4f}")
-    table = Table("figure", box=None, header_style="bold", pad_edge=False)
-    for judgement in judged:
-        # Between words a name may be broken, but a digest that is cut in two can be copied by nobody.
-        table.add_column(judgement.name, min_width=max(map(len, judgement.name.split())), justify="right")
-    means = [judgement.means() for judgement in judged]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("figure", no_wrap=True, min_width=max(map(len, METRICS)))
+    for name in judged:
+        table.add_column(name, min_width=max(map(len, name.split())), justify="right")
+    means = [judgement.means() for judgement in judged.values()]
     for metric in METRICS:
         table.add_row(metric, *(f"{mean[metric]:.1f}" for mean in means))
     console.print(table)
+    console.print(f"{RANKING_METRIC}, differences with their 95% intervals:")
+    values = ours.judgement.values(RANKING_METRIC)
+    for name, judgement in judged.items():
+        # People are judged against their other references, by those conversations that have some.
+        if judgement is not ours.judgement and len(judgement.verdicts) == len(values):
+            interval = compare(values, judgement.values(RANKING_METRIC))
+            console.print(f"  to {name}: {interval}")
 
 
 def difference(ours: Judgement, theirs: Judgement) -> None:

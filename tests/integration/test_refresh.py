@@ -107,6 +107,13 @@ def bad(data: Path, workshop: Path) -> Path:
     return refresh(make_plan(data, workshop, replace(RECIPE, max_steps=1, seed=7)))
 
 
+def test_the_card_shows_what_is_served_now_beside_the_new_one(data: Path, good: Path, tmp_path: Path) -> None:
+    plan = replace(make_plan(data, tmp_path, replace(RECIPE, max_steps=1, seed=8)), served=good)
+    scores = json.loads((refresh(plan) / "card.json").read_text())["scores"]
+    assert list(scores)[:3] == ["this adapter", "base model alone", f"active before: {good.name}"]
+    assert scores[f"active before: {good.name}"] == load_judgement(good).means()
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Engine]:
     """An empty registry; tests/integration/test_registry.py has it on both databases."""
@@ -124,7 +131,11 @@ def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path) 
     curve = json.loads((good / "card.json").read_text())["training"]["curve"]
     losses = [point["train_loss"] for point in curve if point["train_loss"] is not None]
     assert losses[-1] < 0.1 < losses[0]
-    assert manifest.digest in (good / "README.md").read_text()
+    card = (good / "README.md").read_text()
+    assert manifest.digest in card
+    assert "base model held as quantization none, float32" in card
+    writers = re.findall(r"^\| ([\w ]+) \| +[\d.]+ \|", card, re.MULTILINE)
+    assert writers == ["this adapter", "base model alone", "first turns", "constant sentence"]
     assert (good / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -199,10 +210,12 @@ def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, monkey
     for word in (
         "eval_loss: ",
         "eval_samples_per_second: ",
-        digest[1],
+        f"adapter {digest[1]} on {RECIPE.base}: quantization none, float32",
+        "this adapter",
+        "base model alone",
         "first turns",
         "constant sentence",
-        RECIPE.base,
+        "  to base model alone: ",
     ):
         assert word in judged.output
     assert load_judgement(tmp_path / "adapters" / digest[1]).name == digest[1]

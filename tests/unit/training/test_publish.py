@@ -85,6 +85,7 @@ def make_card(manifest: AdapterManifest) -> Card:
     means = {"words": 30.0, "copied": 20.0, "unsupported": 2.0}
     rouge = {f"rouge{kind}_{over}": 43.21 for kind in ("1", "2", "L") for over in ("average", "best")}
     return Card(
+        judged_on="quantization none, float32",
         manifest=manifest,
         recipe=get_recipe("smollm2-135m-tweetsumm"),
         training=Training(4_884_480, 139_400_000, 2, 1000, 90.0, "one GPU", curve),
