@@ -11,9 +11,10 @@ from aftercall.settings import EMBEDDED_MODEL
 from producer.clean import CLEANER_VERSION
 from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES
-from training.dataset import digest_examples, load_examples
+from training.dataset import digest_examples
 from training.gate import compare_at_gate
 from training.judgement import judge, load_judgement
+from training.splits import load_splits
 from worker.adapter import check_adapter
 
 TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
@@ -45,10 +46,10 @@ def test_no_adapter_ships_for_an_unknown_base() -> None:
 
 @pytest.mark.skipif(not TWEETSUMM.is_dir(), reason=f"the TweetSumm rows are not at {TWEETSUMM}")
 def test_its_summaries_score_as_they_say_and_beat_every_baseline(shipped: Path) -> None:
-    train, validation = (load_examples(str(TWEETSUMM), split) for split in ("train", "validation"))
-    assert check_adapter(shipped, EMBEDDED_MODEL, PROMPT_VERSION).data_digest == digest_examples(train)
+    splits = load_splits([str(TWEETSUMM)])
+    assert check_adapter(shipped, EMBEDDED_MODEL, PROMPT_VERSION).data_digest == digest_examples(splits.train)
     kept = load_judgement(shipped)
-    judged = judge(kept.name, [verdict.summary for verdict in kept.verdicts], validation)
+    judged = judge(kept.name, [verdict.summary for verdict in kept.verdicts], splits.validation)
     assert judged.means() == pytest.approx(kept.means())
-    for baseline in judge_baselines(validation)[1:]:
+    for baseline in judge_baselines(splits.validation)[1:]:
         assert compare_at_gate(judged, baseline).differences["rouge_average"].low > 0
