@@ -40,6 +40,8 @@ def adapter_findings(settings: Settings, ledger: Engine | None) -> Iterator[Find
         yield ok("adapter", "AFTERCALL_ADAPTER is none: the base model alone.")
     elif settings.adapter != "auto":
         yield _adapter(Path(settings.adapter), "named by AFTERCALL_ADAPTER")
+    elif ledger is None and not is_unborn(settings):
+        yield warning("adapter", "which one is active cannot be seen while the database is away.")
     else:
         name = _model_name(settings.base_model)
         active = adapters.active(ledger, name) if ledger is not None else None
