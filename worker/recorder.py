@@ -16,14 +16,17 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from aftercall.ledger import work
 from aftercall.ledger.work import JobFailure, SummaryRecord
 from aftercall.settings import Settings
-from worker.spool import Spool
+from worker.spool import Finished, Spool
 
 logger = logging.getLogger(__name__)
 
 #: Waits between tries to reach a database that is away; the last one repeats.
 RETRY_WAITS_S = (0.5, 1.0, 2.0, 5.0)
 
-Outcome = SummaryRecord | JobFailure
+#: The code of what an engine gave back untried.
+ABORTED = "aborted"
+
+Outcome = Finished | JobFailure
 T = TypeVar("T")
 
 
@@ -43,22 +46,22 @@ class Recorder:
 
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
-        for path, summaries in self._spool.files():
-            self.insist(partial(self._store, summaries))
+        for path, finished in self._spool.files():
+            num_written = self.insist(partial(self._store_own, finished))
             # Another worker of this machine may have found it, too.
             path.unlink(missing_ok=True)
-            logger.info("wrote %d summaries from the spool", len(summaries))
+            logger.info("wrote %d summaries from the spool", num_written)
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Summaries first, then what goes back untried, then failures."""
-        summaries = [outcome for outcome in outcomes if isinstance(outcome, SummaryRecord)]
-        self._complete(summaries)
-        aborted = [outcome.job_id for outcome in outcomes if _is_aborted(outcome)]
+        self._complete([outcome for outcome in outcomes if isinstance(outcome, Finished)])
+        failures = [outcome for outcome in outcomes if isinstance(outcome, JobFailure)]
+        aborted = [failure.job_id for failure in failures if failure.code == ABORTED]
         if aborted:
             self.release(aborted)
-        for outcome in outcomes:
-            if isinstance(outcome, JobFailure) and not _is_aborted(outcome):
-                self._fail(outcome)
+        for failure in failures:
+            if failure.code != ABORTED:
+                self._fail(failure)
 
     def release(self, job_ids: Sequence[int]) -> None:
         """Give jobs back untried."""
@@ -81,24 +84,33 @@ class Recorder:
                 if self._is_stopping.wait(wait_s):
                     raise
 
-    def _complete(self, summaries: Sequence[SummaryRecord]) -> None:
+    def _complete(self, finished: Sequence[Finished]) -> None:
         """Write summaries; while the database is away, keep them on disk and hold the work back."""
         try:
-            self._store(summaries)
+            self._store([each.summary for each in finished])
         except DBAPIError as error:
-            path = self._keep(summaries)
-            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(summaries), path or "memory")
-            self.insist(lambda: self._store(summaries))
+            path = self._keep(finished)
+            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(finished), path or "memory")
+            self.insist(lambda: self._store_own(finished))
             if path is not None:
                 path.unlink(missing_ok=True)
 
-    def _keep(self, summaries: Sequence[SummaryRecord]) -> Path | None:
+    def _keep(self, finished: Sequence[Finished]) -> Path | None:
         """The file in which the summaries wait; None if the disk has no room for it, as where the database lies too."""
         try:
-            return self._spool.keep(summaries)
+            return self._spool.keep(finished)
         except OSError as error:
             logger.warning("no room for the spool (%s): should this worker die now, its work is done again", error)
             return None
+
+    def _store_own(self, finished: Sequence[Finished]) -> int:
+        """Write what is of this ledger's conversations, and say how many: what was away may have come back older."""
+        own = work.find_own(self._database, {each.summary.job_id: each.job_key for each in finished})
+        summaries = [each.summary for each in finished if each.summary.job_id in own]
+        if num_foreign := len(finished) - len(summaries):
+            logger.warning("%d summaries are of conversations that this ledger does not have: dropped", num_foreign)
+        self._store(summaries)
+        return len(summaries)
 
     def _store(self, summaries: Sequence[SummaryRecord]) -> None:
         """Write summaries; one that the database would refuse for ever fails alone."""
@@ -116,7 +128,3 @@ class Recorder:
     def _fail(self, failure: JobFailure) -> None:
         logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)
         self.insist(lambda: self.record(failure))
-
-
-def _is_aborted(outcome: Outcome) -> bool:
-    return isinstance(outcome, JobFailure) and outcome.code == "aborted"

@@ -4,13 +4,25 @@ A file is written aside, synced and renamed, so that a file that can be seen is 
 """
 
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aftercall.ledger.work import SummaryRecord
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A summary, and whose it is: numbers of jobs mean something in one ledger alone."""
+
+    job_key: str
+    summary: SummaryRecord
 
 
 class Spool:
@@ -19,14 +31,14 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, summaries: Sequence[SummaryRecord]) -> Path:
+    def keep(self, finished: Sequence[Finished]) -> Path:
         """Write summaries so that they survive a crash; returns their file."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{uuid.uuid4().hex}.json"
         aside = path.with_suffix(".part")
         try:
             with aside.open("w", encoding="utf-8") as file:
-                json.dump([asdict(summary) for summary in summaries], file)
+                json.dump([asdict(each) for each in finished], file)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -34,17 +46,24 @@ class Spool:
             raise
         return aside.rename(path)
 
-    def files(self) -> Iterator[tuple[Path, list[SummaryRecord]]]:
+    def files(self) -> Iterator[tuple[Path, list[Finished]]]:
         """What waits, oldest first. Delete a file (`Path.unlink`) once it is in the ledger.
 
-        The workers of a machine share the folder: what another one deletes meanwhile is passed over.
+        The workers of a machine share the folder: what another one deletes meanwhile is passed over. So is, with a
+        warning and under another name, what another version of aftercall wrote.
         """
         for path in sorted(self._folder.glob("*.json"), key=_written_at):
             try:
                 rows = json.loads(path.read_text(encoding="utf-8"))
+                finished = [Finished(row["job_key"], SummaryRecord(**row["summary"])) for row in rows]
             except FileNotFoundError:
                 continue
-            yield path, [SummaryRecord(**row) for row in rows]
+            except (ValueError, TypeError, KeyError) as error:
+                logger.warning("%s is no spool file of this version (%r): its work is done again", path, error)
+                with suppress(FileNotFoundError):
+                    path.rename(path.with_suffix(".refused"))
+                continue
+            yield path, finished
 
 
 def _written_at(path: Path) -> float:

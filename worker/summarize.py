@@ -19,6 +19,7 @@ from worker.lease import LeaseKeeper
 from worker.prompts import TokenizedPrompt, fit, tokenize_whole
 from worker.recorder import Recorder
 from worker.served import Served, Serving
+from worker.spool import Finished
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class Summarizer:
             except ValueError as error:
                 failures.append(self._failure(claimed.job_id, "unreadable_conversation", str(error)))
         # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
-        with self._serving.using() as served, self._watch.calling([job.job_id for job in prompted]):
+        # Watched from outside: an exchange that hangs holds them up as an engine does.
+        with self._watch.calling([job.job_id for job in prompted]), self._serving.using() as served:
             completions = self._generate(served, prompts)
         outcomes = [
             self._check(job, prompt, completion, served)
@@ -146,18 +148,19 @@ class Summarizer:
                 self._recorder.record(JobFailure(job_id, "engine_hung", reason))
         except DBAPIError as error:
             logger.warning("database away (%s): the leases of %d jobs will run out", error.orig, len(job_ids))
-        self._on_engine_hung()
+        finally:
+            self._on_engine_hung()
 
     def _check(
         self, job: ClaimedJob, prompt: TokenizedPrompt, completion: Completion | PromptFailure, served: Served
-    ) -> SummaryRecord | JobFailure:
+    ) -> Finished | JobFailure:
         """A completion that passes becomes a summary; everything else has a reason."""
         if isinstance(completion, PromptFailure):
             return self._failure(job.job_id, completion.code, completion.reason)
         text = extract_summary(completion.text)
         if not text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
-        return SummaryRecord(
+        record = SummaryRecord(
             job_id=job.job_id,
             text=text,
             cleaner_version=job.cleaner_version,
@@ -169,6 +172,7 @@ class Summarizer:
             worker=self._owner,
             **served.provenance,
         )
+        return Finished(job.job_key, record)
 
     def _failure(self, job_id: int, code: str, reason: str) -> JobFailure:
         # Decoded greedily, the same prompt comes to the same nothing every time.

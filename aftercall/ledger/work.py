@@ -1,9 +1,9 @@
 """What a worker does to jobs: claim with a lease, keep the lease, complete or fail, or give back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Engine, Update, and_, case, literal, not_, null, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Update, and_, case, delete, literal, not_, null, or_, select, update
 
 from aftercall.database import now, reading
 from aftercall.ledger.statements import ACTIVE, UNINDEXED_STATE, fresh, insert, run
@@ -100,19 +100,33 @@ def heartbeat(engine: Engine, job_ids: Sequence[int], lease: Lease) -> int:
 def complete(engine: Engine, summaries: Sequence[SummaryRecord]) -> None:
     """Write summaries and states in one transaction. A second summary for a job and adapter is dropped.
 
-    Holds also after the lease ran out or the job was cancelled: finished work is kept.
+    Holds also after the lease ran out or the job was cancelled: finished work is kept. But where a job that was done is
+    done again, the summary that the same adapter wrote before gives way: the newest one counts.
     """
     if not summaries:
         return
+    is_undone = and_(Job.id.in_([summary.job_id for summary in summaries]), UNINDEXED_STATE != JobState.DONE)
+    outdated = delete(Summary).where(
+        Summary.job_id.in_(select(Job.id).where(is_undone)),
+        Summary.adapter_digest.in_({summary.adapter_digest for summary in summaries}),
+    )
     finished = (
         update(Job)
-        .where(Job.id.in_([summary.job_id for summary in summaries]), UNINDEXED_STATE != JobState.DONE)
+        .where(is_undone)
         .values(state=JobState.DONE, lease_owner=None, error_code=None, error=None, finished_at=now())
     )
     with engine.begin() as connection:
+        connection.execute(outdated)
         new = insert(connection, Summary).values(created_at=now()).on_conflict_do_nothing()
         connection.execute(new, [asdict(summary) for summary in summaries])
         connection.execute(finished)
+
+
+def find_own(engine: Engine, keys: Mapping[int, str]) -> set[int]:
+    """Which of these jobs are the conversations that their keys name; a ledger from a backup numbers others so."""
+    with reading(engine) as connection:
+        found = connection.execute(select(Job.id, Job.job_key).where(Job.id.in_(keys)))
+        return {job_id for job_id, job_key in found if keys[job_id] == job_key}
 
 
 def fail(engine: Engine, failure: JobFailure, owner: str, max_attempts: int, retry_delay_s: float) -> None:

@@ -7,10 +7,13 @@ from sqlalchemy import Engine, text
 
 from aftercall.database import reading
 from aftercall.ledger import delivery
+from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import SummaryRecord
 from aftercall.settings import Settings
-from tests.fixtures.workers import WorkerStarter, submit_file, summaries_by_id, wait_until, write_source
-from worker.spool import Spool
+from producer.clean import CLEANER_VERSION
+from tests.fixtures.workers import WorkerStarter, cleaned_text, submit_file, summaries_by_id, wait_until, write_source
+from worker.recorder import Recorder
+from worker.spool import Finished, Spool
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -19,7 +22,7 @@ def test_two_workers_that_find_the_same_summaries_write_them_once_and_both_go_on
 ) -> None:
     report = submit_file(write_source(tmp_path / "night.csv", ["C-1"]), database, settings)
     (job_id,) = delivery.sent_before(database, age_s=-60.0)
-    Spool(settings.data_dir / "spool").keep([_record(job_id)])
+    Spool(settings.data_dir / "spool").keep([Finished(_job_key("C-1"), _record(job_id))])
     with database.begin() as connection:
         connection.execute(text("LOCK TABLE summary IN ACCESS EXCLUSIVE MODE"))
         workers = [start_worker() for _ in range(2)]
@@ -29,6 +32,21 @@ def test_two_workers_that_find_the_same_summaries_write_them_once_and_both_go_on
 
     assert summaries_by_id(database, report.submission_id) == {"C-1": "Finished last night."}
     assert [worker.process.poll() for worker in workers] == [None, None]
+    assert not list((settings.data_dir / "spool").iterdir())
+
+
+def test_a_summary_goes_to_no_other_conversation_of_the_same_number(
+    tmp_path: Path, settings: Settings, database: Engine
+) -> None:
+    """The ledger was restored from a backup since, and has given the number to another conversation."""
+    report = submit_file(write_source(tmp_path / "night.csv", ["C-1", "C-2"]), database, settings)
+    first, second = sorted(delivery.sent_before(database, age_s=-60.0))
+    Spool(settings.data_dir / "spool").keep(
+        [Finished(_job_key("C-1"), _record(first)), Finished(_job_key("C-lost"), _record(second))]
+    )
+    Recorder(database, "worker", settings).replay_spool()
+
+    assert summaries_by_id(database, report.submission_id) == {"C-1": "Finished last night.", "C-2": None}
     assert not list((settings.data_dir / "spool").iterdir())
 
 
@@ -42,3 +60,7 @@ def _record(job_id: int) -> SummaryRecord:
     return SummaryRecord(
         job_id, "", "Finished last night.", "base", "none", "float32", "1", "1", "{}", 9, 2, "stop", 1.0, 0.25, "w"
     )
+
+
+def _job_key(external_id: str) -> str:
+    return make_job_key(cleaned_text(external_id), CLEANER_VERSION)

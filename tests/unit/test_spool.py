@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from aftercall.ledger.work import SummaryRecord
-from worker.spool import Spool
+from worker.spool import Finished, Spool
 
 
-def record(job_id: int, text: str = "A summary.") -> SummaryRecord:
-    return SummaryRecord(job_id, "", text, "base", "none", "float32", "1", "1", "{}", 9, 2, "stop", 0.5, 0.25, "w")
+def record(job_id: int, text: str = "A summary.") -> Finished:
+    summary = SummaryRecord(job_id, "", text, "base", "none", "float32", "1", "1", "{}", 9, 2, "stop", 0.5, 0.25, "w")
+    return Finished(f"key {job_id}", summary)
 
 
 def test_what_is_kept_comes_back_whole_and_oldest_first(tmp_path: Path) -> None:
@@ -27,6 +28,17 @@ def test_a_file_that_was_cut_off_while_it_was_written_is_not_read(tmp_path: Path
     spool = Spool(tmp_path)
     (tmp_path / "half.part").write_text('[{"job_id": 1, "te')
     assert list(spool.files()) == []
+
+
+def test_a_file_of_another_version_is_put_aside_and_the_rest_is_read(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    contents = ['[{"job_id": 1}]', '[{"job_key": "k", "summary": {"colour": "red"}}]', "half a fi"]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.json").write_text(content)
+    kept = spool.keep([record(1)])
+    assert list(spool.files()) == [(kept, [record(1)])]
+    refused = {f"{number}.refused" for number in range(3)}
+    assert {path.name for path in tmp_path.iterdir()} == {kept.name} | refused
 
 
 def test_a_spool_that_was_never_used_is_empty(tmp_path: Path) -> None:
