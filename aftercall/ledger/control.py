@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select, true, update
+from sqlalchemy import Engine, Select, case, exists, func, select, true, update
 
 from aftercall.database import now, reading
 from aftercall.ledger.statements import ACTIVE, fresh, jobs_of, run, update_submission
@@ -11,16 +11,24 @@ from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 
 
 def cancel(engine: Engine, submission_id: int) -> int:
-    """Cancel what of a submission is not finished and no other submission wants too. Returns how many jobs."""
+    """Cancel what of a submission is not finished and no other submission wants too. Returns how many jobs.
+
+    What was done before and only waited to be done again is done as before.
+    """
     wanted_elsewhere = (
         select(SubmissionJob.job_id)
         .join(Submission)
         .where(Submission.id != submission_id, Submission.cancelled_at.is_(None))
     )
+    was_done = exists().where(Summary.job_id == Job.id)
     statement = (
         update(Job)
         .where(Job.id.in_(jobs_of(submission_id)), Job.id.not_in(wanted_elsewhere), Job.state.in_(ACTIVE))
-        .values(state=JobState.CANCELLED, lease_owner=None, finished_at=now())
+        .values(
+            state=case((was_done, JobState.DONE.value), else_=JobState.CANCELLED.value),
+            lease_owner=None,
+            finished_at=now(),
+        )
     )
     with engine.begin() as connection:
         connection.execute(update_submission(submission_id).values(cancelled_at=now()))

@@ -297,6 +297,34 @@ def test_what_an_old_adapter_wrote_is_done_again_and_nothing_else(database: Engi
     assert texts == {"now new", "new"}
 
 
+def test_what_an_adapter_writes_anew_takes_the_place_of_what_it_wrote_before(database: Engine) -> None:
+    """After a rollback: A wrote, B wrote anew, and A is served again."""
+    submission_id = submit(database, "a")
+    (job_id,) = claim_all(database)
+    work.complete(database, [summary(job_id, "by A", adapter="A")])
+    for adapter, other in (("B", "A"), ("A", "B"), ("A", "A")):
+        assert control.redo(database, other) == 1
+        claim_all(database)
+        work.complete(database, [summary(job_id, f"anew by {adapter}", adapter=adapter)])
+        work.complete(database, [summary(job_id, "late and dropped", adapter=adapter)])
+        (result,) = account.results(database, submission_id)
+        assert result.summary
+        assert (result.summary.text, result.summary.adapter_digest) == (f"anew by {adapter}", adapter)
+    assert control.count_written_by(database, "B") == 0
+
+
+def test_what_is_cancelled_while_it_waits_to_be_done_again_is_done_as_before(database: Engine) -> None:
+    submission_id = submit(database, "a", "b")
+    first, _ = claim_all(database)
+    work.complete(database, [summary(first, "by A", adapter="A")])
+    assert control.redo(database, "A") == 1
+
+    assert control.cancel(database, submission_id) == 2
+    done, cancelled = account.results(database, submission_id)
+    assert (done.state, done.summary and done.summary.text) == ("done", "by A")
+    assert (cancelled.state, cancelled.summary) == ("cancelled", None)
+
+
 def test_results_come_in_the_order_of_the_source(database: Engine) -> None:
     submission_id = intake.open_submission(database, "x.csv", "x")
     positions = [3, 0, 2, 1]
