@@ -146,7 +146,13 @@ def apply_adapter(model: Any, folder: Path, *, is_merged: bool) -> Any:
                 f"The adapter in {folder} does not fit this model's layers: {cause}. "
                 "Use the base model it was trained on."
             ) from error
-    return adapted.merge_and_unload(safe_merge=True) if is_merged else adapted
+    try:
+        return adapted.merge_and_unload(safe_merge=True) if is_merged else adapted
+    except ValueError as error:
+        raise AdapterError(
+            f"The adapter in {folder} cannot be merged: {error}. If its training ran away, train it again at a lower "
+            "learning rate."
+        ) from error
 
 
 def _check_base(folder: Path, manifest: AdapterManifest, base_model: str, base_digest: str | None) -> None:

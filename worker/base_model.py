@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from aftercall.errors import ModelError
 from worker.gguf_cache import ORIGIN_FILE, convert_gguf
@@ -68,11 +68,14 @@ def find_base_model(base_model: str, cache_dir: Path) -> BaseModel:
 
 
 def count_weights(base: BaseModel) -> int:
-    """How many numbers the model's weights are, by the heads of its files."""
+    """How many numbers the model's weights are, by the heads of its files; ModelError where one is damaged."""
     num_weights = 0
-    for path in base.folder.glob("*.safetensors"):
-        with safe_open(path, "np") as weights:
-            num_weights += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    for name in _weights_files(base.folder):
+        try:
+            with safe_open(base.folder / name, "np") as weights:
+                num_weights += sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{base.folder / name} cannot be read: {error}. Copy the model again.") from error
     return num_weights
 
 
@@ -148,11 +151,14 @@ def _find_gap(folder: Path) -> str | None:
     """The first file that a model needs and this folder lacks."""
     if not (folder / "config.json").is_file():
         return "config.json"
+    return next((name for name in _weights_files(folder) if not (folder / name).is_file()), None)
+
+
+def _weights_files(folder: Path) -> list[str]:
     index = folder / "model.safetensors.index.json"
-    names = ["model.safetensors"]
     if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    return next((name for name in names if not (folder / name).is_file()), None)
+        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    return ["model.safetensors"]
 
 
 def _digest_folder(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,7 +25,6 @@ class LeaseKeeper:
         self._database = database
         self._lock = threading.Lock()
         self._held: set[int] = set()
-        self._is_stopped = threading.Event()
         threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
 
     @property
@@ -44,12 +44,9 @@ class LeaseKeeper:
             with self._lock:
                 self._held.difference_update(job_ids)
 
-    def stop(self) -> None:
-        """Send no more heartbeats."""
-        self._is_stopped.set()
-
     def _run(self) -> None:
-        while not self._is_stopped.wait(self.lease.ttl_s / BEATS_PER_LEASE):
+        while True:
+            time.sleep(self.lease.ttl_s / BEATS_PER_LEASE)
             with self._lock:
                 held = sorted(self._held)
             if held:

@@ -42,8 +42,8 @@ class LiveAdapter:
         adapter is not whole or not for this model, NotExchangeableError if it takes a fresh process.
         """
         manifest = self._check(folder, digest) if folder else None
-        self._check_weights(manifest.quantization if manifest else None)
         pairs = read_pairs(folder) if folder else {}
+        self._check_weights(manifest.quantization if manifest else None)
         is_merged = bool(pairs) and isinstance(self._layers, MergedLayers)
         provenance = replace(self._provenance, adapter_digest=digest, adapter_path=folder, is_adapter_merged=is_merged)
         with torch.no_grad():

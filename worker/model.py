@@ -3,6 +3,7 @@
 Knows settings, files and devices; knows no prompt, no engine and no queue.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from worker.precision import (
     quantization_config,
 )
 from worker.quiet import quiet_loading
+
+logger = logging.getLogger(__name__)
 
 #: Rounded to NF4, then stored in the compute dtype.
 DEQUANTIZED: Final = "nf4, dequantized"
@@ -106,6 +109,11 @@ def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel
         has_room = fits(count_weights(base) * dtype.itemsize, free_bytes(device))
         choose = partial(choose_quantization, settings.quantization, device, has_room=has_room)
         quantization = choose(manifest.quantization if manifest else None)
+        if settings.quantization == "auto" and quantization == "nf4" and manifest and manifest.quantization == "none":
+            logger.warning(
+                "adapter %s was trained on unquantized weights, for which this GPU has no room: held in nf4, it writes "
+                "worse. Free the GPU, or set AFTERCALL_QUANTIZATION to none", manifest.digest
+            )  # fmt: skip
         tokenizer = _load_tokenizer(base)
         model = _load_base(base, quantization, dtype, device)
         stored = _store(model, quantization, dtype) if settings.may_dequantize else quantization

@@ -85,6 +85,8 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         schema.check(database)
         served = load(settings, database)
         presence.serve(served.model.base_model, served.model.adapter_digest)
+        adapter = served.model.adapter_digest or "none"
+        logger.info("serving %s, adapter %s, %s", served.model.base_model, adapter, served.model.held)
         leases = LeaseKeeper(database, lease)
         serving = Serving(served)
         summarizer = Summarizer(

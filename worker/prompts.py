@@ -29,6 +29,11 @@ def tokenize_whole(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     return token_ids
 
 
+def count_instruction(tokenizer: Any) -> int:
+    """Tokens of a prompt without a conversation."""
+    return len(tokenizer(build_prompt(""))["input_ids"])
+
+
 def fit(text: str, token_ids: list[int], tokenizer: Any, max_prompt_tokens: int) -> TokenizedPrompt:
     """The prompt of a rendered conversation, cut to `max_prompt_tokens` if its whole prompt `token_ids` is longer.
 
@@ -40,7 +45,7 @@ def fit(text: str, token_ids: list[int], tokenizer: Any, max_prompt_tokens: int)
     def num_tokens(part: str) -> int:
         return len(tokenizer(part, add_special_tokens=False)["input_ids"])
 
-    room = max_prompt_tokens - len(tokenizer(build_prompt(""))["input_ids"])
+    room = max_prompt_tokens - count_instruction(tokenizer)
     if room < 1:
         raise ValueError(f"the prompt leaves no room for a conversation in {max_prompt_tokens} tokens")
     turns = parse_turns(text)

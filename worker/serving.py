@@ -1,9 +1,12 @@
 """From settings to what is served: chooses the adapter, loads the model, starts the engine."""
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Engine as Database
 
+from aftercall.errors import SettingsError
+from aftercall.ledger import adapters
 from aftercall.settings import Settings
 from worker.base_model import find_base_model
 from worker.engine import start_engine
@@ -11,14 +14,17 @@ from worker.engine.base import SamplingSettings
 from worker.live_adapter import LiveAdapter
 from worker.model import ModelSettings, load_model
 from worker.precision import Device
+from worker.prompts import count_instruction
 from worker.served import Served
 from worker.wanted import find_wanted
+
+logger = logging.getLogger(__name__)
 
 
 def load_served(settings: Settings, database: Database, device: Device) -> Served:
     """Load the model that the settings ask for and start its engine.
 
-    Raises ModelError or AdapterError, with the next step.
+    Raises ModelError, AdapterError or SettingsError, with the next step.
     """
     is_following = settings.adapter == "auto"
     loaded = load_model(
@@ -35,7 +41,14 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
     )
     sampling = make_sampling(settings)
     live_adapter = LiveAdapter(loaded) if is_following else None
-    return Served(start_engine(loaded, sampling), loaded.tokenizer, loaded.provenance, sampling, live_adapter)
+    engine = start_engine(loaded, sampling)
+    if engine.max_prompt_tokens <= count_instruction(loaded.tokenizer):
+        engine.close()
+        raise SettingsError(
+            f"AFTERCALL_MAX_NEW_TOKENS={settings.max_new_tokens} leaves no room for a conversation in this model's "
+            "context: set a smaller one."
+        )
+    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter)
 
 
 def make_sampling(settings: Settings) -> SamplingSettings:
@@ -57,4 +70,11 @@ def choose_adapter(settings: Settings, database: Database) -> Path | None:
     if settings.adapter != "auto":
         return Path(settings.adapter)
     # By name: a local folder's path says nothing about which model it holds.
-    return find_wanted(database, find_base_model(settings.base_model, settings.data_dir).name).folder
+    name = find_base_model(settings.base_model, settings.data_dir).name
+    wanted = find_wanted(database, name)
+    if wanted.folder is None and (namesake := adapters.find_namesake(database, name)):
+        logger.warning(
+            "no adapter is active for %s, but one is for %s: if that is the same model, set AFTERCALL_BASE_MODEL to "
+            "the name that it was trained under, or AFTERCALL_ADAPTER to its folder", name, namesake
+        )  # fmt: skip
+    return wanted.folder

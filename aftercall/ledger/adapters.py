@@ -23,3 +23,14 @@ def active(engine: Engine, base_model: str) -> ActiveAdapter | None:
     with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
     return ActiveAdapter(row.digest, Path(row.path)) if row else None
+
+
+def find_namesake(engine: Engine, base_model: str) -> str | None:
+    """Another base model with an active adapter that is called the same but for its owner, as a copied folder is."""
+    with reading(engine) as connection:
+        names = connection.execute(select(Adapter.base_model).where(Adapter.state == "active")).scalars()
+        return next((name for name in names if _bare(name) == _bare(base_model) and name != base_model), None)
+
+
+def _bare(base_model: str) -> str:
+    return base_model.rpartition("/")[2]

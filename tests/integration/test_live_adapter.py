@@ -137,6 +137,19 @@ def test_an_adapter_that_goes_with_other_weights_takes_a_fresh_process(
     assert put(live, None) == ""
 
 
+def test_a_broken_adapter_is_refused_before_it_costs_a_fresh_process(
+    settings: ModelSettings, few: Path, many: Path
+) -> None:
+    """Which could not load it either, and would take all workers along."""
+    write_manifest(many, replace(read_manifest(many), quantization="nf4"))
+    (many / WEIGHTS_FILE).write_bytes((many / WEIGHTS_FILE).read_bytes()[:-1000])
+    digest = compute_digest(many)
+    write_manifest(many, replace(read_manifest(many), digest=digest))
+    on_a_gpu = partial(choose_quantization, "auto", torch.device("cuda"), has_room=True)
+    with pytest.raises(AdapterError):
+        LiveAdapter(replace(load(settings, few), choose_quantization=on_a_gpu)).prepare(many, digest)
+
+
 def test_only_plain_lora_is_exchanged(settings: ModelSettings, few: Path, tmp_path: Path) -> None:
     """What goes beyond it is never guessed at: a fresh process loads it with peft."""
     live = LiveAdapter(load(settings, None))

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from aftercall.errors import AdapterError, ModelError
 from aftercall.prompt import PROMPT_VERSION
 from tests.fixtures.model import build_tiny_model
-from worker.adapter import AdapterManifest, apply_adapter, compute_digest, write_manifest
+from worker.adapter import WEIGHTS_FILE, AdapterManifest, apply_adapter, compute_digest, read_manifest, write_manifest
 from worker.base_model import PACKAGED_MODEL, count_weights, find_base_model
 from worker.engine import start_engine
 from worker.engine.base import Completion, SamplingSettings
@@ -166,6 +167,46 @@ def test_the_weights_are_held_as_the_adapter_was_trained_on_them_where_there_is_
 def test_weights_are_counted_without_loading_them(settings: ModelSettings, tmp_path: Path) -> None:
     base = find_base_model(settings.base_model, tmp_path)
     assert count_weights(base) == sum(weight.numel() for weight in load_model(settings).model.parameters())
+
+
+@pytest.mark.parametrize(("num_free", "has_room"), [(2**40, True), (100_000, False)])
+def test_room_is_what_the_weights_leave_of_the_free_memory(
+    settings: ModelSettings, monkeypatch: pytest.MonkeyPatch, num_free: int, has_room: bool
+) -> None:
+    monkeypatch.setattr("worker.model.free_bytes", lambda _: num_free)
+    monkeypatch.setattr("worker.model.choose_quantization", lambda *_, has_room: "none" if has_room else "int8")
+    assert load_model(settings).provenance.quantization == ("none" if has_room else "int8")
+
+
+def test_nf4_for_want_of_room_is_not_silent(
+    settings: ModelSettings, adapter_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("worker.model.choose_quantization", lambda *_, has_room: "nf4")
+    load_model(replace(settings, adapter_path=adapter_dir))
+    assert "was trained on unquantized weights, for which this GPU has no room: held in nf4" in caplog.text
+
+
+def test_weights_that_were_copied_in_part_are_a_sentence(settings: ModelSettings, tmp_path: Path) -> None:
+    shutil.copytree(settings.base_model, tmp_path / "tiny-llama")
+    weights = tmp_path / "tiny-llama" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=r"model\.safetensors cannot be read: .*Copy the model again"):
+        load_model(replace(settings, base_model=str(tmp_path / "tiny-llama")))
+
+
+def test_an_adapter_whose_training_ran_away_is_a_sentence(settings: ModelSettings, adapter_dir: Path) -> None:
+    spoil(adapter_dir)
+    with pytest.raises(AdapterError, match=r"cannot be merged: NaNs .* train it again at a lower learning rate"):
+        load_model(replace(settings, adapter_path=adapter_dir))
+
+
+def spoil(folder: Path) -> None:
+    """Make a number of an adapter not finite."""
+    path = folder / WEIGHTS_FILE
+    weights = load_file(path)
+    next(iter(weights.values()))[0, 0] = float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    write_manifest(folder, replace(read_manifest(folder), digest=compute_digest(folder)))
 
 
 def test_an_adapter_for_another_base_is_refused(settings: ModelSettings, adapter_dir: Path, tmp_path: Path) -> None:

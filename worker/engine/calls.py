@@ -35,8 +35,5 @@ class Call:
         """Every outcome, in the order of the prompts."""
         self._is_over.wait()
         if self._error is not None:
-            raise ModelError(
-                f"The engine stopped: {self._error}. Restart the worker; its jobs go back to the queue when their "
-                "leases run out."
-            ) from self._error
+            raise ModelError(f"The engine stopped: {self._error}.") from self._error
         return [outcome for outcome in self._outcomes if outcome is not None]

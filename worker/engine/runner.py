@@ -178,7 +178,7 @@ class ModelRunner:
         if context.num_calls != len(self._layers):
             raise ModelError(
                 f"This model made {context.num_calls} attention calls for {len(self._layers)} layers: its attention "
-                "is of a kind that the engine does not know. Use the engine 'hugging-face' for it."
+                "is of a kind that the engine does not know. Use a base model with one a layer, such as Llama or Phi."
             )
         logits: torch.Tensor = output.logits[0]
         return logits
