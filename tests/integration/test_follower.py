@@ -1,6 +1,8 @@
 """What a worker does about an adapter that it cannot take as it is, with a scripted engine."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,26 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from aftercall.errors import AdapterError
+from aftercall.ledger import account, delivery
+from aftercall.ledger.work import Lease
+from aftercall.message import Chunk, ChunkJob
 from aftercall.models import Adapter
+from aftercall.settings import Settings
 from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
-from tests.fixtures.workers import assert_never, wait_until
+from tests.fixtures.workers import (
+    PATIENCE_S,
+    assert_never,
+    cleaned_text,
+    submit_file,
+    wait_until,
+    write_source,
+)
 from worker import swap
 from worker.engine.base import PromptFailure, SamplingSettings
+from worker.lease import LeaseKeeper
 from worker.lora import NotExchangeableError
 from worker.served import Served, Serving
+from worker.summarize import Summarizer
 from worker.swap import AdapterFollower
 
 INTERVAL_S = 0.01
@@ -102,3 +117,30 @@ def test_one_that_is_refused_is_tried_again_later_and_then_served(
         arrived.append(True)
         wait_until(lambda: serving.now.model.adapter_digest == "wanted", "the adapter served")
     assert restarts == []
+
+
+def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
+    follow: Follow, database: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    """Whoever waits for its end holds its leases: nobody else would ever take the work over."""
+    serving, _ = follow(ScriptedModel)
+    report = submit_file(write_source(tmp_path / "night.csv", ["C-1"]), database, settings)
+    (job_id,) = delivery.sent_before(database, age_s=-60.0)
+    has_hung, is_over = threading.Event(), threading.Event()
+    hasty = settings.model_copy(update={"engine_timeout_s": 0.2})
+    leases = LeaseKeeper(database, Lease("worker", 60.0))
+    summarizer = Summarizer(database, serving, leases, hasty, on_engine_lost=pytest.fail, on_engine_hung=has_hung.set)
+
+    def change() -> Any:
+        is_over.wait()
+        return serving.now.model
+
+    with ThreadPoolExecutor(2) as threads:
+        threads.submit(serving.exchange, change)
+        threads.submit(summarizer.summarize, Chunk((ChunkJob(job_id, cleaned_text("C-1")),)))
+        try:
+            assert has_hung.wait(PATIENCE_S), "nobody noticed"
+            (result,) = account.results(database, report.submission_id)
+            assert (result.state, result.error_code) == ("queued", "engine_hung")
+        finally:
+            is_over.set()
