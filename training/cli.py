@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from training.home import open_home, resolve, served_now
+from aftercall.errors import AdapterError
+from training.home import open_home, register, resolve, served_now
 
 RUNS_DIR = Path("experiments/runs")
 
@@ -54,13 +55,12 @@ def train(
     --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
     of conversation and summary. Options change single values of the recipe.
     """
-    from training import registry, show
+    from training import show
     from training.recipe import get_recipe
     from training.refresh import Plan, refresh
     from training.speed import Speed
     from training.splits import load_splits
     from training.train import Outputs
-    from worker.serving import make_sampling
 
     recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
     folder = RUNS_DIR / (resumed or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
@@ -74,14 +74,11 @@ def train(
             splits=splits,
             outputs=outputs,
             adapters_dir=home.adapters_dir,
-            cache_dir=home.settings.data_dir,
-            sampling=make_sampling(home.settings),
+            settings=home.settings,
             served=served_now(home, recipe.base),
             speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
         )
-        published = refresh(plan)
-        entry = registry.register(home.database, published)
-        show.published(entry)
+        show.registered(register(home, refresh(plan)))
 
 
 @click.command()
@@ -92,28 +89,31 @@ def train(
 def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool) -> None:
     """Judge what is served with ADAPTER: a digest, a folder, `active`, or `none` for the base model alone.
 
-    The worker's own model, prompt, engine and decoding write the summaries. The judgement is kept beside the adapter,
-    where the gate finds it. Baselines are judged along; an active adapter that was judged on the same conversations
+    The worker's own model, prompt, engine and decoding write the summaries. That on the validation split is
+    kept beside the adapter, where the gate finds it. Baselines are judged along; an active adapter that was judged on the same conversations
     is shown beside it.
     """
     from training import show
     from training.baselines import judge_baselines
     from training.judgement import find_comparable, save_judgement
-    from training.serving import judge_served, load_split
-    from worker.serving import make_sampling
+    from training.serving import judge_base_alike, judge_served, load_split
 
     examples = load_split(sources, split)
     with open_home() as home:
         folder = resolve(home, adapter)
-        evaluation = judge_served(home.settings, folder, examples, make_sampling(home.settings))
-        if folder:
-            save_judgement(folder, evaluation.judgement, evaluation.figures())
+        evaluation = judge_served(home.settings, folder, examples)
         judged = {"this adapter" if folder else "base model alone": evaluation.judgement}
         active = served_now(home, home.settings.base_model)
-        if active and active != folder and (kept := find_comparable(active, evaluation.judgement)):
+        if active and active.resolve() != folder and (kept := find_comparable(active, evaluation.judgement)):
             judged["active now"] = kept
         if with_base and folder:
-            alike = home.settings.model_copy(update={"quantization": evaluation.provenance.rounded_to})
-            judged["base model alone"] = judge_served(alike, None, examples, make_sampling(alike)).judgement
+            judged["base model alone"] = judge_base_alike(home.settings, evaluation, examples)
         judged |= {each.name: each for each in judge_baselines(examples)}
         show.evaluation(evaluation, judged)
+    # The gate reads the judgement on the validation split.
+    if folder and split == "validation":
+        # Last, as an adapter may lie where this user cannot write: what took minutes has been shown by then.
+        try:
+            save_judgement(folder, evaluation.judgement, evaluation.figures())
+        except AdapterError as error:
+            raise AdapterError(f"shown, not kept: {error}") from error

@@ -4,7 +4,6 @@ Cleans with the producer's own functions, so that the model is trained on what i
 model.
 """
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from aftercall.conversation import Conversation, Turn, parse_turns
 from aftercall.errors import SourceError
 from producer.clean import clean_turns
+from training.tables import read_rows
 
 #: DialogStudio's TweetSumm, by the name `load_dataset` knows it.
 HUB_NAME = "Salesforce/dialogstudio"
@@ -92,6 +92,10 @@ def _make_example(name: str, turns: Iterable[Turn], references: Iterable[str], w
 
 def _find_file(path: Path, split: str) -> Path:
     if path.is_file():
+        if split == "test":
+            raise SourceError(
+                f"{path}: a single file has no test split; use --split validation, or a folder with test.jsonl"
+            )
         return path
     for candidate in (path / f"{split}.jsonl", path / f"{split}.csv"):
         if candidate.is_file():
@@ -108,7 +112,7 @@ def _from_hub(split: str) -> Iterator[Example]:
 
 
 def _from_jsonl(path: Path) -> Iterator[Example]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             where = f"{path}, line {number}"
             try:
@@ -120,15 +124,9 @@ def _from_jsonl(path: Path) -> Iterator[Example]:
 
 def _from_csv(path: Path) -> Iterator[Example]:
     """A table of `conversation` (its `user:`/`agent:` lines) and `summary`, one reference a row."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"conversation", "summary"} - set(reader.fieldnames or ())
-        if missing:
-            raise SourceError(f"{path}: no column {' and '.join(sorted(missing))}; expected conversation,summary")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            turns = _parse_cell(row["conversation"] or "", where)
-            yield _make_example(row.get("id") or where, turns, [row["summary"] or ""], where)
+    for where, row in read_rows(path, {"conversation", "summary"}, "conversation,summary"):
+        turns = _parse_cell(row["conversation"], where)
+        yield _make_example(row.get("id") or where, turns, [row["summary"]], where)
 
 
 def _parse_cell(text: str, where: str) -> tuple[Turn, ...]:

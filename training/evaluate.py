@@ -15,6 +15,7 @@ from training.loss import ReferenceLoss, measure_loss
 from worker.engine import start_engine
 from worker.engine.base import Completion, PromptFailure, SamplingSettings
 from worker.model import LoadedModel, ModelProvenance
+from worker.precision import Quantization
 from worker.prompts import tokenize
 
 Outcome = Completion | PromptFailure
@@ -44,10 +45,12 @@ class Evaluation:
         }
 
 
-def evaluate(name: str, loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings) -> Evaluation:
+def evaluate(
+    name: str, loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings, quantization: Quantization
+) -> Evaluation:
     """Let a loaded model summarize every conversation as a worker would, and judge what it wrote.
 
-    A conversation that the engine refuses counts as an empty summary.
+    A conversation that the engine refuses counts as an empty summary. `quantization` is what was asked for.
     """
     max_prompt_tokens = loaded.model.config.max_position_embeddings - sampling.max_new_tokens
     loss = measure_loss(loaded, examples, max_prompt_tokens)
@@ -55,7 +58,9 @@ def evaluate(name: str, loaded: LoadedModel, examples: Sequence[Example], sampli
     outcomes = _complete(loaded, examples, sampling)
     runtime_s = time.perf_counter() - start
     summaries = [extract_summary(outcome.text) if isinstance(outcome, Completion) else "" for outcome in outcomes]
-    return Evaluation(judge(name, summaries, examples), loss, runtime_s, loaded.provenance)
+    # Not what came of it: under `auto` two adapters may be served on other weights, each judged as it would be served.
+    written_as = f"quantization {quantization}, {loaded.provenance.dtype}; {_spell(sampling)}"
+    return Evaluation(judge(name, summaries, examples, written_as), loss, runtime_s, loaded.provenance)
 
 
 def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings) -> list[Outcome]:
@@ -65,3 +70,11 @@ def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: Sampli
         return engine.generate([prompt.token_ids for prompt in prompts])
     finally:
         engine.close()
+
+
+def _spell(sampling: SamplingSettings) -> str:
+    drawn = (
+        f"drawn with top_k {sampling.top_k}, top_p {sampling.top_p}, temperature {sampling.temperature}, "
+        f"seed {sampling.seed}"
+    )
+    return f"{drawn if sampling.do_sample else 'greedy'}, at most {sampling.max_new_tokens} tokens"

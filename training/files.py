@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aftercall.errors import AdapterError
@@ -16,7 +16,9 @@ def write_aside(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        # A read-only file system refuses even to remove what is not there.
+        with suppress(OSError):
+            aside.unlink()
         raise AdapterError(f"{path} cannot be written: {error.strerror}. Make room or fix the rights.") from error
 
 

@@ -1,16 +1,19 @@
 """What the training commands stand on: settings, database, the folder of adapters, and which adapter is meant."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from adapters import find_shipped
 from aftercall import schema
+from aftercall.errors import DatabaseError
 from aftercall.settings import Settings, load_settings
 from training import registry
+from worker.wanted import find_wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +42,39 @@ def resolve(home: Home, name: str) -> Path | None:
     if name == "none":
         return None
     if name == "active":
-        return served_now(home, home.settings.base_model)
-    return Path(name) if Path(name).is_dir() else registry.find(home.database, name).path
+        folder = served_now(home, home.settings.base_model)
+        return folder.resolve() if folder else None
+    return (Path(name) if Path(name).is_dir() else registry.find(home.database, name).path).resolve()
+
+
+def base_name(home: Home, base_model: str) -> str:
+    """What the registry calls a base model that the settings, an option or a recipe name.
+
+    A path says nothing about the model there; anything else is a name already, and its files need not be here.
+    """
+    from worker.base_model import find_base_model
+
+    is_path = Path(base_model).expanduser().exists()
+    return find_base_model(base_model, home.settings.data_dir).name if is_path else base_model
 
 
 def served_now(home: Home, base_model: str) -> Path | None:
     """As `served_folder`, for a base model as the settings or a recipe name it."""
-    from worker.base_model import find_base_model
-
-    return served_folder(home, find_base_model(base_model, home.settings.data_dir).name)
+    return served_folder(home, base_name(home, base_model))
 
 
 def served_folder(home: Home, base_model: str) -> Path | None:
     """The folder of the adapter that workers serve now for a base model, by its name: the active or the shipped one."""
-    entry = registry.active(home.database, base_model)
-    return entry.path if entry else find_shipped(base_model)
+    return find_wanted(home.database, base_model).folder
+
+
+def register(home: Home, published: Path) -> registry.Entry:
+    """Enter an adapter that took long to make as a candidate; DatabaseError says how to do it later."""
+    try:
+        return registry.register(home.database, published)
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines()[0]
+        raise DatabaseError(
+            f"{published} is whole, but the database does not answer: {said}. Nothing has to be trained again: once it "
+            f"answers, run `aftercall adapters register {shlex.quote(str(published))}`."
+        ) from error

@@ -42,6 +42,8 @@ class Judgement:
     name: str
     data_digest: str
     verdicts: tuple[Verdict, ...]
+    #: How base model and decoding were set; empty for people and for files that do not say it yet.
+    written_as: str = ""
 
     def values(self, metric: str) -> list[float]:
         """One figure a conversation; percent where it is a share."""
@@ -50,6 +52,10 @@ class Judgement:
     def means(self) -> dict[str, float]:
         """Every metric's mean."""
         return {metric: _mean(self.values(metric)) for metric in METRICS}
+
+    def is_written_as(self, other: "Judgement") -> bool:
+        """Whether base model and decoding were set alike, as far as both say it."""
+        return not (self.written_as and other.written_as) or self.written_as == other.written_as
 
 
 #: What is reported, in this order. Shares are percent, so that their mean is one.
@@ -70,10 +76,10 @@ METRICS: dict[str, Callable[[Verdict], float]] = {
 }
 
 
-def judge(name: str, summaries: Sequence[str], examples: Sequence[Example]) -> Judgement:
+def judge(name: str, summaries: Sequence[str], examples: Sequence[Example], written_as: str = "") -> Judgement:
     """Judge one summary a conversation against its references and its text."""
     verdicts = [_judge_one(text, example) for text, example in zip(summaries, examples, strict=True)]
-    return Judgement(name, digest_examples(examples), tuple(verdicts))
+    return Judgement(name, digest_examples(examples), tuple(verdicts), written_as)
 
 
 def save_judgement(folder: Path, judgement: Judgement, extra: dict[str, Any]) -> None:
@@ -87,9 +93,8 @@ def load_judgement(folder: Path) -> Judgement:
     path = folder / EVALUATION_FILE
     try:
         document = json.loads(path.read_bytes())
-        return Judgement(
-            document["name"], document["data_digest"], tuple(_read_verdict(entry) for entry in document["verdicts"])
-        )
+        verdicts = tuple(_read_verdict(entry) for entry in document["verdicts"])
+        return Judgement(document["name"], document["data_digest"], verdicts, document.get("written_as", ""))
     except FileNotFoundError:
         raise AdapterError(f"{folder} has not been judged. Run `aftercall evaluate {folder.name}` first.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -97,12 +102,12 @@ def load_judgement(folder: Path) -> Judgement:
 
 
 def find_comparable(folder: Path, judgement: Judgement) -> Judgement | None:
-    """The judgement beside another adapter, where it has one of the same conversations."""
+    """The judgement beside another adapter, where it has one of the same conversations, written in the same way."""
     try:
         kept = load_judgement(folder)
     except AdapterError:
         return None
-    return kept if kept.data_digest == judgement.data_digest else None
+    return kept if kept.data_digest == judgement.data_digest and kept.is_written_as(judgement) else None
 
 
 def _judge_one(summary: str, example: Example) -> Verdict:

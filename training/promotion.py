@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from aftercall.errors import AdapterError
 from training import registry
 from training.gate import GateReport, compare_at_gate
-from training.judgement import load_judgement
+from training.judgement import Judgement, load_judgement
 from training.registry import Trial
 from worker.adapter import read_manifest
 
@@ -55,6 +55,19 @@ def incumbent_name(incumbent: Path | None) -> str:
     return f"adapter {incumbent.name}" if incumbent else "the base model"
 
 
+def spell_ways(ours: Judgement, theirs: Judgement) -> str:
+    """How the summaries of two judgements were written, where that differs."""
+    return f"{ours.name} was judged as {ours.written_as}; {theirs.name} as {theirs.written_as}"
+
+
 def _compare(entry: registry.Entry, incumbent: Path | None) -> GateReport | None:
     candidate = load_judgement(entry.path)
-    return compare_at_gate(candidate, load_judgement(incumbent)) if incumbent else None
+    if incumbent is None:
+        return None
+    served = load_judgement(incumbent)
+    if not candidate.is_written_as(served):
+        raise AdapterError(
+            f"{spell_ways(candidate, served)}. Run `aftercall evaluate` for both with the same AFTERCALL_QUANTIZATION, "
+            "AFTERCALL_COMPUTE_DTYPE and decoding."
+        )
+    return compare_at_gate(candidate, served)

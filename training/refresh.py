@@ -3,31 +3,29 @@
 Knows the steps and their order; each is another module's. It knows no registry.
 """
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 
 from aftercall.errors import AdapterError
+from aftercall.settings import Settings
 from training.averaging import train_averaged
 from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, Training, write_card
 from training.dataset import digest_examples
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import Evaluation
 from training.judgement import find_comparable, save_judgement
 from training.processes import is_first, run_together
 from training.publish import Finish, Origin, publish, save_weights
 from training.recipe import Recipe
+from training.serving import judge_base_alike, judge_served
 from training.speed import Speed
 from training.splits import Splits
 from training.train import DEFAULT_SPEED, Outputs
 from worker.adapter import AdapterManifest
-from worker.engine.base import SamplingSettings
 from worker.model import ModelProvenance, ModelSettings, load_model
-from worker.precision import Quantization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +39,8 @@ class Plan:
     outputs: Outputs
     #: Adapters are published here, a folder each.
     adapters_dir: Path
-    #: Converted base models lie here.
-    cache_dir: Path
-    sampling: SamplingSettings
+    #: How the new adapter is to be served, and so judged; the base model is the recipe's.
+    settings: Settings
     #: Folder of the adapter that workers serve now; the card shows it beside the new one.
     served: Path | None = None
     speed: Speed = DEFAULT_SPEED
@@ -55,7 +52,7 @@ def refresh(plan: Plan) -> Path:
     training, provenance = train_and_save(plan, saved)
     origin = _origin(plan, provenance, {})
     staged = publish(saved, plan.outputs.folder / "staged", origin)
-    evaluation = _judge(plan, staged)
+    evaluation = judge_served(_served(plan), staged, plan.splits.validation)
     figures = evaluation.judgement.means() | evaluation.figures()
     return publish(saved, plan.adapters_dir, _origin(plan, provenance, figures), _finish(plan, training, evaluation))
 
@@ -68,7 +65,7 @@ def train_and_save(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
 def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
     recipe = plan.recipe
     loaded = load_model(
-        ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "auto", plan.cache_dir)
+        ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "auto", plan.settings.data_dir)
     )
     try:
         model, training = train_averaged(recipe, loaded.model, loaded.tokenizer, plan.splits, plan.outputs, plan.speed)
@@ -82,15 +79,8 @@ def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
     return training, loaded.provenance
 
 
-def _judge(plan: Plan, adapter: Path | None, quantization: Quantization = "auto") -> Evaluation:
-    """What is served with an adapter, or with the base model alone."""
-    # What trained is gone by now, but its memory comes back only when asked for.
-    gc.collect()
-    torch.cuda.empty_cache()
-    loaded = load_model(
-        ModelSettings(plan.recipe.base, quantization, "auto", adapter, "auto", plan.cache_dir, may_dequantize=True)
-    )
-    return evaluate(adapter.name if adapter else "base model alone", loaded, plan.splits.validation, plan.sampling)
+def _served(plan: Plan) -> Settings:
+    return plan.settings.model_copy(update={"base_model": plan.recipe.base})
 
 
 def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) -> Origin:
@@ -107,8 +97,8 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
 def _finish(plan: Plan, training: Training, evaluation: Evaluation) -> Finish:
     """What completes the folder: the judgement that the gate reads, and the card."""
     ours = evaluation.judgement
-    base = _judge(plan, None, evaluation.provenance.rounded_to)
-    scores = {"this adapter": ours, "base model alone": base.judgement}
+    base = judge_base_alike(_served(plan), evaluation, plan.splits.validation)
+    scores = {"this adapter": ours, "base model alone": base}
     if plan.served and (kept := find_comparable(plan.served, ours)):
         scores[f"active before: {kept.name}"] = kept
     scores |= {judgement.name: judgement for judgement in judge_baselines(plan.splits.validation)}

@@ -7,7 +7,7 @@ import click
 from aftercall.database import reading
 from training import history, registry, show
 from training.card import CARD_FILE
-from training.home import open_home, resolve, served_folder
+from training.home import base_name, open_home, resolve, served_folder
 from training.judgement import load_judgement
 from training.promotion import promote as promote_through_gate
 from training.review import export_review, import_review
@@ -15,7 +15,7 @@ from training.review import export_review, import_review
 
 @click.group()
 def adapters() -> None:
-    """Look after adapters: list, show, promote, roll back, compare, and see what was served when."""
+    """Look after adapters: list, register, show, promote, roll back, compare, and see what was served when."""
 
 
 @adapters.command("list")
@@ -23,6 +23,14 @@ def list_() -> None:
     """All registered adapters, the newest first."""
     with open_home() as home:
         show.entries(registry.entries(home.database))
+
+
+@adapters.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def register(folder: Path) -> None:
+    """Enter the published adapter in FOLDER as a candidate; one that is known already stays as it is."""
+    with open_home() as home:
+        show.registered(registry.register(home.database, folder))
 
 
 @adapters.command("show")
@@ -53,7 +61,7 @@ def promote(digest: str, is_forced: bool) -> None:
 def rollback(base: str | None) -> None:
     """Bring back the adapter that was active before the one that is now."""
     with open_home() as home:
-        left, back = registry.rollback(home.database, base or home.settings.base_model)
+        left, back = registry.rollback(home.database, base_name(home, base or home.settings.base_model))
         click.echo(f"{left.digest} is retired; active: {back.digest if back else 'none, what ships is served'}")
 
 

@@ -18,6 +18,7 @@ from aftercall.models import Job, SubmissionJob, Summary
 from producer.export import FORMULA_STARTS
 from training.dataset import load_examples
 from training.files import write_aside
+from training.tables import read_rows
 
 REVIEW_COLUMNS = ("job", "id", "conversation", "summary", "corrected")
 TRAINING_COLUMNS = ("id", "conversation", "summary")
@@ -73,7 +74,7 @@ def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
             ).all()
             if not stored:
                 raise SourceError(f"{correction.where}: job {correction.job_id} has no summary in this database")
-            if correction.text not in {row.summary for row in stored}:
+            if correction.text and correction.text not in {row.summary for row in stored}:
                 rows[stored[0].text] = (correction.external_id, correction.text)
                 num_corrected += 1
     lines = ((name, text, summary) for text, (name, summary) in rows.items())
@@ -86,21 +87,15 @@ class _Correction:
     where: str
     job_id: int
     external_id: str
-    #: What the reviewer wrote, or the summary as it was.
+    #: What the reviewer wrote, or the summary as it was; empty where the row has neither.
     text: str
 
 
 def _read_corrections(path: Path) -> list[_Correction]:
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file; `aftercall review export` writes one")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = set(REVIEW_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise SourceError(
-                f"{path}: no column {', '.join(sorted(missing))}; expected what `aftercall review export` wrote"
-            )
-        return [_read_row(row, f"{path}, line {reader.line_num}") for row in reader]
+    rows = read_rows(path, set(REVIEW_COLUMNS), "what `aftercall review export` wrote")
+    return [_read_row(row, where) for where, row in rows]
 
 
 def _read_row(row: dict[str, str], where: str) -> _Correction:

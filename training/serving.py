@@ -1,20 +1,25 @@
 """Judging a model as the settings would serve it. Knows settings, folders and examples; knows no registry."""
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from aftercall.settings import Settings
 from training.dataset import Example, load_examples
 from training.evaluate import Evaluation, evaluate
+from training.judgement import Judgement
 from training.splits import load_splits, merge_examples
-from worker.engine.base import SamplingSettings
 from worker.model import ModelSettings, load_model
+from worker.serving import make_sampling
 
 
-def judge_served(
-    settings: Settings, adapter: Path | None, examples: Sequence[Example], sampling: SamplingSettings
-) -> Evaluation:
+def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Example]) -> Evaluation:
     """Load base model and adapter as a worker with these settings would, and judge what they write."""
+    # Whatever was loaded before is gone by now, but its memory comes back only when asked for.
+    gc.collect()
+    torch.cuda.empty_cache()
     loaded = load_model(
         ModelSettings(
             settings.base_model,
@@ -26,7 +31,14 @@ def judge_served(
             may_dequantize=True,
         )
     )
-    return evaluate(adapter.name if adapter else settings.base_model, loaded, examples, sampling)
+    name = adapter.name if adapter else settings.base_model
+    return evaluate(name, loaded, examples, make_sampling(settings), settings.quantization)
+
+
+def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Example]) -> Judgement:
+    """The base model alone, its weights rounded as they were under the adapter that `ours` is of."""
+    alike = settings.model_copy(update={"quantization": ours.provenance.rounded_to})
+    return judge_served(alike, None, examples).judgement
 
 
 def load_split(sources: Sequence[str], split: str) -> list[Example]:

@@ -12,8 +12,8 @@ from training import history as history_
 from training.bootstrap import Interval, compare
 from training.gate import RANKING_METRIC, compare_at_gate
 from training.judgement import METRICS, Judgement
-from training.promotion import Promotion
-from training.registry import Entry
+from training.promotion import Promotion, spell_ways
+from training.registry import AdapterState, Entry
 from training.splits import Splits
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ def splits(loaded: Splits) -> None:
     )
 
 
-def published(entry: Entry) -> None:
-    """Where a new candidate lies, and what to do with it."""
+def registered(entry: Entry) -> None:
+    """Where an adapter lies, and what to do with it while it is not served."""
     console.print(f"{entry.state}: {entry.digest} in {entry.path}", soft_wrap=True)
-    console.print(f"Serve it with `aftercall adapters promote {entry.digest}`.")
+    if entry.state is not AdapterState.ACTIVE:
+        console.print(f"Serve it with `aftercall adapters promote {entry.digest}`.")
 
 
 def entries(known: Sequence[Entry]) -> None:
@@ -106,6 +107,8 @@ def difference(ours: Judgement, theirs: Judgement) -> None:
         values = ours.values(metric), theirs.values(metric)
         table.add_row(metric, *(f"{sum(each) / len(each):.1f}" for each in values), str(compare(*values)))
     console.print(table)
+    if not ours.is_written_as(theirs):
+        console.print(f"{spell_ways(ours, theirs)}: the difference is not the adapters' alone", soft_wrap=True)
     console.print("; ".join(report.refusals) or "the gate has nothing against the first")
 
 

@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from aftercall.errors import AdapterError, SettingsError
+from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.card import Training
@@ -18,7 +19,6 @@ from training.refresh import Plan, train_and_save
 from training.speed import Speed
 from training.splits import Splits
 from training.train import Outputs
-from worker.engine.base import SamplingSettings
 
 RECIPE = Recipe(
     name="tiny",
@@ -64,8 +64,7 @@ def make_plan(tmp_path: Path, recipe: Recipe, num_processes: int) -> Plan:
         splits=Splits(EXAMPLES, EXAMPLES[:4]),
         outputs=Outputs(folder=folder / "run", is_progress_shown=False),
         adapters_dir=folder / "adapters",
-        cache_dir=folder / "cache",
-        sampling=SamplingSettings(max_new_tokens=16),
+        settings=Settings(data_dir=folder, max_new_tokens=16),
         speed=Speed(num_processes=num_processes),
     )
 

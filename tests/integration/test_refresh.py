@@ -1,6 +1,5 @@
 """The refresh loop, whole, on a tiny model: data, training, judgement, gate, promotion, and a worker that serves it."""
 
-import csv
 import json
 import re
 from collections.abc import Iterator
@@ -8,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from aftercall import schema
@@ -19,49 +16,27 @@ from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.fixtures.workers import wait_until
-from training import cli, history, registry
+from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, save_base, write_labelled
+from training import history, registry
 from training.judgement import load_judgement
 from training.promotion import promote
-from training.recipe import LLAMA_LAYERS, Recipe, get_recipe
-from training.refresh import Plan, refresh
-from training.splits import load_splits
-from training.train import Outputs
+from training.recipe import get_recipe
+from training.refresh import refresh
 from worker.adapter import check_adapter, read_manifest
-from worker.engine.base import Completion, SamplingSettings
+from worker.engine.base import Completion
 from worker.prompts import tokenize
 from worker.served import Serving
 from worker.serving import choose_adapter, load_served
 from worker.swap import AdapterFollower
 
-#: What the tiny model learns to say of everything.
-SUMMARY = "Refund sent."
-
-RECIPE = Recipe(
-    name="tiny",
-    base="tiny-learner",
-    quantization="none",
-    compute_dtype="float32",
-    target_modules=LLAMA_LAYERS,
-    batch_size=4,
-    learning_rate=2e-2,
-    max_steps=40,
-    max_prompt_tokens=230,
-)
-
-SAMPLING = SamplingSettings(max_new_tokens=16)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The base model as a folder here: the tiny Llama, but able to write every byte, so that it can learn a space."""
-    folder = tmp_path_factory.mktemp("models") / RECIPE.base
-    tiny = build_tiny_model("llama")
-    torch.manual_seed(0)
-    torch.nn.init.normal_(tiny.model.get_output_embeddings().weight, std=0.5)
-    tiny.model.save_pretrained(folder)
-    tiny.tokenizer.save_pretrained(folder)
+    """The base model as a folder here."""
+    folder = tmp_path_factory.mktemp("models")
+    save_base(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder.parent)
+        patch.chdir(folder)
         yield
 
 
@@ -74,25 +49,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(workshop: Path) -> Path:
     """Two dozen conversations and their summaries, as a CSV."""
-    path = workshop / "labelled.csv"
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["id", "conversation", "summary"])
-        for number in range(24):
-            rows.writerow([number, f"user: order {number} late\nagent: sorry, refunded", SUMMARY])
-    return path
-
-
-def make_plan(data: Path, folder: Path, recipe: Recipe) -> Plan:
-    return Plan(
-        recipe=recipe,
-        sources=[str(data)],
-        splits=load_splits([str(data)]),
-        outputs=Outputs(folder=folder / "run" / str(recipe.seed), is_progress_shown=False),
-        adapters_dir=folder / "adapters",
-        cache_dir=folder / "cache",
-        sampling=SAMPLING,
-    )
+    return write_labelled(workshop / "labelled.csv")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +97,7 @@ def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path) 
 
 
 def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, base_model=RECIPE.base, max_new_tokens=SAMPLING.max_new_tokens)
+    settings = Settings(data_dir=tmp_path, base_model=RECIPE.base, max_new_tokens=MAX_NEW_TOKENS)
     candidate = registry.register(database, good)
     assert choose_adapter(settings, database) is None
     serving = Serving(load_served(settings, database, "cpu"))
@@ -191,34 +148,6 @@ def test_the_recipe_of_the_notebook_trains_on_four_bits(data: Path, tmp_path: Pa
     assert config["base_model_name_or_path"] == "tiny-phi"
     # Two layers of four matrices of 64 by 64, each with its A and B of rank 16.
     assert json.loads((published / "card.json").read_text())["training"]["num_trainable_parameters"] == 2 * 4 * 2048
-
-
-def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"DATA_DIR": str(tmp_path), "BASE_MODEL": RECIPE.base, "MAX_NEW_TOKENS": "16"}.items():
-        monkeypatch.setenv(f"AFTERCALL_{name}", value)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli, "RUNS_DIR", tmp_path / "runs")
-    runner = CliRunner()
-    options = ["--base", RECIPE.base, "--max-steps", "2", "--data", str(data)]
-    trained = runner.invoke(cli.train, options, catch_exceptions=False)
-    assert "21 conversations with 21 summaries to train on, 3 held out" in trained.output
-    digest = re.search(r"candidate: (\w{16}) in", trained.output)
-    assert digest
-    assert list((tmp_path / "runs").glob("*/runs/*/events.out.tfevents.*"))
-
-    judged = runner.invoke(cli.evaluate, [digest[1], "--with-base", "--data", str(data)], catch_exceptions=False)
-    for word in (
-        "eval_loss: ",
-        "eval_samples_per_second: ",
-        f"adapter {digest[1]} on {RECIPE.base}: quantization none, float32",
-        "this adapter",
-        "base model alone",
-        "first turns",
-        "constant sentence",
-        "  to base model alone: ",
-    ):
-        assert word in judged.output
-    assert load_judgement(tmp_path / "adapters" / digest[1]).name == digest[1]
 
 
 def test_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:

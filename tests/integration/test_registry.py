@@ -217,6 +217,31 @@ def test_what_people_corrected_becomes_training_rows(database: Engine, summarize
     assert all(example.text.startswith("user: order ") for example in splits.train)
 
 
+def test_a_row_whose_empty_cells_a_spreadsheet_left_out_is_unchanged(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review, training = tmp_path / "review.csv", tmp_path / "training.csv"
+    export_review(database, summarized, review, 3)
+    edit(review, {})
+    header, *rows = review.read_text().splitlines()
+    rows = [rows[0].removesuffix(","), ",".join(rows[1].split(",")[:3]), rows[2] + "Customer waits."]
+    review.write_text("\n".join([header, *rows]))
+    report = import_review(database, review, training)
+    assert (report.num_corrected, report.num_unchanged, report.num_rows) == (1, 2, 1)
+
+
+def test_a_review_in_a_spreadsheets_own_encoding_says_how_to_save_it(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review, training = tmp_path / "review.csv", tmp_path / "training.csv"
+    export_review(database, summarized, review, 1)
+    edit(review, {})
+    review.write_bytes((review.read_text().rstrip() + "Café waits.\n").encode("cp1252"))
+    with pytest.raises(SourceError, match=r"review\.csv: not UTF-8 .*save it as CSV UTF-8"):
+        import_review(database, review, training)
+    assert not training.exists()
+
+
 def test_a_missing_review_says_where_one_comes_from(database: Engine, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no such file; `aftercall review export` writes one"):
         import_review(database, tmp_path / "review.csv", tmp_path / "training.csv")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from aftercall.errors import AdapterError
 from tests.unit.training.examples import make_example
 from training import registry_cli
 from training.home import open_home
@@ -25,16 +26,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def make_candidate(tmp_path: Path, rank: int, summary: str) -> str:
+def make_folder(tmp_path: Path, rank: int, summary: str, written_as: str = "") -> Path:
+    """A published adapter with its judgement, which the registry does not know."""
     saved = tmp_path / f"saved-{rank}"
     saved.mkdir()
     (saved / "adapter_config.json").write_text(f'{{"r": {rank}}}')
     (saved / "adapter_model.safetensors").write_bytes(b"weights")
     origin = Origin(base_model="tiny", base_digest=None, quantization="none", recipe="r", data_digest="d", metrics={})
     folder = publish(saved, tmp_path / "home" / "adapters", origin)
-    save_judgement(folder, judge(folder.name, [summary] * len(EXAMPLES), EXAMPLES), {})
+    save_judgement(folder, judge(folder.name, [summary] * len(EXAMPLES), EXAMPLES, written_as), {})
+    return folder
+
+
+def make_candidate(tmp_path: Path, rank: int, summary: str, written_as: str = "") -> str:
     with open_home() as opened:
-        return register(opened.database, folder).digest
+        return register(opened.database, make_folder(tmp_path, rank, summary, written_as)).digest
 
 
 def run(*args: str) -> Result:
@@ -67,6 +73,48 @@ def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:
     assert [line[2:4] for line in older] == [["promote", good], ["promote", fair]]
     assert "in place of the base model" not in run("promote", "--force", good).output
     assert run("history").output.splitlines()[1].split()[2:] == ["promote", good, fair, "forced"]
+
+
+def test_a_rollback_finds_the_base_model_that_the_settings_name_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "models" / "tiny"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
+    (base / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setenv("AFTERCALL_BASE_MODEL", str(base))
+    digest = make_candidate(tmp_path, 1, "Customer.")
+    for chosen in ([], ["--base", str(base)], ["--base", "tiny"]):
+        run("promote", "--force", digest)
+        assert f"{digest} is retired" in run("rollback", *chosen).output
+
+
+def test_a_published_folder_is_registered_by_hand(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, 1, "Customer.")
+    registered = run("register", str(folder)).output
+    assert registered.startswith(f"candidate: {folder.name} in {folder}\n")
+    assert f"`aftercall adapters promote {folder.name}`" in registered
+    run("promote", folder.name)
+    assert run("register", str(folder)).output == f"active: {folder.name} in {folder}\n"
+
+
+def test_summaries_written_in_two_ways_are_shown_side_by_side_but_pass_no_gate(tmp_path: Path) -> None:
+    old, exact, coarse = (
+        make_candidate(tmp_path, rank, "Customer waits.", written_as)
+        for rank, written_as in enumerate(["", "quantization none, float32", "quantization nf4, bfloat16"])
+    )
+    run("promote", exact)
+    said = (
+        rf"{coarse} was judged as quantization nf4, bfloat16; {exact} as quantization none, float32\. Run `aftercall "
+        r"evaluate` for both with the same AFTERCALL_QUANTIZATION"
+    )
+    with pytest.raises(AdapterError, match=said):
+        run("promote", coarse)
+    shown = run("diff", coarse, exact).output
+    assert f"{coarse} was judged as quantization nf4, bfloat16; {exact} as quantization none, float32" in shown
+    assert "was judged as" not in run("diff", old, exact).output
+    # Judgements of before do not say how they were written.
+    assert f"active: {old}" in run("promote", old).output
 
 
 def test_an_adapter_without_a_card_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aftercall.errors import SourceError
+from training import tables
 from training.dataset import digest_examples, example_from_dialogstudio, load_examples
 
 TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
@@ -65,6 +66,7 @@ def test_a_csv_of_conversation_and_summary(tmp_path: Path) -> None:
         ("conversation,summary\n", "no labelled conversation"),
         ('conversation,summary\n"bob: hello",Hello.\n', "line 2: not a turn: 'bob: hello'"),
         ('conversation,summary\n"user: hello",\n', "line 2: a conversation without a summary"),
+        ('conversation,summary\n"user: hello"\n', "line 2: a conversation without a summary"),
     ],
 )
 def test_a_bad_csv_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
@@ -72,6 +74,37 @@ def test_a_bad_csv_is_refused(tmp_path: Path, content: str, sentence: str) -> No
     file.write_text(content)
     with pytest.raises(SourceError, match=sentence):
         load_examples(str(file), "train")
+
+
+def test_a_table_that_is_not_utf8_says_how_to_save_it(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes("conversation,summary\nuser: hello,Café.\n".encode("cp1252"))
+    with pytest.raises(SourceError, match=r"rows\.csv: not UTF-8 .*save it as CSV UTF-8"):
+        load_examples(str(file), "train")
+    lines = tmp_path / "rows.jsonl"
+    lines.write_bytes(b'{"log": "caf\xe9"}\n')
+    with pytest.raises(SourceError, match=r"rows\.jsonl, line 1: not JSON"):
+        load_examples(str(lines), "train")
+
+
+def test_a_long_transcript_is_read_and_a_cell_that_never_ends_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"conversation,summary\nuser: {'hello ' * 40_000},Hello.\n")
+    (example,) = load_examples(str(file), "train")
+    assert len(example.text) > 200_000
+    monkeypatch.setattr(tables, "MAX_CELL_CHARS", 10_000)
+    with pytest.raises(SourceError, match=r"rows\.csv, after line 1: field larger than field limit"):
+        load_examples(str(file), "train")
+
+
+def test_a_single_file_has_no_test_split(tmp_path: Path) -> None:
+    """Most of it is trained on: judged on all of it, every adapter looks good."""
+    for name in ("rows.csv", "rows.jsonl"):
+        (tmp_path / name).write_text('conversation,summary\n"user: hello",Hello.\n')
+        with pytest.raises(SourceError, match=r"no test split; use --split validation, or a folder with test\.jsonl"):
+            load_examples(str(tmp_path / name), "test")
 
 
 def test_a_missing_split_says_what_is_looked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The gate: who passes, who does not, and how sure it is."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from aftercall.errors import AdapterError
 from tests.unit.training.examples import make_example
 from training.bootstrap import compare
 from training.gate import compare_at_gate
-from training.judgement import Judgement, judge, load_judgement, save_judgement
+from training.judgement import Judgement, find_comparable, judge, load_judgement, save_judgement
 
 EXAMPLES = [make_example(str(number), "Customer asks where the order is. Agent apologizes.") for number in range(20)]
 GOOD = "Customer asks where the order is. Agent apologizes."
@@ -54,9 +55,28 @@ def test_judgements_of_different_data_are_not_compared() -> None:
 
 
 def test_a_judgement_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
-    judgement = judged("new", [GOOD] * 19 + ["Order 4711."])
+    judgement = replace(judged("new", [GOOD] * 19 + ["Order 4711."]), written_as="quantization none, float32")
     save_judgement(tmp_path, judgement, {"eval_loss": 1.5})
     assert load_judgement(tmp_path) == judgement
+
+
+def test_what_was_written_otherwise_is_not_shown_beside(tmp_path: Path) -> None:
+    kept = replace(judged("old", [FAIR] * 20), written_as="quantization none, float32")
+    save_judgement(tmp_path, kept, {})
+    ours = judged("new", [GOOD] * 20)
+    assert find_comparable(tmp_path, ours) == kept
+    assert find_comparable(tmp_path, replace(ours, written_as=kept.written_as)) == kept
+    assert find_comparable(tmp_path, replace(ours, written_as="quantization nf4, bfloat16")) is None
+    assert find_comparable(tmp_path, replace(ours, data_digest="other")) is None
+
+
+def test_a_judgement_of_before_is_read_and_comparable(tmp_path: Path) -> None:
+    save_judgement(tmp_path, judged("old", [FAIR] * 20), {})
+    path = tmp_path / "evaluation.json"
+    document = json.loads(path.read_text())
+    del document["written_as"]
+    path.write_text(json.dumps(document))
+    assert find_comparable(tmp_path, replace(judged("new", [GOOD] * 20), written_as="quantization nf4, bfloat16"))
 
 
 def test_an_adapter_without_a_judgement_is_told_what_to_do(tmp_path: Path) -> None:

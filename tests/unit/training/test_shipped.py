@@ -1,6 +1,7 @@
 """The adapter that ships: whole, made for the embedded default, and honest about where it comes from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES
 from training.dataset import digest_examples
 from training.gate import compare_at_gate
-from training.judgement import judge, load_judgement
+from training.judgement import find_comparable, judge, load_judgement
 from training.splits import load_splits
 from worker.adapter import check_adapter
 
@@ -38,6 +39,11 @@ def test_its_card_states_the_licences_and_the_figures_of_its_judgement(shipped: 
     assert TWEETSUMM_LICENCES in card
     means = load_judgement(shipped).means()
     assert f"| this adapter | {means['rouge1_average']:.1f} | {means['rouge2_average']:.1f} |" in card
+
+
+def test_its_judgement_stays_comparable_with_those_that_say_how_they_were_written(shipped: Path) -> None:
+    kept = load_judgement(shipped)
+    assert find_comparable(shipped, replace(kept, written_as="quantization none, float32")) == kept
 
 
 def test_no_adapter_ships_for_an_unknown_base() -> None:

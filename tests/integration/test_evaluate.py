@@ -1,0 +1,210 @@
+"""Train and evaluate as they are typed, on a tiny model: what is shown, what is kept, and what the settings change."""
+
+import gc
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import weakref
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aftercall import database
+from aftercall.errors import AdapterError, DatabaseError
+from tests.unit.training.learner import RECIPE, make_plan, save_base, write_labelled
+from training import cli, registry, registry_cli, serving
+from training.home import open_home
+from training.judgement import load_judgement
+from training.promotion import promote
+from training.refresh import refresh
+from worker.model import LoadedModel, ModelSettings, load_model
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The base model as a folder here."""
+    folder = tmp_path_factory.mktemp("models")
+    save_base(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled conversations."""
+    return write_labelled(tmp_path_factory.mktemp("data") / "labelled.csv")
+
+
+@pytest.fixture(scope="module")
+def pair(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two adapters, judged."""
+    folder = tmp_path_factory.mktemp("workshop")
+    first, second = (refresh(make_plan(data, folder, replace(RECIPE, max_steps=1, seed=seed))) for seed in (1, 2))
+    return first, second
+
+
+@pytest.fixture
+def adapter(pair: tuple[Path, Path]) -> Path:
+    """One of them."""
+    return pair[0]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    """A shell whose settings name the tiny model and bfloat16, and an installation of its own."""
+    settings = {"DATA_DIR": str(tmp_path), "BASE_MODEL": RECIPE.base, "MAX_NEW_TOKENS": "16"}
+    for name, value in (settings | {"COMPUTE_DTYPE": "bfloat16"}).items():
+        monkeypatch.setenv(f"AFTERCALL_{name}", value)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(cli, "RUNS_DIR", tmp_path / "runs")
+    return CliRunner()
+
+
+def type_train(typed: CliRunner, data: Path) -> Result:
+    options = ["--base", RECIPE.base, "--max-steps", "2", "--data", str(data)]
+    return typed.invoke(cli.train, options, catch_exceptions=False)
+
+
+def type_evaluate(typed: CliRunner, adapter: str, data: Path, *options: str) -> Result:
+    return typed.invoke(cli.evaluate, [adapter, *options, "--data", str(data)])
+
+
+def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, typed: CliRunner) -> None:
+    trained = type_train(typed, data)
+    assert "21 conversations with 21 summaries to train on, 3 held out" in trained.output
+    digest = re.search(r"candidate: (\w{16}) in", trained.output)
+    assert digest
+    assert list((tmp_path / "runs").glob("*/runs/*/events.out.tfevents.*"))
+    folder = tmp_path / "adapters" / digest[1]
+    assert "base model held as quantization none, bfloat16" in (folder / "README.md").read_text()
+    written = load_judgement(folder)
+    assert written.written_as == "quantization auto, bfloat16; greedy, at most 16 tokens"
+
+    judged = type_evaluate(typed, digest[1], data, "--with-base")
+    for word in (
+        "eval_loss: ",
+        "eval_samples_per_second: ",
+        f"adapter {digest[1]} on {RECIPE.base}: quantization none, bfloat16",
+        "this adapter",
+        "base model alone",
+        "first turns",
+        "constant sentence",
+        "  to base model alone: ",
+    ):
+        assert word in judged.output
+    assert load_judgement(folder) == written
+
+
+def test_the_drawing_of_tokens_belongs_to_how_summaries_were_written(
+    adapter: Path, data: Path, typed: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFTERCALL_DO_SAMPLE", "true")
+    monkeypatch.setenv("AFTERCALL_TEMPERATURE", "0.7")
+    folder = shutil.copytree(adapter, tmp_path / adapter.name)
+    assert type_evaluate(typed, str(folder), data).exit_code == 0
+    assert load_judgement(folder).written_as == (
+        "quantization auto, bfloat16; drawn with top_k 50, top_p 0.95, temperature 0.7, seed 0, at most 16 tokens"
+    )
+
+
+def test_of_two_models_the_first_is_gone_before_the_second_is_loaded(
+    adapter: Path, data: Path, typed: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at once would not fit where each fits alone."""
+    models: list[weakref.ref[object]] = []
+
+    def load(settings: ModelSettings) -> LoadedModel:
+        assert [model for model in models if model()] == []
+        loaded = load_model(settings)
+        # As hooks and caches do: such a model goes only when the collector comes.
+        loaded.model.config.ring = [loaded.model]
+        models.append(weakref.ref(loaded.model))
+        return loaded
+
+    monkeypatch.setattr(serving, "load_model", load)
+    # Nobody else's collection may come in between by chance.
+    gc.disable()
+    try:
+        judged = type_evaluate(typed, str(adapter), data, "--with-base")
+    finally:
+        gc.enable()
+    assert (judged.exception, len(models)) == (None, 2)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[Path]:
+    """A folder in which nothing can be written, by root neither: as an installed package of somebody else's."""
+    mounted = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, check=False)
+    if mounted.returncode == 0:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+    else:
+        folder.chmod(0o555)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user can write everywhere and mount nothing")
+        yield folder
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", str(folder)], check=True)
+        folder.chmod(0o755)
+
+
+def test_what_cannot_be_kept_is_shown_all_the_same(adapter: Path, data: Path, typed: CliRunner, tmp_path: Path) -> None:
+    folder = shutil.copytree(adapter, tmp_path / adapter.name)
+    before = (folder / "evaluation.json").read_bytes()
+    with read_only(folder):
+        judged = type_evaluate(typed, str(folder), data)
+    assert "eval_loss: " in judged.output
+    assert isinstance(judged.exception, AdapterError)
+    assert re.fullmatch(rf"shown, not kept: {folder}/evaluation\.json cannot be written: .*", str(judged.exception))
+    assert (folder / "evaluation.json").read_bytes() == before
+
+
+def test_the_test_split_is_shown_and_leaves_what_the_gate_reads(
+    adapter: Path, data: Path, typed: CliRunner, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(adapter, tmp_path / adapter.name)
+    splits = tmp_path / "splits"
+    splits.mkdir()
+    for split in ("train", "validation", "test"):
+        shutil.copy(data, splits / f"{split}.csv")
+    judged = type_evaluate(typed, str(folder), splits, "--split", "test")
+    assert "24 conversations" in judged.output
+    assert load_judgement(folder) == load_judgement(adapter)
+
+
+def test_the_active_adapter_is_not_shown_beside_itself_however_it_is_spelt(
+    pair: tuple[Path, Path], data: Path, typed: CliRunner
+) -> None:
+    active, other = pair
+    with open_home() as home:
+        promote(home.database, registry.register(home.database, active).digest, None, is_forced=True)
+    for folder in pair:
+        assert type_evaluate(typed, str(folder), data).exit_code == 0
+    spelt = active.parent / ".." / active.parent.name / active.name
+    assert "active now" not in type_evaluate(typed, str(spelt), data).output
+    assert "active now" in type_evaluate(typed, str(other), data).output
+
+
+def test_an_adapter_that_the_database_missed_is_registered_by_the_command_that_is_named(
+    data: Path, tmp_path: Path, typed: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SQLITE_BUSY_TIMEOUT_MS", 10)
+    with open_home():
+        pass
+    with closing(sqlite3.connect(tmp_path / "aftercall.db")) as another:
+        another.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseError, match=r"database is locked") as refusal:
+            type_train(typed, data)
+    (folder,) = (tmp_path / "adapters").iterdir()
+    command = re.search(r"`aftercall adapters (register .*)`", str(refusal.value))
+    assert command
+    registered = typed.invoke(registry_cli.adapters, command[1].split(), catch_exceptions=False)
+    assert registered.output.startswith(f"candidate: {folder.name} in {folder}")
