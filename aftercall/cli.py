@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("producer.cli", "Write a submission's summaries to a file."),
     "cancel": ("producer.care_cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.care_cli", "Send again what waits, or what failed or was cancelled."),
+    "purge": ("producer.care_cli", "Delete old submissions from the database, for good."),
     "doctor": ("producer.care_cli", "Look at every part, and say what is wrong and what to do."),
     "worker": ("worker.cli", "Run workers, one process a GPU."),
     "train": ("training.cli", "Train an adapter on labelled conversations."),

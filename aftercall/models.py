@@ -12,6 +12,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 #: SQLite counts rows in INTEGER only; everywhere else a night can outgrow 32 bits.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
+#: No number is given again after a purge: workers, reviewers and scripts may still hold it. PostgreSQL never does.
+NUMBERED_ONCE = {"sqlite_autoincrement": True}
+
 
 class JobState(StrEnum):
     """Where a job stands. The last four are final."""
@@ -44,7 +47,7 @@ class Submission(Base):
     read_at: Mapped[float | None] = mapped_column(Float(53))
     cancelled_at: Mapped[float | None] = mapped_column(Float(53))
 
-    __table_args__ = (UniqueConstraint("source_digest", name="uq_submission_source_digest"),)
+    __table_args__ = (UniqueConstraint("source_digest", name="uq_submission_source_digest"), NUMBERED_ONCE)
 
 
 class Job(Base):
@@ -88,6 +91,7 @@ class Job(Base):
             postgresql_where=sql("state = 'running'"),
             sqlite_where=sql("state = 'running'"),
         ),
+        NUMBERED_ONCE,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
-"""The commands of the morning after: status, failures, cancel, requeue, doctor. Thin: each calls its module."""
+"""The commands of the morning after: status, failures, cancel, requeue, purge, doctor. Thin: each calls its module."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import account, control
 from aftercall.models import JobState
 from aftercall.settings import load_settings
+from producer import purge as purging
 from producer.cli import Services, open_services
 from producer.status import status as show_status
 
@@ -86,6 +88,32 @@ def _queue_again(services: Services, submission: int | None, states: list[JobSta
     database = services.database
     records = [account.submission(database, submission)] if submission is not None else account.submissions(database)
     return sum(control.requeue(database, record.id, states, code) for record in records)
+
+
+@click.command()
+@click.argument("submissions", type=int, nargs=-1)
+@click.option("--older-than", "age_s", type=purging.parse_age, metavar="AGE", help="What is older than 12h, 30d or 4w.")
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+def purge(submissions: tuple[int, ...], age_s: float | None, is_dry_run: bool, is_agreed: bool) -> None:
+    """Delete SUBMISSIONS, or all that are old enough, from the database: conversations and summaries, for good.
+
+    What still has to run is left alone, and so is a conversation that another submission holds too.
+    """
+    if bool(submissions) == (age_s is not None):
+        raise click.UsageError("say what to delete: either numbers of submissions, or --older-than such as 30d.")
+    with open_services() as services:
+        database = services.database
+        plan = purging.plan_named(database, submissions) if age_s is None else purging.plan_older(database, age_s)
+        purging.show_plan(plan)
+        if plan.submissions and not is_dry_run and (is_agreed or _confirm_deletion()):
+            purging.delete(database, plan)
+
+
+def _confirm_deletion() -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nothing is deleted: there is no terminal to ask on. Add --yes.")
+    return click.confirm("delete this for good?")
 
 
 @click.command()

@@ -6,6 +6,6 @@
     failed | cancelled -> queued                control.requeue
 
 One module for each of those who call: `intake` for submit, `delivery` for the sweep, `work` for the worker, `control`
-for people, and `account`, which only reads. Each function is one transaction on the engine it is given. The package
-knows no Redis, no model and no file.
+for people, `retention` for what is kept no longer, and `account`, which only reads. Each function is one transaction on
+the engine it is given. The package knows no Redis, no model and no file.
 """

@@ -2,18 +2,23 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, literal_column, select, update
 
 from aftercall.database import now
-from aftercall.errors import AftercallError
+from aftercall.errors import AftercallError, NotFoundError
 from aftercall.ledger.statements import fresh, insert, run, update_submission
 from aftercall.models import Job, JobState, Submission, SubmissionJob
 
 
 class SubmissionCancelledError(AftercallError):
     """Conversations were to be added to a submission that is cancelled."""
+
+
+class _PurgedMeanwhileError(Exception):
+    """A job that the ledger held was deleted before it could be held on to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,10 @@ def open_submission(engine: Engine, name: str, source_digest: str) -> int:
     """The id of the submission of this source; the same source again, even at the same moment, is the same one."""
     row = {"name": name, "source_digest": source_digest, "num_rejected": 0, "created_at": now()}
     with engine.begin() as connection:
-        connection.execute(insert(connection, Submission).values(row).on_conflict_do_nothing())
-        found = select(Submission.id).where(Submission.source_digest == source_digest)
-        return int(connection.execute(found).scalar_one())
+        # A change that changes nothing returns the id and waits for a purge, after which the row is a new one.
+        statement = insert(connection, Submission).values(row)
+        found = statement.on_conflict_do_update(index_elements=["source_digest"], set_={"name": Submission.name})
+        return int(connection.execute(found.returning(Submission.id)).scalar_one())
 
 
 def close_submission(engine: Engine, submission_id: int, num_rejected: int) -> None:
@@ -69,15 +75,22 @@ def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> 
 
     A conversation that another submission holds shares its job; if that job was cancelled, it is queued again.
 
-    Raises SubmissionCancelledError if the submission is cancelled.
+    Raises SubmissionCancelledError if the submission is cancelled, NotFoundError if it was purged.
     """
-    with engine.begin() as connection:
-        _refuse_cancelled(connection, submission_id)
-        accepted, conflicts = _settle_ids(connection, submission_id, new_jobs)
-        created, ids = _insert_jobs(connection, accepted)
-        placed = _insert_places(connection, submission_id, accepted, ids)
-        known = [ids[job.job_key] for job in placed if ids[job.job_key] not in created]
-        _revive(connection, known)
+    while True:
+        # What is purged under its hands is created by the next round. A round that gives up lets go of all it holds:
+        # to insert while holding jobs would be to wait in a circle with a purge and another submit.
+        with suppress(_PurgedMeanwhileError), engine.begin() as connection:
+            return _add(connection, submission_id, new_jobs)
+
+
+def _add(connection: Connection, submission_id: int, new_jobs: Sequence[NewJob]) -> Added:
+    _hold_submission(connection, submission_id)
+    accepted, conflicts = _settle_ids(connection, submission_id, new_jobs)
+    created, ids = _insert_jobs(connection, accepted)
+    placed = _insert_places(connection, submission_id, accepted, ids)
+    known = [ids[job.job_key] for job in placed if ids[job.job_key] not in created]
+    _revive(connection, known)
     return Added(
         num_added=len(placed),
         num_known=len(known),
@@ -86,9 +99,16 @@ def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> 
     )
 
 
-def _refuse_cancelled(connection: Connection, submission_id: int) -> None:
-    cancelled_at = select(Submission.cancelled_at).where(Submission.id == submission_id)
-    if connection.execute(cancelled_at).scalar_one() is not None:
+def _hold_submission(connection: Connection, submission_id: int) -> None:
+    """Keep it from being purged until the end of the transaction; it must be there and not be cancelled."""
+    held = select(Submission.cancelled_at).where(Submission.id == submission_id)
+    row = connection.execute(held.with_for_update(read=True, key_share=True)).one_or_none()
+    if row is None:
+        raise NotFoundError(
+            f"submission {submission_id} was purged while its source was read. Submit the source again: it gets a new "
+            "number, and what another submission holds is not done again."
+        )
+    if row.cancelled_at is not None:
         raise SubmissionCancelledError(
             f"submission {submission_id} is cancelled, nothing is added to it. To take it up again: "
             f"aftercall requeue {submission_id} --cancelled, then submit the source again."
@@ -132,9 +152,17 @@ def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[se
     ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).all())
     created = set(ids.values())
     missing = [row["job_key"] for row in rows if row["job_key"] not in ids]
-    if missing:
-        ids.update(connection.execute(select(Job.job_key, Job.id).where(Job.job_key.in_(missing))).all())
-    return created, ids
+    return created, ids | _hold_jobs(connection, missing)
+
+
+def _hold_jobs(connection: Connection, job_keys: Sequence[str]) -> dict[str, int]:
+    """The ids of jobs that were there, kept from being purged until the end of the transaction."""
+    # In the order of their numbers, as a purge holds them: two orders could wait for each other.
+    held = select(Job.job_key, Job.id).where(Job.job_key.in_(job_keys)).order_by(Job.id)
+    ids = dict(connection.execute(held.with_for_update(read=True, key_share=True)).all()) if job_keys else {}
+    if len(ids) < len(job_keys):
+        raise _PurgedMeanwhileError
+    return ids
 
 
 def _insert_places(

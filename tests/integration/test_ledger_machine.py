@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import Engine, delete, func, select
 
 from aftercall.database import reading
-from aftercall.ledger import account, control, delivery, intake, invariants, work
+from aftercall.ledger import account, control, delivery, intake, invariants, retention, work
 from aftercall.models import Base, Job, JobState, Summary
 
 MAX_ATTEMPTS = 2
@@ -122,6 +122,24 @@ class LedgerMachine(RuleBasedStateMachine):
         for job in resting:
             job.rest(JobState.QUEUED)
             job.attempts = 0
+
+    @rule(source=sources)
+    def purge(self, source: str) -> None:
+        if (submission := self.submissions.get(source)) is None:
+            return
+        submission_id = submission.submission_id
+        if any(self.jobs[name].state in (JobState.QUEUED, JobState.RUNNING) for name in submission.members):
+            assert retention.open_among(self.database, [submission_id]) == {submission_id}
+            with pytest.raises(retention.SubmissionOpenError):
+                retention.empty(self.database, submission_id)
+            return
+        del self.submissions[source]
+        held = {name for other in self.submissions.values() for name in other.members}
+        assert retention.open_among(self.database, [submission_id]) == set()
+        assert retention.empty(self.database, submission_id).num_conversations == len(submission.members - held)
+        assert retention.drop_empty(self.database, [submission_id]) == 1
+        for name in submission.members - held:
+            del self.jobs[name]
 
     # -- what workers do
 

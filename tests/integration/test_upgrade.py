@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
 from aftercall import schema
 from aftercall.database import connect, reading
@@ -15,6 +15,7 @@ from aftercall.errors import SchemaError
 from aftercall.ledger import account, failures, invariants, workers
 from aftercall.ledger.account import Account
 from aftercall.ledger.intake import make_job_key
+from aftercall.models import Base
 from aftercall.settings import Settings
 from tests.fixtures.workers import WorkerStarter, cleaned_text, wait_until, wait_until_finished
 
@@ -116,6 +117,21 @@ def test_every_row_of_the_first_version_is_kept_and_the_night_goes_on(
     )
     kept = {result.external_id: result.summary.text for result in account.results(first, 1) if result.summary}
     assert kept["C-3"] == "Kept."
+
+
+def test_an_upgrade_keeps_every_index_and_reference(first: Engine) -> None:
+    before = {name: indexes_and_references(first, name) for name in inspect(first).get_table_names()}
+    schema.upgrade(first)
+
+    assert {name: indexes_and_references(first, name) for name in before} == before
+    assert set(inspect(first).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+
+
+def indexes_and_references(engine: Engine, table: str) -> tuple[list[object], list[object], list[object]]:
+    """What a table has beside its columns."""
+    found = inspect(engine)
+    indexes = [(index["name"], index["column_names"], index["unique"]) for index in found.get_indexes(table)]
+    return sorted(indexes), found.get_foreign_keys(table), found.get_unique_constraints(table)
 
 
 def test_a_worker_of_the_first_version_that_holds_a_lease_is_not_pulled_the_ground_from(first: Engine) -> None:

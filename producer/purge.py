@@ -1,0 +1,110 @@
+"""`aftercall purge`: what would be deleted from the ledger, said first; then deleted, in short transactions.
+
+Knows no table: the statements are in `aftercall.ledger.retention`.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+from sqlalchemy import Engine
+
+from aftercall.ledger import account, retention
+from aftercall.ledger.account import SubmissionRecord
+from aftercall.ledger.retention import Deleted, Holdings, SubmissionOpenError
+from producer.show import console
+
+#: Letter to seconds.
+UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def parse_age(words: str) -> float:
+    """The seconds of `12h`, `30d` or `4w`."""
+    match = re.fullmatch(r"([0-9]{1,6})([hdw])", words)
+    if match is None:
+        raise click.BadParameter(f"{words!r} is no age. Write hours, days or weeks, such as 12h, 30d or 4w.")
+    return float(int(match[1]) * UNITS[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be deleted."""
+
+    submissions: tuple[SubmissionRecord, ...]
+    #: Old enough, but something in them still has to run.
+    left_alone: tuple[SubmissionRecord, ...]
+    holdings: Holdings
+
+    @property
+    def ids(self) -> list[int]:
+        """The numbers of the submissions that are to be deleted."""
+        return [record.id for record in self.submissions]
+
+
+def plan_older(database: Engine, age_s: float) -> Plan:
+    """What was submitted longer ago than this; what is open among it is left alone."""
+    is_old = set(retention.submitted_before(database, age_s))
+    return _plan(database, [record for record in account.submissions(database) if record.id in is_old])
+
+
+def plan_named(database: Engine, submission_ids: Sequence[int]) -> Plan:
+    """These submissions.
+
+    Raises NotFoundError if one of them is not there, SubmissionOpenError if something in one still has to run.
+    """
+    plan = _plan(database, [account.submission(database, each) for each in sorted(set(submission_ids))])
+    if plan.left_alone:
+        raise SubmissionOpenError([record.id for record in plan.left_alone])
+    return plan
+
+
+def _plan(database: Engine, records: Sequence[SubmissionRecord]) -> Plan:
+    is_open = retention.open_among(database, [record.id for record in records])
+    doomed = tuple(record for record in records if record.id not in is_open)
+    left_alone = tuple(record for record in records if record.id in is_open)
+    return Plan(doomed, left_alone, retention.weigh(database, [record.id for record in doomed]))
+
+
+def show_plan(plan: Plan) -> None:
+    """What would be deleted, what stays, and what to do about what is open."""
+    if plan.left_alone:
+        click.echo(SubmissionOpenError([record.id for record in plan.left_alone]))
+    if not plan.submissions:
+        click.echo("nothing to delete")
+        return
+    for record in plan.submissions:
+        submitted_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created_at))
+        click.echo(f"to delete: submission {record.id} ({record.name}), submitted {submitted_at}")
+    held = plan.holdings
+    click.echo(f"together: {_counted(len(plan.submissions), held.num_conversations, held.num_summaries)}")
+    if held.num_shared:
+        click.echo(f"{held.num_shared:,} conversations stay, because another submission holds them too")
+
+
+def delete(database: Engine, plan: Plan) -> None:
+    """Delete what is planned, and say how much that was. Killed half-way, the same command deletes the rest."""
+    num_conversations = num_summaries = 0
+    with console.status("deleting") as line:
+        for submission_id in plan.ids:
+            for deleted in _empty(database, submission_id):
+                num_conversations += deleted.num_conversations
+                num_summaries += deleted.num_summaries
+                line.update(f"deleting submission {submission_id}: {num_conversations:,} conversations so far")
+        # Their rows last and together: until then a command that names them finds them.
+        num_submissions = retention.drop_empty(database, plan.ids)
+    click.echo(f"deleted: {_counted(num_submissions, num_conversations, num_summaries)}")
+
+
+def _empty(database: Engine, submission_id: int) -> Iterator[Deleted]:
+    """Delete what a submission holds; each transaction's part. One in which something is to run again is left."""
+    try:
+        while (deleted := retention.empty(database, submission_id)).num_places:
+            yield deleted
+    except SubmissionOpenError as error:
+        click.echo(f"what is left of {error}")
+
+
+def _counted(num_submissions: int, num_conversations: int, num_summaries: int) -> str:
+    return f"{num_submissions:,} submissions, {num_conversations:,} conversations, {num_summaries:,} summaries"
