@@ -89,9 +89,9 @@ def train(
 def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool) -> None:
     """Judge what is served with ADAPTER: a digest, a folder, `active`, or `none` for the base model alone.
 
-    The worker's own model, prompt, engine and decoding write the summaries. That on the validation split is
-    kept beside the adapter, where the gate finds it. Baselines are judged along; an active adapter that was judged on the same conversations
-    is shown beside it.
+    The worker's own model, prompt, engine and decoding write the summaries. The judgement on the validation split is
+    kept beside the adapter, where the gate finds it. Baselines are judged along; an active adapter that was judged on
+    the same conversations is shown beside it.
     """
     from training import show
     from training.baselines import judge_baselines
