@@ -79,12 +79,12 @@ class Broker:
     """The queue as producers and the sweep see it."""
 
     def __init__(self, settings: Settings) -> None:
+        self._redis = _connect(settings.redis_url)
         self.url = _hide_password(settings.redis_url)
         self._queue = queue_name(settings.queue)
         #: Locks are shared by all versions: they sweep one ledger.
         self._prefix = settings.queue
         self._app = create_app(settings)
-        self._redis = _connect(settings.redis_url)
 
     def check(self) -> None:
         """Make sure that Redis answers and keeps what it is given.
@@ -203,6 +203,10 @@ def _job_ids(message: bytes | str) -> list[int]:
 
 def _connect(url: str) -> redis.Redis:
     try:
+        parts = urlsplit(url)
+        # The queue's library knows no other, and finds fault with a database's name only when it sends.
+        if parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"/?[0-9]*/?", parts.path):
+            raise ValueError(parts.scheme)
         return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10)
     except ValueError:
         raise BrokerError(
@@ -213,7 +217,11 @@ def _connect(url: str) -> redis.Redis:
 
 def _hide_password(url: str) -> str:
     """The URL as people may see it: without its password, which may also stand behind the question mark."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Not a URL at all, so no telling where in it a password stands.
+        return "(unreadable)"
     if parts.password is not None:
         parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
     query = re.sub(r"(password=)[^&]*", r"\1***", parts.query)

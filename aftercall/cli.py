@@ -2,12 +2,12 @@
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from aftercall import __version__
-from aftercall.errors import EXIT_INTERRUPTED, AftercallError
+from aftercall.errors import EXIT_INTERRUPTED, AftercallError, explain_file
 
 #: Command to the module that defines it, in the order of --help, with the line that --help shows.
 COMMANDS = {
@@ -65,8 +65,12 @@ def main(args: list[str] | None = None) -> None:
     try:
         result: Any = cli.main(args, prog_name="aftercall", standalone_mode=False)
     except AftercallError as error:
-        click.secho(f"aftercall: {error}", fg="red", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except OSError as error:
+        # One without a number is not the system's but a library's, about no file of ours.
+        if error.errno is None:
+            raise
+        _end(explain_file(error))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -74,3 +78,8 @@ def main(args: list[str] | None = None) -> None:
         click.secho("aftercall: stopped. Run the same command again to go on.", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _end(error: AftercallError) -> NoReturn:
+    click.secho(f"aftercall: {error}", fg="red", err=True)
+    sys.exit(error.exit_code)

@@ -61,6 +61,15 @@ class NotFoundError(AftercallError):
     exit_code = 11
 
 
+def explain_file(error: OSError) -> AftercallError:
+    """The sentence for a file that cannot be read or written: which one, what the system said, what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    return AftercallError(
+        f"{where}{error.strerror}. Check the path, its rights and the room on disk; what was committed is kept, run "
+        "the same command again."
+    )
+
+
 #: The work is finished, but some rows of the source were rejected (they stand in the rejected file).
 EXIT_SOME_REJECTED = 4
 #: The work is finished, but some jobs failed for good.

@@ -11,7 +11,8 @@ from aftercall.ledger import account, control
 from aftercall.models import JobState
 from aftercall.settings import load_settings
 from producer import purge as purging
-from producer.cli import Services, open_services
+from producer.cli import OUT, Services, open_services, reaches_redis
+from producer.output import STDOUT
 from producer.status import status as show_status
 
 
@@ -31,7 +32,7 @@ def status(submission: int | None, is_watching: bool) -> None:
 @click.argument("submission", type=int, required=False)
 @click.option("--code", help="Only what failed with this code, each conversation in a line.")
 @click.option("--ids", "with_ids", is_flag=True, help="Each conversation in a line: submission, id, code, reason.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write them to this CSV file instead.")
+@click.option("--out", type=OUT, help="Write them to this CSV file instead; - for stdout.")
 def failures(submission: int | None, code: str | None, with_ids: bool, out: Path | None) -> None:
     """Say why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
     from producer import failures as shown
@@ -41,7 +42,7 @@ def failures(submission: int | None, code: str | None, with_ids: bool, out: Path
             account.submission(services.database, submission)
         if out is not None:
             num_lines = shown.write(services.database, submission, code, out)
-            click.echo(f"{num_lines} failed conversations written to {out}")
+            click.echo(f"{num_lines} failed conversations written to {out}", err=out == STDOUT)
         elif with_ids or code:
             shown.list_each(services.database, submission, code)
         else:
@@ -76,12 +77,12 @@ def requeue(submission: int | None, with_failed: bool, code: str | None, with_ca
         if states:
             num_queued = _queue_again(services, submission, states, code)
             click.echo(f"{num_queued} conversations queued again")
-        services.broker.check()
-        swept = services.sweeper.sweep()
-    click.echo(
-        f"{swept.num_expired} leases of silent workers ended, "
-        f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
-    )
+        if reaches_redis(services):
+            swept = services.sweeper.sweep()
+            click.echo(
+                f"{swept.num_expired} leases of silent workers ended, "
+                f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
+            )
 
 
 def _queue_again(services: Services, submission: int | None, states: list[JobState], code: str | None) -> int:

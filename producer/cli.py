@@ -13,16 +13,20 @@ from sqlalchemy import Engine
 from aftercall import schema
 from aftercall.broker import Broker
 from aftercall.database import connect, show_url
-from aftercall.errors import EXIT_SOME_REJECTED, BrokerError
+from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import control
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
-from producer import show
+from producer import advice, show
+from producer.output import STDOUT
 from producer.source import SourceOptions, open_source, parse_mapping
 from producer.submit import SubmitReport, dry_run
 from producer.submit import submit as submit_source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: A file that a command writes.
+OUT = click.Path(dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,21 @@ def open_services() -> Iterator[Services]:
     settings = load_settings()
     with schema.open_ledger(settings) as database, closing(Broker(settings)) as broker:
         yield Services(settings, database, broker, Sweeper(database, broker, settings))
+
+
+def reaches_redis(services: Services) -> bool:
+    """Whether what waits can be sent now. Where no Redis is set up, that is no error: who does it instead is said.
+
+    Raises BrokerError if the Redis that was set up cannot be reached.
+    """
+    try:
+        services.broker.check()
+    except BrokerError:
+        if not advice.is_one_machine(services.settings):
+            raise
+        click.echo(f"no Redis is set up here: {advice.RUN} does what waits")
+        return False
+    return True
 
 
 def source_options(command: Command) -> Command:
@@ -83,11 +102,28 @@ def submit(
     """
     options = read_options(mapping, encoding, delimiter)
     if is_dry_run:
-        reports = [_dry_run(source, options) for source in sources]
-    else:
-        with open_services() as services:
-            reports = [_submit(source, options, services) for source in sources]
-    return EXIT_SOME_REJECTED if any(report.num_rejected for report in reports) else 0
+        return _each(sources, lambda source: _dry_run(source, options))
+    with open_services() as services:
+        return _each(sources, lambda source: _submit(source, options, services))
+
+
+def _each(sources: tuple[str, ...], submit_one: Callable[[str], SubmitReport]) -> int:
+    """Every source, whatever is wrong with another. Returns the first problem's exit code.
+
+    Raises DatabaseError if the database is away: that stops them all.
+    """
+    codes, has_rejected = [], False
+    for number, source in enumerate(sources):
+        try:
+            has_rejected |= submit_one(source).num_rejected > 0
+        except DatabaseError as error:
+            unread = ", ".join(sources[number:])
+            raise type(error)(f"{error} Not read to the end: {unread}.") from None
+        except (AftercallError, OSError) as error:
+            problem = explain_file(error) if isinstance(error, OSError) else error
+            show.problem(problem)
+            codes.append(problem.exit_code)
+    return next(iter(codes), EXIT_SOME_REJECTED if has_rejected else 0)
 
 
 def _dry_run(source: str, options: SourceOptions) -> SubmitReport:
@@ -102,13 +138,16 @@ def _submit(source: str, options: SourceOptions, services: Services) -> SubmitRe
         report = submit_source(opened, services.database, services.sweeper, rejected_path(source), on_progress)
     show.submitted(opened, report, rejected_path(source), is_dry_run=False)
     if report.broker_error is not None:
-        raise BrokerError(f"submission {report.submission_id} is committed, but not all is sent: {report.broker_error}")
+        raise BrokerError(
+            f"submission {report.submission_id} is committed, but not all is sent: {report.broker_error}"
+            + (f" {advice.RUN_NEEDS_NO_REDIS}" if advice.is_one_machine(services.settings) else "")
+        )
     return report
 
 
 @click.command()
 @click.argument("source")
-@click.option("--out", type=click.Path(path_type=Path), help="Results file; otherwise SOURCE.summaries.csv here.")
+@click.option("--out", type=OUT, help="Results file; otherwise SOURCE.summaries.csv here.")
 @source_options
 def run(source: str, out: Path | None, mapping: str | None, encoding: str | None, delimiter: str | None) -> int:
     """Summarize SOURCE on this machine, in one command: queue, database and worker are started and stopped.
@@ -123,7 +162,7 @@ def run(source: str, out: Path | None, mapping: str | None, encoding: str | None
 @click.command()
 @click.argument("submission", type=int)
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--out", type=OUT, required=True, help="File to write; - for stdout.")
 @click.option("--provenance", "with_provenance", is_flag=True, help="Also what made each summary: model, adapter, …")
 def export(submission: int, format_: str, out: Path, with_provenance: bool) -> None:
     """Write what became of each conversation of SUBMISSION, in the order of its source."""
@@ -133,7 +172,7 @@ def export(submission: int, format_: str, out: Path, with_provenance: bool) -> N
         num_lines = export_to(
             services.database, submission, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
         )
-    click.echo(f"{num_lines} conversations written to {out}")
+    click.echo(f"{num_lines} conversations written to {out}", err=out == STDOUT)
 
 
 @click.command()
@@ -149,8 +188,9 @@ def resummarize(adapter: str, is_agreed: bool) -> None:
         click.echo(f"{num_jobs} conversations have their newest summary from adapter {adapter}")
         if num_jobs and (is_agreed or click.confirm("summarize them again?")):
             control.redo(services.database, adapter)
-            num_sent = services.sweeper.top_up()
-            click.echo(f"{num_jobs} conversations queued again, {num_sent} of them sent")
+            click.echo(f"{num_jobs} conversations queued again")
+            if reaches_redis(services):
+                click.echo(f"{services.sweeper.top_up()} conversations sent")
 
 
 @click.group()

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import account
 from aftercall.ledger.work import SummaryRecord
+from producer.output import write_out
 
 Format = Literal["csv", "jsonl"]
 
@@ -26,15 +27,15 @@ _SIGNED_NUMBER = re.compile(r"[+-]\d[\d.,]*")
 
 
 def export(engine: Engine, submission_id: int, out: Path, format: Format, *, with_provenance: bool) -> int:
-    """Write a submission's results to `out`, aside first and then renamed. Returns the number of lines.
+    """Write a submission's results to `out`; `-` is stdout. Returns the number of lines.
 
-    Raises NotFoundError if there is no such submission.
+    Raises NotFoundError if there is no such submission, AftercallError if `out` is there and no file.
     """
     account.submission(engine, submission_id)
     rows = (_row(result, with_provenance=with_provenance) for result in account.results(engine, submission_id))
     columns = RESULT_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
     write = write_csv if format == "csv" else _write_jsonl
-    return write_aside(out, lambda file: write(file, columns, rows))
+    return write_out(out, lambda file: write(file, columns, rows))
 
 
 def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
@@ -46,18 +47,6 @@ def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
             made = asdict(result.summary)
             row |= {column: made[column] for column in PROVENANCE_COLUMNS}
     return row
-
-
-def write_aside(out: Path, write: Callable[[TextIO], int]) -> int:
-    """Write a file aside and then rename it: nobody ever sees half of one. Returns the number of lines."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.part")
-    aside.unlink(missing_ok=True)
-    # "x" follows no link that somebody may have put there.
-    with aside.open("x", encoding="utf-8", newline="") as file:
-        num_lines = write(file)
-    aside.replace(out)
-    return num_lines
 
 
 def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:

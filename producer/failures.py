@@ -13,7 +13,10 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import failures
 from aftercall.ledger.failures import Failure, FailureCount
-from producer.export import write_aside, write_csv
+from aftercall.settings import load_settings
+from producer.advice import RUN, is_one_machine
+from producer.export import write_csv
+from producer.output import write_out
 from producer.show import console
 
 
@@ -26,7 +29,9 @@ def show_counts(database: Engine, submission_id: int | None) -> None:
     console.print(_table(counts))
     which = f" {submission_id}" if submission_id is not None else ""
     console.print(f"\neach of them:  aftercall failures{which} --ids", soft_wrap=True)
-    console.print(f"try them again: aftercall requeue{which} --failed [--code CODE]", soft_wrap=True, markup=False)
+    then = f", then {RUN} does them" if is_one_machine(load_settings()) else ""
+    again = f"aftercall requeue{which} --failed [--code CODE]{then}"
+    console.print(f"try them again: {again}", soft_wrap=True, markup=False)
 
 
 def _table(counts: list[FailureCount]) -> Table:
@@ -35,22 +40,25 @@ def _table(counts: list[FailureCount]) -> Table:
     table.add_column("code", no_wrap=True)
     table.add_column("for example", overflow="fold")
     for each in counts:
-        table.add_row(f"{each.num_jobs:,}", each.code, Text(_printable(each.example)))
+        table.add_row(f"{each.num_conversations:,}", each.code, Text(_printable(each.example)))
     return table
 
 
 def list_each(database: Engine, submission_id: int | None, code: str | None) -> None:
     """A line a conversation, its parts apart by tabs: submission, id, code, reason."""
+    each = None
     for each in failures.each(database, submission_id, code):
         parts = (str(each.submission_id), each.external_id, each.code, each.reason)
         click.echo("\t".join(map(_printable, parts)))
+    if each is None:
+        click.echo(f"nothing failed with {code}" if code else "nothing failed", err=True)
 
 
 def write(database: Engine, submission_id: int | None, code: str | None, out: Path) -> int:
     """All failed conversations as a CSV file. Returns how many."""
     columns = [field.name for field in fields(Failure)]
     rows = _rows(database, submission_id, code)
-    return write_aside(out, lambda file: write_csv(file, columns, rows))
+    return write_out(out, lambda file: write_csv(file, columns, rows))
 
 
 def _rows(database: Engine, submission_id: int | None, code: str | None) -> Iterator[dict[str, Any]]:

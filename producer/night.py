@@ -3,6 +3,7 @@
 Starts what is needed, and stops what it started. Knows the worker only as a process.
 """
 
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -12,19 +13,21 @@ from types import FrameType
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.broker import Broker
 from aftercall.database import show_url
 from aftercall.embedded import check_worker, embedded_broker, embedded_worker
-from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, BrokerError
+from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
 from aftercall.ledger import account
 from aftercall.ledger.account import Account
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from producer import show
 from producer.export import export
+from producer.output import STDOUT, check_out
 from producer.source import SourceOptions, open_source
 from producer.submit import SubmitReport, submit
 
@@ -39,12 +42,25 @@ SMALL_CHUNK_SIZE = 8
 def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
     """Summarize a source; returns the exit code."""
     settings = load_settings()
+    out = out or results_path(source)
+    if out == STDOUT:
+        raise AftercallError("the account of the night goes to stdout: name a file for the summaries.")
+    check_out(out)
     with schema.open_ledger(settings, with_upgrade=True) as database:
         return _run(settings, database, source, out, rejected_path, options)
 
 
+def results_path(source: str) -> Path:
+    """Where the summaries of a source go if nothing else is said: here, under its name.
+
+    An ending with a digit, such as a date, is what one night's file has for itself, and stays.
+    """
+    name = Path("stdin" if source == "-" else Path(source).name.removesuffix(".gz"))
+    return Path(f"{name.stem if name.suffix[1:].isalpha() else name}.summaries.csv")
+
+
 def _run(
-    settings: Settings, database: Engine, source: str, out: Path | None, rejected_path: Path, options: SourceOptions
+    settings: Settings, database: Engine, source: str, out: Path, rejected_path: Path, options: SourceOptions
 ) -> int:
     started = time.monotonic()
     report = None
@@ -58,7 +74,6 @@ def _run(
     except KeyboardInterrupt:
         _show_interrupted(source, database, report)
         return EXIT_INTERRUPTED
-    out = out or Path(f"{Path(source).name.partition('.')[0]}.summaries.csv")
     export(database, report.submission_id, out, "csv", with_provenance=True)
     return _show_account(database, report, out, rejected_path, settings, time.monotonic() - started)
 
@@ -162,7 +177,7 @@ def _show_interrupted(source: str, database: Engine, report: SubmitReport | None
         click.echo(
             f"\nstopped: {standing.finished} of {standing.submitted} are finished and kept, {standing.open} wait."
         )
-    click.echo(f"Go on with the same command: aftercall run {source}")
+    click.echo(f"Go on with the same command: aftercall run {shlex.quote(source)}")
 
 
 def _show_account(
@@ -173,11 +188,15 @@ def _show_account(
     show.summaries(account.results(database, report.submission_id), NUM_SHOWN)
     show.console.print(_account_line(standing, report, elapsed_s))
     show.failures(database, report.submission_id)
-    show.console.print(f"summaries  {out}", soft_wrap=True)
-    if report.num_rejected:
-        show.console.print(f"rejected   {rejected_path}", soft_wrap=True)
-    show.console.print(f"database   {show_url(database.url)}", soft_wrap=True)
-    show.console.print(f"worker log {settings.data_dir / 'worker.log'}", soft_wrap=True)
+    places = {
+        "summaries": out,
+        "rejected": rejected_path if report.num_rejected else None,
+        "database": show_url(database.url),
+        "worker log": settings.data_dir / "worker.log",
+    }
+    for what, where in places.items():
+        if where is not None:
+            show.console.print(Text(f"{what:<10} {where}"), soft_wrap=True)
     if standing.failed:
         return EXIT_SOME_FAILED
     return EXIT_SOME_REJECTED if report.num_rejected else 0

@@ -1,38 +1,71 @@
-"""The file of rejected rows: line, reason, and the row as it was. Written only if there is one."""
+"""The file of rejected rows: line, reason, and the row as it was. Written only if there is one.
+
+People correct rows in it by hand: an older one is never lost.
+"""
 
 import csv
+import filecmp
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from producer.output import writing_aside
 from producer.source import Rejected
 
 
 class RejectedFile:
-    """A CSV file beside the source; an older one of the same name is replaced, or removed if nothing is rejected."""
+    """A CSV file beside the source. An older one with other content is kept beside it, its name with a `~`.
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    A dry run changes nothing that is there.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, is_dry_run: bool = False) -> None:
         self.path = path
+        #: Where an older file with other content is in the end, if there was one.
+        self.older_path: Path | None = None
         self._columns = columns
+        self._is_dry_run = is_dry_run
         self._stack = ExitStack()
         self._write_row: Callable[[list[object]], object] | None = None
 
     def __enter__(self) -> Self:
-        self.path.unlink(missing_ok=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
+        if kind is None and self._write_row is None and _is_there(self.path):
+            self._keep_older()
 
     def write(self, rejected: Rejected) -> None:
         """Add one row."""
         if self._write_row is None:
-            # "x" follows no link that somebody may have put there since.
-            file = self._stack.enter_context(self.path.open("x", encoding="utf-8", newline=""))
+            file = self._stack.enter_context(writing_aside(self.path, self._makes_room))
             self._write_row = csv.writer(file).writerow
             self._write_row(["line", "reason", *self._columns])
         self._write_row([rejected.line, rejected.reason, *rejected.row])
+
+    def _makes_room(self, written: Path) -> bool:
+        """Whether what was written may take its place: what was there is out of the way."""
+        if not _is_there(self.path):
+            return True
+        if self.path.is_file() and filecmp.cmp(written, self.path, shallow=False):
+            return False
+        self._keep_older()
+        return not self._is_dry_run
+
+    def _keep_older(self) -> None:
+        if self._is_dry_run:
+            self.older_path = self.path
+            return
+        # Somebody who submits the same source may be quicker, and keeps it.
+        with suppress(FileNotFoundError):
+            self.older_path = self.path.rename(self.path.with_name(f"{self.path.name}~"))
+
+
+def _is_there(path: Path) -> bool:
+    """A link that leads nowhere is there too."""
+    return path.is_symlink() or path.exists()

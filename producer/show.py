@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
+from aftercall.errors import AftercallError
 from aftercall.ledger import failures as ledger_failures
 from aftercall.ledger.account import Result
 from producer.doctor.finding import Finding, Level
@@ -26,11 +28,12 @@ LEVEL_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold r
 def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
     """A line that counts while a source is read; yields what to call with each step's report."""
     started = time.monotonic()
-    with console.status(f"reading {name}") as line:
+    # As Text, here and below: a name may hold what the terminal library takes for markup.
+    with console.status(Text(f"reading {name}")) as line:
 
         def on_progress(report: SubmitReport) -> None:
             rate = report.num_read / (time.monotonic() - started)
-            line.update(f"reading {name}: {report.num_read:,} conversations, {rate:,.0f}/s")
+            line.update(Text(f"reading {name}: {report.num_read:,} conversations, {rate:,.0f}/s"))
 
         yield on_progress
 
@@ -41,9 +44,24 @@ def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_d
     console.print(Text.assemble((source.name, "bold"), f" ({source.shape}, {source.encoding}): {head}"))
     console.print(f"  {report.num_read:,} conversations read: {', '.join(_parts(report, is_dry_run))}")
     if report.num_rejected:
-        console.print(Text(f"  {report.num_rejected:,} rejected, all of them in {rejected_path}:", style="yellow"))
+        is_written = report.older_rejected_path != rejected_path
+        where = f"all of them in {rejected_path}" if is_written else "the first of them"
+        console.print(Text(f"  {report.num_rejected:,} rejected, {where}:", style="yellow"), soft_wrap=True)
         for example in report.examples:
             console.print(Text(f"    line {example.line}: {example.reason}", style="yellow"), soft_wrap=True)
+    if report.older_rejected_path is not None:
+        console.print(Text(f"  {_older(rejected_path, report.older_rejected_path)}"), soft_wrap=True)
+
+
+def _older(rejected_path: Path, older_path: Path) -> str:
+    if older_path == rejected_path:
+        return f"{rejected_path} is older: a dry run leaves it as it is"
+    return f"the older {rejected_path} is kept as {older_path}"
+
+
+def problem(error: AftercallError) -> None:
+    """What is wrong with one of several, while the others go on."""
+    click.secho(f"aftercall: {error}", fg="red", err=True)
 
 
 def _parts(report: SubmitReport, is_dry_run: bool) -> list[str]:
@@ -51,7 +69,7 @@ def _parts(report: SubmitReport, is_dry_run: bool) -> list[str]:
     added = report.num_read if is_dry_run else report.num_added
     parts = {
         "repeated or there before": report.num_read - added,
-        "of the new ones known from another submission": report.num_known,
+        "of the new ones with a text that was known already": report.num_known,
         "with nothing to summarize": report.num_insufficient,
     }
     new = "to submit" if is_dry_run else "new to the submission"
@@ -69,10 +87,10 @@ def summaries(results: Iterable[Result], max_rows: int) -> None:
 
 
 def failures(database: Engine, submission_id: int) -> None:
-    """Why jobs failed, a line a code."""
+    """Why conversations failed, a line a code."""
     for failure in ledger_failures.counts(database, submission_id):
         console.print(
-            Text(f"  {failure.num_jobs:,} failed with {failure.code}: {failure.example}", style="yellow"),
+            Text(f"  {failure.num_conversations:,} failed with {failure.code}: {failure.example}", style="yellow"),
             soft_wrap=True,
         )
 

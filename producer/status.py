@@ -14,6 +14,8 @@ from sqlalchemy import Engine
 from aftercall.ledger import account, workers
 from aftercall.ledger.account import Account, SubmissionRecord
 from aftercall.ledger.workers import SIGN_INTERVAL_S, LiveWorker
+from aftercall.settings import load_settings
+from producer.advice import how_to_work
 from producer.show import console
 
 WATCH_INTERVAL_S = 2.0
@@ -97,7 +99,7 @@ def _mark(record: SubmissionRecord) -> str:
 def _workers(alive: Sequence[LiveWorker], num_open: int) -> Text:
     """One line: how many, and what they serve."""
     if not alive:
-        waits = f"{num_open:,} conversations wait and no worker is alive: start one with `aftercall worker`"
+        waits = f"{num_open:,} conversations wait and no worker is alive: {how_to_work(load_settings())}"
         return Text(waits if num_open else "nothing is open, no worker is alive", style="yellow" if num_open else "dim")
     parts = [f"{len(alive)} worker{'s' * (len(alive) > 1)} alive", *_served(alive)]
     if num_silent := sum(each.silent_s > 2 * SIGN_INTERVAL_S for each in alive):

@@ -28,13 +28,15 @@ class SubmitReport:
     num_read: int = 0
     #: New to this submission.
     num_added: int = 0
-    #: Of these, summarized or queued already through another submission.
+    #: Of these, with a text that is summarized or queued already, for another submission or for an earlier line.
     num_known: int = 0
     #: Of these, with nothing to summarize in them.
     num_insufficient: int = 0
     num_rejected: int = 0
     #: The first reasons, each with its line.
     examples: list[Rejected] = field(default_factory=list)
+    #: Where an older file of rejected rows, with others in it, is now.
+    older_rejected_path: Path | None = None
     #: Why nothing could be sent, if so; a worker that reaches Redis will send it.
     broker_error: BrokerError | None = None
 
@@ -60,6 +62,7 @@ def submit(
                 _commit(batch, database, report, rejected)
                 _send(sweeper, report)
                 on_progress(report)
+        report.older_rejected_path = rejected.older_path
         intake.close_submission(database, report.submission_id, report.num_rejected)
     except DBAPIError as error:
         raise explain(database, error) from None
@@ -69,7 +72,7 @@ def submit(
 def dry_run(source: Source, rejected_path: Path) -> SubmitReport:
     """What `submit` would make of a source, without a database: ids that clash are not seen."""
     report = SubmitReport(submission_id=0)
-    with RejectedFile(rejected_path, source.columns) as rejected:
+    with RejectedFile(rejected_path, source.columns, is_dry_run=True) as rejected:
         for batch in read_batches(source):
             for row in batch:
                 if isinstance(row, Rejected):
@@ -77,6 +80,7 @@ def dry_run(source: Source, rejected_path: Path) -> SubmitReport:
                 else:
                     report.num_read += 1
                     report.num_insufficient += not row.job.is_sufficient
+    report.older_rejected_path = rejected.older_path
     return report
 
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Engine, and_, func, select, true
 
 from aftercall.database import reading
-from aftercall.ledger.statements import jobs_of
 from aftercall.models import Job, JobState, SubmissionJob
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """How many jobs failed with one code."""
+    """How many conversations failed with one code."""
 
     code: str
     #: One of their reasons.
     example: str
-    num_jobs: int
+    #: As the account counts: one whose text stands twice counts twice.
+    num_conversations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,11 @@ class Failure:
 
 
 def counts(engine: Engine, submission_id: int | None) -> list[FailureCount]:
-    """Why jobs failed, most frequent first: a submission's, or those of all."""
-    is_theirs = true() if submission_id is None else Job.id.in_(jobs_of(submission_id))
+    """Why conversations failed, most frequent first: a submission's, or those of all."""
+    is_theirs = true() if submission_id is None else SubmissionJob.submission_id == submission_id
     query = (
         select(Job.error_code, func.min(Job.error), func.count())
+        .join(SubmissionJob, SubmissionJob.job_id == Job.id)
         .where(Job.state == JobState.FAILED, is_theirs)
         .group_by(Job.error_code)
         .order_by(func.count().desc(), Job.error_code)

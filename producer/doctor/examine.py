@@ -25,8 +25,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield opening
         if ledger is not None:
             yield from _guarded("ledger", ledger, ledger_part.findings(ledger))
-        with closing(Broker(settings)) as broker:
-            yield from _guarded("redis", ledger, queue.findings(settings, broker, ledger))
+        yield from _guarded("redis", ledger, _redis_findings(settings, ledger))
         yield from _guarded("adapter", ledger, machine.adapter_findings(settings, ledger))
     yield from machine.findings(settings)
 
@@ -49,6 +48,11 @@ def _ledger(settings: Settings) -> Iterator[tuple[Engine | None, Finding]]:
     finally:
         if engine is not None:
             engine.dispose()
+
+
+def _redis_findings(settings: Settings, ledger: Engine | None) -> Iterator[Finding]:
+    with closing(Broker(settings)) as broker:
+        yield from queue.findings(settings, broker, ledger)
 
 
 def _guarded(subject: str, ledger: Engine | None, findings: Iterator[Finding]) -> Iterator[Finding]:

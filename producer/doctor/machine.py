@@ -55,6 +55,8 @@ def adapter_findings(settings: Settings, ledger: Engine | None) -> Iterator[Find
 
 
 def _disk(folder: Path) -> Finding:
+    if folder.exists() and not folder.is_dir():
+        return error("disk", f"{folder} is no folder. Move it away, or correct AFTERCALL_DATA_DIR.")
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     num_free = shutil.disk_usage(existing).free
     sentence = f"{num_free / 1e9:,.1f} GB free for {folder}"
@@ -74,7 +76,7 @@ def _spool(folder: Path) -> Iterator[Finding]:
             "this data folder writes them; delete none.",
         )
     else:
-        yield ok("spool", "empty: every finished summary is in the database.")
+        yield ok("spool", f"nothing waits in {folder}; each worker's machine has a spool of its own.")
 
 
 def _base_model(base_model: str) -> Finding:

@@ -9,6 +9,7 @@ from aftercall.errors import BrokerError
 from aftercall.ledger import delivery, invariants
 from aftercall.message import queue_name
 from aftercall.settings import Settings
+from producer import advice
 from producer.doctor.finding import Finding, error, ok, warning
 
 #: Share of Redis' memory from which on it is time to think.
@@ -29,8 +30,8 @@ def findings(settings: Settings, broker: Broker, ledger: Engine | None) -> Itera
 
 
 def _unreachable(settings: Settings, problem: BrokerError) -> Finding:
-    if settings.uses_embedded_database and "redis_url" not in settings.model_fields_set:
-        return warning("redis", f"{problem} `aftercall run` needs none: it starts its own.")
+    if advice.is_one_machine(settings):
+        return warning("redis", f"{problem} {advice.RUN_NEEDS_NO_REDIS}")
     return error("redis", str(problem))
 
 

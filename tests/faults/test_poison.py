@@ -51,7 +51,7 @@ def assert_failed_alone(
     assert summaries.pop(poisoned) is None
     assert summaries == expected_summaries(healthy)
     [failure] = failures.counts(database, submission_id)
-    assert (failure.code, failure.num_jobs) == (code, 1)
+    assert (failure.code, failure.num_conversations) == (code, 1)
     assert words in failure.example
 
 

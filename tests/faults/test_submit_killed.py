@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from aftercall.errors import EXIT_SOME_REJECTED
 from aftercall.ledger import account
 from aftercall.settings import Settings
 from tests.fixtures.killed_submit import POINTS
@@ -51,9 +52,10 @@ def test_killed_anywhere_and_started_again_it_is_as_if_once(
 def test_two_of_one_file_at_the_same_time_are_as_if_one(
     tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
-    source = write_source(tmp_path / "night.csv", IDS)
+    source = write_source(tmp_path / "night.csv", ["", *IDS])
     both = [start_submit(settings, "aftercall", "submit", str(source)) for _ in range(2)]
-    assert [submitted.wait() for submitted in both] == [0, 0]
+    assert [submitted.wait() for submitted in both] == [EXIT_SOME_REJECTED] * 2
+    assert len((tmp_path / "night.csv.rejected.csv").read_text().splitlines()) > 1
 
     assert [record.id for record in account.submissions(database)] == [1]
     assert account.account(database, 1).submitted == len(IDS)

@@ -21,7 +21,7 @@ from tests.fixtures.workers import submit_file, wait_until, write_source
 from worker.spool import Spool
 
 IDS = [f"C-{number:03d}" for number in range(20)]
-WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0002", "smollm2-135m-instruct", "")
+WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "smollm2-135m-instruct", "")
 
 
 def found(settings: Settings, level: Level) -> dict[str, list[str]]:
@@ -68,6 +68,23 @@ def test_without_redis_the_rest_is_looked_at(night: Settings) -> None:
     assert {"database", "account", "promises", "disk"} <= found(away, Level.OK).keys()
 
 
+@pytest.mark.parametrize("url", ["foo", "redis://h:port/0", "http://x", "unix:///run/redis"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_with_an_unusable_redis_url_the_rest_is_looked_at(url: str, night: Settings) -> None:
+    away = night.model_copy(update={"redis_url": url})
+    errors = found(away, Level.ERROR)
+    assert list(errors) == ["redis"]
+    assert "Correct AFTERCALL_REDIS_URL" in errors["redis"][0]
+    assert {"database", "account", "adapter", "disk", "spool", "model"} <= found(away, Level.OK).keys()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_data_folder_that_is_a_file_is_an_error(night: Settings, tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.write_text("")
+    assert "is no folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_without_the_database_the_rest_is_looked_at(night: Settings) -> None:
     away = night.model_copy(update={"database_url": "postgresql://u:secret@127.0.0.1:1/db"})
@@ -96,7 +113,7 @@ def test_work_without_a_worker_is_an_error_and_a_silent_worker_a_warning(night: 
 
 
 def test_workers_that_serve_different_adapters_are_named(night: Settings, database: Engine) -> None:
-    workers.seen(database, WorkerRecord("other/host/2", "0.0.9", 1, "0002", "smollm2-135m-instruct", "abc"))
+    workers.seen(database, WorkerRecord("other/host/2", "0.0.9", 1, "0003", "smollm2-135m-instruct", "abc"))
     sentences = found(night, Level.WARNING)["workers"]
     assert "this is aftercall 0.1.0: restart it" in sentences[0]
     assert "they serve different adapters: none (1), abc (1)" in sentences[1]
@@ -231,8 +248,8 @@ def test_status_says_who_works_and_that_nobody_does(
         return " ".join(aftercall("status")[1].split())
 
     assert "1 worker alive, serving the base model alone" in words()
-    workers.seen(database, WorkerRecord("other/host/2", "0.1.0", 1, "0002", "smollm2-135m-instruct", "abc"))
-    workers.seen(database, WorkerRecord("third/host/2", "0.1.0", 1, "0002", "smollm2-135m-instruct", None))
+    workers.seen(database, WorkerRecord("other/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", "abc"))
+    workers.seen(database, WorkerRecord("third/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", None))
     assert "3 workers alive, serving the base model alone (1) and adapter abc (1), 1 loading the model" in words()
     for name in (WORKER.name, "other/host/2", "third/host/2"):
         workers.gone(database, name)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+#: A date after a dot, and what a terminal library takes for markup: both belong to the name.
+NAME = "night.2026-11-21[old]"
+
 CONVERSATIONS = {
     "A-1": "Customer: Hi, my internet has been down since this morning and I work from home.\n"
     "Agent: I am sorry. There is an outage in your street, it will be mended by 6 pm.\n"
@@ -24,7 +27,7 @@ CONVERSATIONS = {
 @pytest.fixture
 def folder(tmp_path: Path, packaged_model_dir: Path) -> Path:
     """A folder with a source, and a data folder that has the converted model already."""
-    with (tmp_path / "night.csv").open("w", newline="") as file:
+    with (tmp_path / f"{NAME}.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "transcript"])
         writer.writerows(CONVERSATIONS.items())
@@ -36,7 +39,7 @@ def folder(tmp_path: Path, packaged_model_dir: Path) -> Path:
 def start(folder: Path) -> subprocess.Popen[str]:
     """Run the command as a shell would, with quick endings."""
     return subprocess.Popen(
-        [sys.executable, "-m", "aftercall", "run", "night.csv"],
+        [sys.executable, "-m", "aftercall", "run", f"{NAME}.csv"],
         cwd=folder,
         env={**os.environ, "AFTERCALL_MAX_NEW_TOKENS": "40", "AFTERCALL_DRAIN_TIMEOUT_S": "1", "COLUMNS": "100"},
         stdout=subprocess.PIPE,
@@ -47,7 +50,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 def read_results(folder: Path) -> dict[str, dict[str, str]]:
     """The results file, by id."""
-    with (folder / "night.summaries.csv").open(newline="") as file:
+    with (folder / f"{NAME}.summaries.csv").open(newline="") as file:
         return {row["id"]: row for row in csv.DictReader(file)}
 
 
@@ -66,13 +69,15 @@ def test_a_night_from_source_to_summaries(folder: Path) -> None:
     assert process.returncode == 4, output
     assert "2 done" in output
     assert "1 with nothing to summarize" in output
+    assert f"summaries  {NAME}.summaries.csv" in output
+    assert f"rejected   {NAME}.csv.rejected.csv" in output
     rows = read_results(folder)
     assert list(rows) == ["A-1", "A-2", "A-3"]
     assert {row["state"] for row in rows.values()} == {"done", "insufficient_content"}
     assert len(rows["A-1"]["summary"].split()) >= 4
     assert rows["A-1"]["base_model"] == "smollm2-135m-instruct"
     assert rows["A-3"]["summary"] == ""
-    rejected = (folder / "night.csv.rejected.csv").read_text()
+    rejected = (folder / f"{NAME}.csv.rejected.csv").read_text()
     assert "A-4" in rejected
     assert "the transcript is empty" in rejected
 
@@ -92,7 +97,7 @@ def test_ctrl_c_stops_everything_and_the_same_command_goes_on(folder: Path) -> N
     output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 130, output
-    assert "Go on with the same command: aftercall run night.csv" in output
+    assert f"Go on with the same command: aftercall run '{NAME}.csv'" in output
     assert children_of(process.pid) == []
 
     process = start(folder)

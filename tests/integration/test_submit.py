@@ -80,4 +80,4 @@ def test_several_sources_in_one_call_share_what_they_have_in_common(tmp_path: Pa
         write_source(tmp_path / name, ids)
     told = aftercall("submit", "monday.csv", "tuesday.csv")
     assert "20 new to the submission\n" in told
-    assert "30 new to the submission, 10 of the new ones known from another submission" in told
+    assert "30 new to the submission, 10 of the new ones with a text that was known already" in told

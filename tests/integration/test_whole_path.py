@@ -99,7 +99,7 @@ def test_one_poisoned_conversation_fails_alone_and_can_be_replayed(
     assert num_attempts(worker, "POISON") == settings.max_attempts
     assert worker.num_calls.total() == 15 + settings.max_attempts
     [failure] = failures.counts(database, report.submission_id)
-    assert (failure.code, failure.example, failure.num_jobs) == ("engine_error", "the script says so", 1)
+    assert (failure.code, failure.example, failure.num_conversations) == ("engine_error", "the script says so", 1)
 
     assert control.requeue(database, report.submission_id, [JobState.FAILED]) == 1
     assert wait_until_finished(database, report.submission_id).failed == 1

@@ -3,48 +3,20 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from aftercall.cli import COMMANDS, main
+from aftercall.cli import COMMANDS
 from aftercall.errors import EXIT_SOME_REJECTED
 from aftercall.settings import PREFIX
-from tests.fixtures.workers import read_status, write_source
-
-NO_REDIS = "redis://:secret@127.0.0.1:1/0"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a call came to."""
-
-    exit_code: int
-    output: str
-    errors: str
-
-
-@pytest.fixture
-def aftercall(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Answer]:
-    """Calls the command in an empty folder, with a data folder of its own and no Redis."""
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AFTERCALL_REDIS_URL", NO_REDIS)
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def call(*args: str) -> Answer:
-        with pytest.raises(SystemExit) as ended:
-            main(list(args))
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Answer(ended.value.code, captured.out, captured.err)
-
-    return call
+from producer.batches import MAX_BATCH_ROWS
+from tests.fixtures.command import Answer, open_embedded
+from tests.fixtures.workers import conversation_text, read_status, write_source
 
 
 def test_help_lists_every_command_and_every_command_has_help(aftercall: Callable[..., Answer]) -> None:
@@ -111,6 +83,11 @@ CASES = [
     Case("no schema", 12, "Run `aftercall db upgrade`", setting=("DATABASE_URL", "sqlite:///other.db")),
     Case("unknown submission", 11, "there is no submission 7", args=("export", "7", "--out", "x.csv")),
     Case("nothing to cancel", 11, "there is no submission 7", args=("cancel", "7")),
+    Case("nothing to purge", 11, "there is no submission 7", args=("purge", "7")),
+    Case("Redis over a socket", 6, "expected redis://:PASSWORD@HOST:PORT", setting=("REDIS_URL", "unix:///run/redis")),
+    Case("Redis without a port", 6, "expected redis://:PASSWORD@HOST:PORT", setting=("REDIS_URL", "redis://h:port/0")),
+    Case("Redis without a host", 6, "expected redis://:PASSWORD@HOST:PORT", setting=("REDIS_URL", "redis://[h/0")),
+    Case("data folder is a file", 1, "bad.csv: File exists. Check the path", setting=("DATA_DIR", "bad.csv")),
     Case("requeue without Redis", 6, "Redis at redis://:***@127.0.0.1:1/0 refuses", args=("requeue",)),
 ]
 
@@ -160,3 +137,90 @@ def test_rejected_rows_stand_in_a_file_with_line_and_reason(aftercall: Callable[
 
 def test_before_the_first_submission_status_says_how_to_begin(aftercall: Callable[..., Answer]) -> None:
     assert "aftercall submit SOURCE" in aftercall("status").output
+
+
+def test_a_results_file_that_cannot_be_written_is_told_before_the_night(aftercall: Callable[..., Answer]) -> None:
+    source = write_source(Path("night.csv"), ["a"])
+    answer = aftercall("run", "night.csv", "--out", "night.csv/out.csv")
+    assert answer.exit_code == 1
+    assert answer.errors.startswith("aftercall: night.csv: ")
+    assert "Check the path, its rights and the room on disk" in answer.errors
+    assert "name a file" in aftercall("run", "night.csv", "--out", "-").errors
+    Path("folder").mkdir()
+    assert "is a directory" in aftercall("run", "night.csv", "--out", "folder").errors
+    assert not Path("aftercall-data").exists()
+    assert source.read_text().startswith("conversation_id")
+
+
+@pytest.mark.parametrize("args", [["submit"], ["submit", "--dry-run"]])
+def test_a_source_that_cannot_be_read_keeps_no_other_from_it(args: list[str], aftercall: Callable[..., Answer]) -> None:
+    Path("odd.csv").write_text("a,b\n1,2\n")
+    for name in ("monday.csv", "tuesday.csv"):
+        write_source(Path(name), [name])
+    answer = aftercall(*args, "odd.csv", "monday.csv", "missing.csv", "tuesday.csv")
+
+    assert answer.exit_code == 3
+    assert answer.errors.index("aftercall: odd.csv: ") < answer.errors.index("aftercall: missing.csv: no such file")
+    for name in ("monday.csv", "tuesday.csv"):
+        assert f"{name} (conversations, utf-8): " in answer.output
+    assert ("submission 2 is committed" in answer.errors) == (args == ["submit"])
+    if args == ["submit"]:
+        assert read_status(aftercall("status", "2").output)["waiting"] == 1
+
+
+def test_the_exit_code_is_that_of_the_first_problem(aftercall: Callable[..., Answer]) -> None:
+    write_source(Path("monday.csv"), ["a"])
+    assert aftercall("submit", "monday.csv", "missing.csv").exit_code == 6
+    assert aftercall("submit", "missing.csv", "monday.csv").exit_code == 3
+
+
+def test_without_the_database_the_sources_that_were_not_read_are_named(aftercall: Callable[..., Answer]) -> None:
+    write_source(Path("monday.csv"), ["a"])
+    os.mkfifo("tuesday.csv")
+    write_source(Path("wednesday.csv"), ["a"])
+
+    def break_ledger() -> None:
+        with Path("tuesday.csv").open("w") as pipe:
+            with open_embedded() as connection:
+                connection.execute(text("DROP TABLE submission_job"))
+            pipe.write("conversation_id,transcript\na,Customer: hello there\n")
+
+    breaking = threading.Thread(target=break_ledger)
+    breaking.start()
+    answer = aftercall("submit", "monday.csv", "tuesday.csv", "wednesday.csv")
+    breaking.join()
+    assert answer.exit_code == 7
+    assert "Not read to the end: tuesday.csv, wednesday.csv." in answer.errors
+
+
+def test_corrections_in_the_file_of_rejected_rows_survive_the_next_submit(aftercall: Callable[..., Answer]) -> None:
+    Path("night.csv").write_text("conversation_id,transcript\na,Customer: hello there\nonly one cell\n")
+    rejected = Path("night.csv.rejected.csv")
+    rejected.write_text("corrected by hand")
+    answer = aftercall("submit", "--dry-run", "night.csv")
+    assert "night.csv.rejected.csv is older: a dry run leaves it as it is" in answer.output
+    assert "all of them in" not in answer.output
+    assert rejected.read_text() == "corrected by hand"
+
+    answer = aftercall("submit", "night.csv")
+    assert "the older night.csv.rejected.csv is kept as night.csv.rejected.csv~" in answer.output
+    assert Path("night.csv.rejected.csv~").read_text() == "corrected by hand"
+    assert "only one cell" in rejected.read_text()
+    assert "is kept as" not in aftercall("submit", "night.csv").output
+
+
+def test_an_export_goes_to_stdout_alone_where_it_is_asked_for(aftercall: Callable[..., Answer]) -> None:
+    write_source(Path("night.csv"), ["a"])
+    aftercall("submit", "night.csv")
+    answer = aftercall("export", "1", "--out", "-")
+    assert answer.output.splitlines() == ["id,state,summary,coverage,error_code,error", "a,queued,,,,"]
+    assert answer.errors == "1 conversations written to -\n"
+    assert aftercall("export", "1", "--format", "jsonl", "--out", "-").output.startswith('{"id": "a"')
+    assert not Path("-").exists()
+
+
+def test_a_text_that_stands_twice_in_a_source_is_not_of_another_submission(aftercall: Callable[..., Answer]) -> None:
+    write_source(Path("night.csv"), map(str, range(MAX_BATCH_ROWS + 1)), lambda external_id: conversation_text("1"))
+    assert "1,001 new to the submission, 1 of the new ones with a text that was known already" in (
+        " ".join(aftercall("submit", "night.csv").output.split())
+    )
