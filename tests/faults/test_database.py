@@ -1,9 +1,8 @@
 """The database away or busy: finished summaries are kept and written when it is back, not generated again."""
 
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from tests.fixtures.workers import (
     wait_until_finished,
     write_source,
 )
+from worker.spool import Finished, Spool
 
 IDS = [f"C-{number:03d}" for number in range(64)]
 
@@ -167,12 +167,13 @@ def test_a_deadlock_costs_another_try_to_write_and_nothing_else(
     wait_until(lambda: not spooled(settings), "an empty spool")
 
 
-def job_with_summary(database: Engine, text_: str) -> dict[str, object]:
-    """The row of a job's summary as the ledger has it, with another text."""
+def finished(database: Engine, job_id: int, text_: str | None) -> Finished:
+    """A job's summary, as a worker would have left it in the spool."""
+    names = [field.name for field in fields(SummaryRecord)]
     with reading(database) as connection:
         row = connection.execute(select(Summary).limit(1)).mappings().one()
-    names = {field.name for field in fields(SummaryRecord)}
-    return {name: value for name, value in row.items() if name in names} | {"text": text_}
+        job_key = connection.execute(select(Job.job_key).where(Job.id == job_id)).scalar_one()
+    return Finished(job_key, SummaryRecord(**{name: row[name] for name in names} | {"job_id": job_id, "text": text_}))
 
 
 def test_what_the_database_will_never_take_keeps_no_worker_from_starting(
@@ -180,15 +181,15 @@ def test_what_the_database_will_never_take_keeps_no_worker_from_starting(
 ) -> None:
     report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
     start_worker("--kill-at", "after-commit", "--threads", "1").wait()
-    # As after the restore of a backup: one of the jobs is not there, another one is to be done.
-    known = job_with_summary(database, "kept from before") | {"job_id": 17}
-    lost = known | {"job_id": 1_000_000}
-    folder = settings.data_dir / "spool"
-    folder.mkdir(parents=True)
-    (folder / "before.json").write_text(json.dumps([lost, known]))
+    kept, refused = finished(database, 17, "kept from before"), finished(database, 18, None)
+    # As after the restore of a backup: its job is not there.
+    lost = replace(kept, summary=replace(kept.summary, job_id=1_000_000))
+    Spool(settings.data_dir / "spool").keep([lost, refused, kept])
     worker = start_worker()
 
     assert wait_until_finished(database, report.submission_id).done == len(IDS)
     assert list(summaries_by_id(database, report.submission_id).values()).count("kept from before") == 1
-    assert "job 1000000: the database refuses the summary" in worker.log.read_text()
+    log = worker.log.read_text()
+    assert "1 summaries are of conversations that this ledger does not have: dropped" in log
+    assert "job 18: the database refuses the summary" in log
     assert not spooled(settings)

@@ -51,7 +51,7 @@ def test_a_summary_goes_to_no_other_conversation_of_the_same_number(
 
 
 def _num_waiting(database: Engine) -> int:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO summary%'"
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '% summary%'"
     with reading(database) as connection:
         return int(connection.execute(text(query)).scalar_one())
 
