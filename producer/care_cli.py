@@ -56,7 +56,11 @@ def cancel(submission: int) -> None:
     with open_services() as services:
         record = account.submission(services.database, submission)
         num_cancelled = control.cancel(services.database, submission)
-        click.echo(f"submission {submission} ({record.name}): {num_cancelled} conversations cancelled")
+        is_cancelled = account.submission(services.database, submission).is_cancelled
+        outcome = (
+            f"{num_cancelled} conversations cancelled" if is_cancelled else "nothing is open, nothing is cancelled"
+        )
+        click.echo(f"submission {submission} ({record.name}): {outcome}")
         show_status(services.database, submission, is_watching=False)
 
 

@@ -13,7 +13,8 @@ from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 def cancel(engine: Engine, submission_id: int) -> int:
     """Cancel what of a submission is not finished and no other submission wants too. Returns how many jobs.
 
-    What was done before and only waited to be done again is done as before.
+    What was done before and only waited to be done again is done as before. A submission whose source is read and in
+    which nothing is open has ended, and is not marked as cancelled.
     """
     wanted_elsewhere = (
         select(SubmissionJob.job_id)
@@ -30,8 +31,10 @@ def cancel(engine: Engine, submission_id: int) -> int:
             finished_at=now(),
         )
     )
+    has_open = exists().where(Job.id.in_(jobs_of(submission_id)), Job.state.in_(ACTIVE))
+    mark = update_submission(submission_id).where(Submission.read_at.is_(None) | has_open).values(cancelled_at=now())
     with engine.begin() as connection:
-        connection.execute(update_submission(submission_id).values(cancelled_at=now()))
+        connection.execute(mark)
         return connection.execute(statement).rowcount
 
 

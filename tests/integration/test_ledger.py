@@ -325,6 +325,17 @@ def test_what_is_cancelled_while_it_waits_to_be_done_again_is_done_as_before(dat
     assert (cancelled.state, cancelled.summary) == ("cancelled", None)
 
 
+def test_a_submission_that_has_ended_is_not_cancelled(database: Engine) -> None:
+    """The same source could not be submitted again otherwise."""
+    submission_id = submit(database, "a")
+    intake.close_submission(database, submission_id, num_rejected=0)
+    work.complete(database, [summary(job_id) for job_id in claim_all(database)])
+
+    assert control.cancel(database, submission_id) == 0
+    assert not account.submission(database, submission_id).is_cancelled
+    assert submit(database, "a", "b") == submission_id
+
+
 def test_results_come_in_the_order_of_the_source(database: Engine) -> None:
     submission_id = intake.open_submission(database, "x.csv", "x")
     positions = [3, 0, 2, 1]
