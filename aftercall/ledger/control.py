@@ -63,9 +63,9 @@ def count_written_by(engine: Engine, adapter_digest: str) -> int:
 
 
 def redo(engine: Engine, adapter_digest: str) -> int:
-    """Queue again the jobs whose newest summary was written with an adapter; that summary is kept beside the new one.
+    """Queue again the jobs whose newest summary was written with an adapter.
 
-    Returns how many jobs.
+    That summary is kept beside the new one, unless the same adapter writes that. Returns how many jobs.
     """
     is_theirs = Job.id.in_(_written_by(adapter_digest)) & (Job.state == JobState.DONE)
     return run(engine, update(Job).where(is_theirs).values(fresh() | {"attempts": 0}))

@@ -134,7 +134,7 @@ def complete(engine: Engine, summaries: Sequence[SummaryRecord]) -> None:
     rows = [asdict(summary) for summary in summaries]
     with engine.begin() as connection:
         new = insert(connection, Summary).values(created_at=now()).on_conflict_do_nothing()
-        # Rarely is one there already. To look for it first would cost every chunk a statement: 7% of a night's rate.
+        # Rarely is one there already. To look for it first would cost every chunk a statement: 7% of the ledger's rate.
         if connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount < len(rows):
             connection.execute(outdated)
             connection.execute(new, rows)
