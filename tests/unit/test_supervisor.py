@@ -46,6 +46,15 @@ while True:
     time.sleep(0.01)
 """
 )
+#: The second worker exits with a code of its own, once the first is there to be stopped with it.
+EXITS_BESIDE_ANOTHER = (
+    PREAMBLE
+    + """
+while "aftercall-gpu0" not in open(sys.argv[1]).read():
+    time.sleep(0.01)
+sys.exit({code}) if sys.argv[2] == "aftercall-gpu1" else time.sleep(60)
+"""
+)
 IGNORES = PREAMBLE + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nlog('ready')\ntime.sleep(60)"
 
 Start = Callable[..., "Run"]
@@ -140,7 +149,7 @@ def test_what_a_restart_may_mend_is_started_again_after_growing_delays(start: St
 
 @pytest.mark.parametrize("code", [5, 8, 9, 12])
 def test_wrong_settings_schema_adapter_or_model_end_all_with_their_own_code(start: Start, code: int) -> None:
-    run = start(PREAMBLE + f"sys.exit({code}) if sys.argv[2].endswith('gpu1') else time.sleep(60)", gpus="0,1")
+    run = start(EXITS_BESIDE_ANOTHER.format(code=code), gpus="0,1")
     ended, stderr = run.end()
     assert ended == code
     assert len(run.lines("up")) == 2
