@@ -1,6 +1,6 @@
 """Engine of the ledger's database and the two things that differ between SQLite and PostgreSQL: set-up and clock.
 
-Knows no job: the statements are in `ledger.py`.
+Knows no job: the statements are in the package `ledger`.
 """
 
 import sqlite3

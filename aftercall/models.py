@@ -1,4 +1,4 @@
-"""The ledger's tables. What they mean is here; every statement that changes a job's state is in `ledger.py`.
+"""The ledger's tables. What they mean is here; every statement that changes a job's state is in `ledger`.
 
 Times are seconds since the epoch by the database's clock, so that leases compare the same way everywhere.
 """

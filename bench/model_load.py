@@ -1,6 +1,6 @@
 """Seconds and memory to load the packaged model: cold (GGUF converted) and warm (converted before), a process each.
 
-    python bench/model_load.py [--quantization none|nf4|int8] [--repeats 3]
+    python -m bench.model_load [--quantization none|nf4|int8] [--repeats 3]
 
 Imports of torch and transformers are timed apart: every worker pays them, whatever the model.
 """
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _measure(quantization: str, cache: str) -> dict[str, float]:
-    command = [sys.executable, __file__, CHILD_FLAG, quantization, cache]
+    command = [sys.executable, "-m", "bench.model_load", CHILD_FLAG, quantization, cache]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(run.stdout)
     return figures

@@ -1,11 +1,16 @@
 """The job state machine: every statement that changes a job's state stands in this package and nowhere else.
 
+    -> queued | insufficient_content            intake.add_jobs
     queued -> running -> done | failed          work.claim, then work.complete or work.fail
-    running -> queued                           work.fail (attempts left), work.release, or delivery.expire
+    running -> queued | failed                  work.fail and delivery.expire, by the attempts left; work.release
     queued | running -> cancelled               control.cancel; a result that still arrives is kept: done
+    queued | running -> done                    control.cancel, of what was done before and waited to be done again
     failed | cancelled -> queued                control.requeue
+    cancelled -> queued                         intake.add_jobs, if another submission wants it
+    done -> queued                              control.redo
 
-One module for each of those who call: `intake` for submit, `delivery` for the sweep, `work` for the worker, `control`
-for people, `retention` for what is kept no longer, and `account`, which only reads. Each function is one transaction on
-the engine it is given. The package knows no Redis, no model and no file.
+One module for each of those who write: `intake` for submit, `delivery` for the sweep, `work` for the worker, `control`
+for people, `retention` for what is kept no longer, `workers` for who is alive. `account`, `failures`, `adapters` and
+`invariants` only read. Each function is one transaction on the engine it is given. The package knows no Redis, no
+model and no file.
 """
