@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import account, workers
 from aftercall.ledger.account import Account, SubmissionRecord
-from aftercall.ledger.workers import SIGN_INTERVAL_S, LiveWorker
+from aftercall.ledger.workers import LiveWorker
 from aftercall.settings import load_settings
 from producer.advice import how_to_work
 from producer.show import console
@@ -102,7 +102,7 @@ def _workers(alive: Sequence[LiveWorker], num_open: int) -> Text:
         waits = f"{num_open:,} conversations wait and no worker is alive: {how_to_work(load_settings())}"
         return Text(waits if num_open else "nothing is open, no worker is alive", style="yellow" if num_open else "dim")
     parts = [f"{len(alive)} worker{'s' * (len(alive) > 1)} alive", *_served(alive)]
-    if num_silent := sum(each.silent_s > 2 * SIGN_INTERVAL_S for each in alive):
+    if num_silent := sum(each.is_silent for each in alive):
         parts.append(f"{num_silent} silent (`aftercall doctor` says which)")
     return Text(", ".join(parts))
 

@@ -38,6 +38,11 @@ class LiveWorker:
     age_s: float
     silent_s: float
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether at least one sign is overdue: it was killed, or is cut off from the database."""
+        return self.silent_s > 2 * SIGN_INTERVAL_S
+
 
 def seen(engine: Engine, worker: WorkerRecord) -> None:
     """A worker's sign of life, with what it serves at this moment."""

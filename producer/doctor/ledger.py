@@ -9,11 +9,14 @@ from aftercall import __version__
 from aftercall.database import reading, show_url
 from aftercall.ledger import account, invariants, workers
 from aftercall.ledger.account import Account
-from aftercall.ledger.workers import SIGN_INTERVAL_S, LiveWorker
+from aftercall.ledger.workers import LiveWorker
+from producer.advice import RUN
 from producer.doctor.finding import Finding, error, ok, warning
 
 #: A sweep comes round every few seconds; a lease that ran out so long ago was seen by none.
 EXPIRED_GRACE_S = 30.0
+
+_HOW_TO_START = f"`aftercall worker`, or {RUN} for one source on this machine"
 
 
 def describe_server(engine: Engine) -> str:
@@ -88,9 +91,6 @@ def _workers(alive: list[LiveWorker], standing: Account) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-_HOW_TO_START = "`aftercall worker`, or `aftercall run SOURCE` for one source on this machine"
-
-
 def _worker(each: LiveWorker) -> Finding:
     worker = each.worker
     is_loading = worker.adapter_digest is None
@@ -98,7 +98,7 @@ def _worker(each: LiveWorker) -> Finding:
         "loads its model" if is_loading else f"serves {worker.base_model}, adapter {worker.adapter_digest or 'none'}"
     )
     sentence = f"{worker.name} (aftercall {worker.version}) {serves}"
-    if each.silent_s > 2 * SIGN_INTERVAL_S:
+    if each.is_silent:
         return warning(
             "workers", f"{sentence}; silent for {each.silent_s:.0f} s: killed, or cut off from the database."
         )
