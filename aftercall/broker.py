@@ -74,12 +74,18 @@ class RedisServer:
     #: 0: no limit.
     max_bytes: int
 
+    @property
+    def is_evicting(self) -> bool:
+        """Whether it would drop the queue, which is one key, when its memory is short."""
+        return self.eviction_policy != "noeviction"
+
 
 class Broker:
     """The queue as producers and the sweep see it."""
 
     def __init__(self, settings: Settings) -> None:
         self._redis = _connect(settings.redis_url)
+        #: As people may see it: without its password.
         self.url = _hide_password(settings.redis_url)
         self._queue = queue_name(settings.queue)
         #: Locks are shared by all versions: they sweep one ledger.
@@ -91,11 +97,12 @@ class Broker:
 
         Raises BrokerError if it cannot be reached, or would evict the queue when memory is short.
         """
-        policy = self.describe().eviction_policy
-        if policy != "noeviction":
+        server = self.describe()
+        if server.is_evicting:
             raise BrokerError(
-                f"Redis at {self.url} has maxmemory-policy {policy}: short of memory, it would drop the whole queue. "
-                "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)."
+                f"Redis at {self.url} has maxmemory-policy {server.eviction_policy}: short of memory, it would drop "
+                "the whole queue. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its "
+                "configuration file)."
             )
 
     def describe(self) -> RedisServer:

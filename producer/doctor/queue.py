@@ -36,7 +36,7 @@ def _unreachable(settings: Settings, problem: BrokerError) -> Finding:
 
 
 def _server(server: RedisServer, url: str) -> Iterator[Finding]:
-    if server.eviction_policy != "noeviction":
+    if server.is_evicting:
         yield error(
             "redis",
             f"maxmemory-policy is {server.eviction_policy}: short of memory, it drops the queue, so no worker starts. "
