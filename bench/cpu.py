@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from aftercall.prompt import STOP_STRING
+from aftercall.settings import PACKAGED_MODEL
 from bench.workload import read_conversations, tokenize
-from worker.base_model import PACKAGED_MODEL
 from worker.engine.base import Completion, SamplingSettings
 from worker.engine.build import build_engine
 from worker.model import LoadedModel, ModelSettings, load_model

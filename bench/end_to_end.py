@@ -28,7 +28,7 @@ from aftercall.database import connect
 from aftercall.embedded import embedded_broker
 from aftercall.ledger import account
 from aftercall.ledger.workers import alive
-from aftercall.settings import Settings
+from aftercall.settings import PACKAGED_MODEL, Settings
 from aftercall.sweep import Sweeper
 from bench.timing import host
 from bench.timing.spans import SPANS_VARIABLE, describe, load, within
@@ -205,7 +205,7 @@ def measure_engine(gpus: str, args: argparse.Namespace) -> float:
 def options(description: str | None) -> argparse.ArgumentParser:
     """The options that every end-to-end measurement has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="smollm2-135m-instruct", help="base model, as in AFTERCALL_BASE_MODEL")
+    parser.add_argument("--model", default=PACKAGED_MODEL, help="base model, as in AFTERCALL_BASE_MODEL")
     parser.add_argument("--adapter", default="none")
     parser.add_argument("--quantization", default="none")
     parser.add_argument("--simulated", action="store_true", help="a device that only waits, instead of a GPU")

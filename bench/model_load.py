@@ -46,7 +46,7 @@ def _load_and_report(quantization: str, cache: str) -> None:
     started = time.perf_counter()
     import transformers  # noqa: F401
 
-    from worker.base_model import PACKAGED_MODEL
+    from aftercall.settings import PACKAGED_MODEL
     from worker.model import ModelSettings, load_model
 
     imported = time.perf_counter()

@@ -32,7 +32,7 @@ from aftercall.database import connect, reading
 from aftercall.embedded import embedded_broker
 from aftercall.ledger import account, workers
 from aftercall.models import Job, JobState, Summary
-from aftercall.settings import Settings
+from aftercall.settings import PACKAGED_MODEL, Settings
 from aftercall.sweep import Sweeper
 from bench.end_to_end import write_source
 from bench.random_adapter import make_adapter
@@ -219,7 +219,7 @@ def report(bench: Bench, folder: Path, args: argparse.Namespace, plain_s: float,
 def main() -> None:
     """Measure in a folder of its own; worker.log and the steps stay in --log-dir where one is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="smollm2-135m-instruct", help="base model, as in AFTERCALL_BASE_MODEL")
+    parser.add_argument("--model", default=PACKAGED_MODEL, help="base model, as in AFTERCALL_BASE_MODEL")
     parser.add_argument("--quantization", default="none")
     parser.add_argument("--gpus", default="none", help="none, or the number of one GPU")
     parser.add_argument("--num-conversations", type=int, default=8_000, help="of each of the two nights")

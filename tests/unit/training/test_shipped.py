@@ -8,7 +8,7 @@ import pytest
 
 from adapters import find_shipped
 from aftercall.prompt import PROMPT_VERSION
-from aftercall.settings import EMBEDDED_MODEL
+from aftercall.settings import PACKAGED_MODEL
 from producer.clean import CLEANER_VERSION
 from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES
@@ -23,15 +23,15 @@ TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
 
 @pytest.fixture
 def shipped() -> Path:
-    folder = find_shipped(EMBEDDED_MODEL)
+    folder = find_shipped(PACKAGED_MODEL)
     assert folder
     return folder
 
 
 def test_it_is_whole_and_made_for_this_version(shipped: Path) -> None:
-    manifest = check_adapter(shipped, EMBEDDED_MODEL, PROMPT_VERSION)
+    manifest = check_adapter(shipped, PACKAGED_MODEL, PROMPT_VERSION)
     assert (shipped.name, manifest.cleaner_version) == (manifest.digest, CLEANER_VERSION)
-    assert json.loads((shipped / "adapter_config.json").read_text())["base_model_name_or_path"] == EMBEDDED_MODEL
+    assert json.loads((shipped / "adapter_config.json").read_text())["base_model_name_or_path"] == PACKAGED_MODEL
 
 
 def test_its_card_states_the_licences_and_the_figures_of_its_judgement(shipped: Path) -> None:
@@ -53,7 +53,7 @@ def test_no_adapter_ships_for_an_unknown_base() -> None:
 @pytest.mark.skipif(not TWEETSUMM.is_dir(), reason=f"the TweetSumm rows are not at {TWEETSUMM}")
 def test_its_summaries_score_as_they_say_and_beat_every_baseline(shipped: Path) -> None:
     splits = load_splits([str(TWEETSUMM)])
-    assert check_adapter(shipped, EMBEDDED_MODEL, PROMPT_VERSION).data_digest == digest_examples(splits.train)
+    assert check_adapter(shipped, PACKAGED_MODEL, PROMPT_VERSION).data_digest == digest_examples(splits.train)
     kept = load_judgement(shipped)
     judged = judge(kept.name, [verdict.summary for verdict in kept.verdicts], splits.validation)
     assert judged.means() == pytest.approx(kept.means())
