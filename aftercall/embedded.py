@@ -30,7 +30,8 @@ def embedded_broker(data_dir: Path) -> Iterator[str]:
 
     Raises BrokerError if the wheel is not installed or the server does not start.
     """
-    folder = (data_dir / "valkey").resolve()
+    log = broker_log(data_dir).resolve()
+    folder = log.parent
     folder.mkdir(parents=True, exist_ok=True)
     # Other users of the machine reach loopback too; the password is for this run alone.
     password = secrets.token_urlsafe(24)
@@ -38,7 +39,6 @@ def embedded_broker(data_dir: Path) -> Iterator[str]:
     config = folder / "valkey.conf"
     config.touch(mode=0o600)
     config.write_text(_valkey_config(folder, port, password))
-    log = folder / "valkey.log"
     with log.open("w") as output:
         server = _start([str(_valkey_binary()), str(config)], output.fileno(), {})
     url = f"redis://:{password}@127.0.0.1:{port}/0"
@@ -47,6 +47,11 @@ def embedded_broker(data_dir: Path) -> Iterator[str]:
         yield url
     finally:
         _stop(server, timeout_s=10.0)
+
+
+def broker_log(data_dir: Path) -> Path:
+    """Where the embedded server says what it does, beside its other files."""
+    return data_dir / "valkey" / "valkey.log"
 
 
 @contextmanager

@@ -100,6 +100,16 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'aftercall.db'}"
 
     @property
+    def spool_dir(self) -> Path:
+        """Where finished summaries wait while the database is away."""
+        return self.data_dir / "spool"
+
+    @property
+    def adapters_dir(self) -> Path:
+        """Where published adapters lie."""
+        return self.data_dir / "adapters"
+
+    @property
     def uses_embedded_database(self) -> bool:
         """Whether the ledger is the default SQLite file: then nobody else looks after its schema."""
         return not self.database_url

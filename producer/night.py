@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from aftercall import schema
 from aftercall.broker import Broker
 from aftercall.database import show_url
-from aftercall.embedded import check_worker, embedded_broker, embedded_worker
+from aftercall.embedded import broker_log, check_worker, embedded_broker, embedded_worker
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
 from aftercall.ledger import account
 from aftercall.ledger.account import Account
@@ -114,7 +114,7 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
 
     Raises ModelError if the worker ends before its work does.
     """
-    log = settings.data_dir / "worker.log"
+    log = _worker_log(settings)
     broker = stack.enter_context(closing(Broker(settings)))
     worker = stack.enter_context(embedded_worker(settings, log))
     standing = account.account(database, submission_id)
@@ -138,13 +138,17 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
         bar.update(task, description="summarized", completed=standing.finished, rate=rate)
 
 
+def _worker_log(settings: Settings) -> Path:
+    return settings.data_dir / "worker.log"
+
+
 def _check_broker(broker: Broker, settings: Settings) -> None:
     try:
         broker.check()
     except BrokerError:
         raise BrokerError(
             "the embedded Valkey server is gone; what was finished is kept. Run the same command again to go on. "
-            f"What the server said is in {settings.data_dir / 'valkey' / 'valkey.log'}."
+            f"What the server said is in {broker_log(settings.data_dir)}."
         ) from None
 
 
@@ -192,7 +196,7 @@ def _show_account(
         "summaries": out,
         "rejected": rejected_path if report.num_rejected else None,
         "database": show_url(database.url),
-        "worker log": settings.data_dir / "worker.log",
+        "worker log": _worker_log(settings),
     }
     for what, where in places.items():
         if where is not None:

@@ -73,7 +73,7 @@ def train(
             sources=sources,
             splits=splits,
             outputs=outputs,
-            adapters_dir=home.adapters_dir,
+            adapters_dir=home.settings.adapters_dir,
             settings=home.settings,
             served=served_now(home, recipe.base),
             speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),

@@ -23,11 +23,6 @@ class Home:
     settings: Settings
     database: Engine
 
-    @property
-    def adapters_dir(self) -> Path:
-        """Where published adapters lie."""
-        return self.settings.data_dir / "adapters"
-
 
 @contextmanager
 def open_home() -> Iterator[Home]:

@@ -37,7 +37,7 @@ class Recorder:
         self._database = database
         self._owner = owner
         self._settings = settings
-        self._spool = Spool(settings.data_dir / "spool")
+        self._spool = Spool(settings.spool_dir)
         self._is_stopping = threading.Event()
 
     def stop(self) -> None:

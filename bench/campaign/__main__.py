@@ -119,7 +119,7 @@ class Campaign:
     def _judge(self, wrongs: list[str]) -> SeedResult:
         site = self._site
         wrongs += check_ledger(site.engine, site.begun)
-        wrongs += check_workers(site.log.read_text(errors="replace"), site.settings.data_dir / "spool")
+        wrongs += check_workers(site.log.read_text(errors="replace"), site.settings.spool_dir)
         return SeedResult(
             seed=self._seed,
             recoveries=report.recoveries(site.engine, self._strikes),

@@ -30,7 +30,7 @@ def is_unborn(settings: Settings) -> bool:
 def findings(settings: Settings) -> Iterator[Finding]:
     """Disk, spool, base model."""
     yield _disk(settings.data_dir)
-    yield from _spool(settings.data_dir / "spool")
+    yield from _spool(settings.spool_dir)
     yield _base_model(settings.base_model)
 
 
