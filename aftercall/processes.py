@@ -1,9 +1,11 @@
-"""What a child process is started with, so that it never outlives the one that started it."""
+"""What a process is to do on signals, and a child that it starts when it ends: nothing is left running."""
 
 import ctypes
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 
@@ -20,3 +22,14 @@ def die_with_parent(number: signal.Signals) -> Callable[[], object] | None:
         return None
     prctl = _LIBC.prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, number)
+
+
+@contextmanager
+def handling_signals(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> Iterator[None]:
+    """Give these signals to `handler` while the block runs. From the main thread, which alone receives signals."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -6,8 +6,7 @@ Starts what is needed, and stops what it started. Knows the worker only as a pro
 import shlex
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +22,7 @@ from aftercall.embedded import broker_log, check_worker, embedded_broker, embedd
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
 from aftercall.ledger import account
 from aftercall.ledger.account import Account
+from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from producer import show
@@ -65,7 +65,7 @@ def _run(
     started = time.monotonic()
     report = None
     try:
-        with _stoppable(), ExitStack() as stack:
+        with handling_signals(_interrupt, signal.SIGTERM, signal.SIGHUP), ExitStack() as stack:
             url = stack.enter_context(embedded_broker(settings.data_dir))
             settings = settings.model_copy(update={"redis_url": url, "chunk_size": _chunk_size(source, settings)})
             report = _submit(source, rejected_path, options, settings, database)
@@ -84,19 +84,9 @@ def _chunk_size(source: str, settings: Settings) -> int:
     return min(SMALL_CHUNK_SIZE, settings.chunk_size) if is_small else settings.chunk_size
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """SIGTERM and a closed terminal stop the night as Ctrl-C does: in order, with nothing left running."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    raise KeyboardInterrupt
 
 
 def _submit(

@@ -9,14 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
 
 from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SchemaError, SettingsError
-from aftercall.processes import die_with_parent
+from aftercall.processes import die_with_parent, handling_signals
 from worker.gpus import Gpu, choose_gpus
 
 #: A GPU's number (None on the CPU) and a worker's name to the command of that worker.
@@ -80,7 +78,7 @@ class Supervisor:
 
         To be called from the main thread, which alone receives signals.
         """
-        with self._signals():
+        with handling_signals(self._on_signal, signal.SIGTERM, signal.SIGINT):
             try:
                 while not self._is_stopping:
                     self._start_due()
@@ -141,17 +139,6 @@ class Supervisor:
         for child in self._children:
             if child.process is not None:
                 child.process.send_signal(number)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        before: dict[signal.Signals, Any] = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def supervise(gpus: str, command_for: CommandFor) -> int:
