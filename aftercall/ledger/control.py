@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, case, exists, func, select, true, update
 
 from aftercall.database import now, reading
-from aftercall.ledger.statements import ACTIVE, fresh, jobs_of, run, update_submission
+from aftercall.ledger.statements import OPEN, fresh, jobs_of, run, update_submission
 from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 
 
@@ -24,14 +24,14 @@ def cancel(engine: Engine, submission_id: int) -> int:
     was_done = exists().where(Summary.job_id == Job.id)
     statement = (
         update(Job)
-        .where(Job.id.in_(jobs_of(submission_id)), Job.id.not_in(wanted_elsewhere), Job.state.in_(ACTIVE))
+        .where(Job.id.in_(jobs_of(submission_id)), Job.id.not_in(wanted_elsewhere), Job.state.in_(OPEN))
         .values(
             state=case((was_done, JobState.DONE.value), else_=JobState.CANCELLED.value),
             lease_owner=None,
             finished_at=now(),
         )
     )
-    has_open = exists().where(Job.id.in_(jobs_of(submission_id)), Job.state.in_(ACTIVE))
+    has_open = exists().where(Job.id.in_(jobs_of(submission_id)), Job.state.in_(OPEN))
     mark = update_submission(submission_id).where(Submission.read_at.is_(None) | has_open).values(cancelled_at=now())
     with engine.begin() as connection:
         connection.execute(mark)

@@ -26,7 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from aftercall.database import now, reading
 from aftercall.errors import AftercallError
-from aftercall.ledger.statements import ACTIVE
+from aftercall.ledger.statements import OPEN
 from aftercall.models import Job, Submission, SubmissionJob, Summary
 
 #: Places deleted in one transaction; others wait for it no longer than for a batch that is submitted.
@@ -78,7 +78,7 @@ def open_among(engine: Engine, submission_ids: Collection[int]) -> set[int]:
     query = (
         select(SubmissionJob.submission_id)
         .join(Job)
-        .where(_is_among(SubmissionJob.submission_id, submission_ids), Job.state.in_(ACTIVE))
+        .where(_is_among(SubmissionJob.submission_id, submission_ids), Job.state.in_(OPEN))
         .distinct()
     )
     with reading(engine) as connection:
@@ -146,7 +146,7 @@ def _hold_jobs(connection: Connection, submission_id: int, job_ids: Sequence[int
     """Wait until nobody adds them to a submission or changes them, and let nobody until the end of the transaction."""
     # A statement of its own: on PostgreSQL only the next one sees what was committed while this one waited.
     held = select(Job.state).where(Job.id.in_(job_ids)).order_by(Job.id).with_for_update()
-    if any(state in ACTIVE for state in connection.execute(held).scalars().all()):
+    if any(state in OPEN for state in connection.execute(held).scalars().all()):
         raise SubmissionOpenError([submission_id])
 
 

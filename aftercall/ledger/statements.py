@@ -8,7 +8,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from aftercall.models import Base, Job, JobState, Submission, SubmissionJob
 
-ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+#: States of a job that still has to run.
+OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 #: The state, wrapped so that no planner takes an index on it: what names a few ids stays on the primary key.
 UNINDEXED_STATE = func.coalesce(Job.state, "")

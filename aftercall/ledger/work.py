@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from aftercall.database import now, reading
-from aftercall.ledger.statements import ACTIVE, UNINDEXED_STATE, fresh, insert, run
+from aftercall.ledger.statements import OPEN, UNINDEXED_STATE, fresh, insert, run
 from aftercall.models import Job, JobState, Summary
 
 
@@ -169,7 +169,7 @@ def release(engine: Engine, job_ids: Sequence[int], owner: str) -> int:
 
 
 def _free(job_ids: Sequence[int], max_attempts: int) -> ColumnElement[bool]:
-    return and_(Job.id.in_(job_ids), UNINDEXED_STATE.in_(ACTIVE), Job.visible_at <= now(), Job.attempts < max_attempts)
+    return and_(Job.id.in_(job_ids), UNINDEXED_STATE.in_(OPEN), Job.visible_at <= now(), Job.attempts < max_attempts)
 
 
 def _is_last_try(max_attempts: int) -> ColumnElement[bool]:
