@@ -35,11 +35,10 @@ class Failure:
 
 def counts(engine: Engine, submission_id: int | None) -> list[FailureCount]:
     """Why conversations failed, most frequent first: a submission's, or those of all."""
-    is_theirs = true() if submission_id is None else SubmissionJob.submission_id == submission_id
     query = (
         select(Job.error_code, func.min(Job.error), func.count())
         .join(SubmissionJob, SubmissionJob.job_id == Job.id)
-        .where(Job.state == JobState.FAILED, is_theirs)
+        .where(_is_meant(submission_id))
         .group_by(Job.error_code)
         .order_by(func.count().desc(), Job.error_code)
     )
@@ -57,11 +56,10 @@ def each(engine: Engine, submission_id: int | None, code: str | None = None) -> 
         Job.attempts,
         Job.finished_at,
     )
-    is_theirs = true() if submission_id is None else SubmissionJob.submission_id == submission_id
     query = (
         select(*columns)
         .join(Job, SubmissionJob.job_id == Job.id)
-        .where(_failed(code), is_theirs)
+        .where(_is_meant(submission_id, code))
         .order_by(SubmissionJob.submission_id, SubmissionJob.position)
     )
     with reading(engine) as connection:
@@ -69,6 +67,10 @@ def each(engine: Engine, submission_id: int | None, code: str | None = None) -> 
             yield Failure(row[0], row[1], row[2] or "", row[3] or "", row[4], row[5] or 0.0)
 
 
-def _failed(code: str | None) -> ColumnElement[bool]:
-    is_failed = Job.state == JobState.FAILED
-    return is_failed if code is None else and_(is_failed, Job.error_code == code)
+def _is_meant(submission_id: int | None, code: str | None = None) -> ColumnElement[bool]:
+    """Failed; of this submission and with this code, where they are given."""
+    return and_(
+        Job.state == JobState.FAILED,
+        true() if submission_id is None else SubmissionJob.submission_id == submission_id,
+        true() if code is None else Job.error_code == code,
+    )
