@@ -6,6 +6,7 @@ Knows the ledger and the spool; knows no model, no engine and no message.
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,11 +24,17 @@ logger = logging.getLogger(__name__)
 #: Waits between tries to reach a database that is away; the last one repeats.
 RETRY_WAITS_S = (0.5, 1.0, 2.0, 5.0)
 
-#: The code of what an engine gave back untried.
-ABORTED = "aborted"
+Returned = TypeVar("Returned")
 
-Outcome = Finished | JobFailure
-T = TypeVar("T")
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """A job that goes back to the queue; its attempt does not count."""
+
+    job_id: int
+
+
+Outcome = Finished | JobFailure | Untried
 
 
 class Recorder:
@@ -55,13 +62,12 @@ class Recorder:
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Summaries first, then what goes back untried, then failures."""
         self._complete([outcome for outcome in outcomes if isinstance(outcome, Finished)])
-        failures = [outcome for outcome in outcomes if isinstance(outcome, JobFailure)]
-        aborted = [failure.job_id for failure in failures if failure.code == ABORTED]
-        if aborted:
-            self.release(aborted)
-        for failure in failures:
-            if failure.code != ABORTED:
-                self._fail(failure)
+        untried = [outcome.job_id for outcome in outcomes if isinstance(outcome, Untried)]
+        if untried:
+            self.release(untried)
+        for outcome in outcomes:
+            if isinstance(outcome, JobFailure):
+                self._fail(outcome)
 
     def release(self, job_ids: Sequence[int]) -> None:
         """Give jobs back untried."""
@@ -71,7 +77,7 @@ class Recorder:
         """Count a failed attempt. Raises DBAPIError while the database is away."""
         work.fail(self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s)
 
-    def insist(self, statement: Callable[[], T]) -> T:
+    def insist(self, statement: Callable[[], Returned]) -> Returned:
         """Run a statement until the database takes it. Gives up, raising DBAPIError, only when the worker stops."""
         waits = iter(RETRY_WAITS_S)
         wait_s = 0.0

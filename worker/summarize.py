@@ -12,12 +12,12 @@ from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
 from aftercall.prompt import extract_summary
 from aftercall.settings import Settings
-from worker.engine.base import Completion, PromptFailure
+from worker.engine.base import ABORTED, Completion, PromptFailure
 from worker.engine_watch import EngineWatch
 from worker.isolation import Isolation
 from worker.lease import LeaseKeeper
 from worker.prompts import TokenizedPrompt, fit, tokenize_whole
-from worker.recorder import Recorder
+from worker.recorder import Outcome, Recorder, Untried
 from worker.served import Served, Serving
 from worker.spool import Finished
 
@@ -153,9 +153,11 @@ class Summarizer:
 
     def _check(
         self, job: ClaimedJob, prompt: TokenizedPrompt, completion: Completion | PromptFailure, served: Served
-    ) -> Finished | JobFailure:
-        """A completion that passes becomes a summary; everything else has a reason."""
+    ) -> Outcome:
+        """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
         if isinstance(completion, PromptFailure):
+            if completion.code == ABORTED:
+                return Untried(job.job_id)
             return self._failure(job.job_id, completion.code, completion.reason)
         text = extract_summary(completion.text)
         if not text:

@@ -5,9 +5,15 @@ An engine knows tokens and a model. It knows no conversation, no job, no queue a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
+
+#: Why a prompt failed, in a word for machines.
+FailureCode = Literal["prompt_too_long", "out_of_memory", "engine_error", "engine_lost", "aborted"]
+
+#: The code of a prompt that was given back unfinished, because the engine was closed.
+ABORTED: Final = "aborted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,7 @@ class Completion:
 class PromptFailure:
     """A prompt that failed alone; its neighbours are not concerned."""
 
-    #: A word for machines: `prompt_too_long`, `out_of_memory`, `engine_error`, `aborted`.
-    code: str
+    code: FailureCode
     #: A sentence for people.
     reason: str
 

@@ -10,12 +10,14 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Protocol
 
-from worker.engine.base import Completion, PromptFailure, SamplingSettings
+from worker.engine.base import ABORTED, Completion, PromptFailure, SamplingSettings
 from worker.engine.calls import Call, Outcome
 from worker.engine.sampling import sequence_seed
 from worker.engine.scheduler import Scheduler, Step
 from worker.engine.sequence import Sequence
 from worker.engine.stopping import StopRule
+
+_ABORTED = PromptFailure(ABORTED, "The engine was closed before this prompt was complete.")
 
 
 class OutOfDeviceMemoryError(Exception):
@@ -227,6 +229,3 @@ class BatchingEngine:
             for call, _ in self._owners.values():
                 call.fail(error)
             self._owners.clear()
-
-
-_ABORTED = PromptFailure("aborted", "The engine was closed before this prompt was complete.")
