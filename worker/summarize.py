@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +26,14 @@ logger = logging.getLogger(__name__)
 
 #: Failures that the same conversation would meet again.
 FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompted:
+    """A claimed job and the prompt of its conversation."""
+
+    job: ClaimedJob
+    prompt: TokenizedPrompt
 
 
 class Summarizer:
@@ -83,22 +92,27 @@ class Summarizer:
         claimed = self._recorder.insist(
             lambda: work.claim(self._database, list(sent), lease, max_attempts, has_company)
         )
-        held = self._release_foreign(claimed, sent)
+        held = self._keep_own(claimed, sent)
         with self._leases.holding([job.job_id for job, _ in held]):
             self._process(held)
         return len(claimed)
 
-    def _release_foreign(
+    def _keep_own(
         self, claimed: Sequence[ClaimedJob], sent: Mapping[int, ChunkJob]
     ) -> list[tuple[ClaimedJob, ChunkJob]]:
-        """Keep the jobs whose conversation is the one that was sent.
+        """Keep the jobs whose conversation is the one that was sent, and release the others.
 
         A message that outlived its ledger, say one that was restored from a backup, names other conversations by the
         same numbers: those go back, and the sweep sends them anew.
         """
-        held = [(job, sent[job.job_id]) for job in claimed]
-        own = [(job, it) for job, it in held if job.job_key == make_job_key(it.text, job.cleaner_version)]
-        if foreign := sorted({job.job_id for job in claimed} - {job.job_id for job, _ in own}):
+        own: list[tuple[ClaimedJob, ChunkJob]] = []
+        foreign: list[int] = []
+        for job in claimed:
+            if job.job_key == make_job_key(sent[job.job_id].text, job.cleaner_version):
+                own.append((job, sent[job.job_id]))
+            else:
+                foreign.append(job.job_id)
+        if foreign:
             logger.warning(
                 "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
             )
@@ -106,26 +120,26 @@ class Summarizer:
         return own
 
     def _process(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> None:
-        prompts: list[TokenizedPrompt] = []
-        prompted: list[ClaimedJob] = []
-        failures: list[JobFailure] = []
-        tokenizer, max_tokens = self._serving.now.tokenizer, self._serving.now.engine.max_prompt_tokens
-        whole = tokenize_whole([job.text for _, job in jobs], tokenizer) if jobs else []
-        for (claimed, job), token_ids in zip(jobs, whole, strict=True):
-            try:
-                prompts.append(fit(job.text, token_ids, tokenizer, max_tokens))
-                prompted.append(claimed)
-            except ValueError as error:
-                failures.append(self._failure(claimed.job_id, "unreadable_conversation", str(error)))
+        prompted, failures = self._prompt(jobs)
         # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
         # Watched from outside: an exchange that hangs holds them up as an engine does.
-        with self._watch.calling([job.job_id for job in prompted]), self._serving.using() as served:
-            completions = self._generate(served, prompts)
-        outcomes = [
-            self._check(job, prompt, completion, served)
-            for job, prompt, completion in zip(prompted, prompts, completions, strict=True)
-        ]
+        with self._watch.calling([each.job.job_id for each in prompted]), self._serving.using() as served:
+            completions = self._generate(served, [each.prompt for each in prompted])
+        outcomes = [self._check(*pair, served) for pair in zip(prompted, completions, strict=True)]
         self._recorder.write([*failures, *outcomes])
+
+    def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[_Prompted], list[JobFailure]]:
+        """The jobs with their prompts, cut to the context; what no prompt can be made of fails."""
+        prompted: list[_Prompted] = []
+        failures: list[JobFailure] = []
+        tokenizer, max_tokens = self._serving.now.tokenizer, self._serving.now.engine.max_prompt_tokens
+        whole = tokenize_whole([sent.text for _, sent in jobs], tokenizer) if jobs else []
+        for (job, sent), token_ids in zip(jobs, whole, strict=True):
+            try:
+                prompted.append(_Prompted(job, fit(sent.text, token_ids, tokenizer, max_tokens)))
+            except ValueError as error:
+                failures.append(self._failure(job.job_id, "unreadable_conversation", str(error)))
+        return prompted, failures
 
     def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
@@ -151,10 +165,9 @@ class Summarizer:
         finally:
             self._on_engine_hung()
 
-    def _check(
-        self, job: ClaimedJob, prompt: TokenizedPrompt, completion: Completion | PromptFailure, served: Served
-    ) -> Outcome:
+    def _check(self, prompted: _Prompted, completion: Completion | PromptFailure, served: Served) -> Outcome:
         """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
+        job = prompted.job
         if isinstance(completion, PromptFailure):
             if completion.code == ABORTED:
                 return Untried(job.job_id)
@@ -169,7 +182,7 @@ class Summarizer:
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
             finish_reason=completion.finish_reason,
-            coverage=prompt.coverage,
+            coverage=prompted.prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
             **served.provenance,
