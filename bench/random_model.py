@@ -9,8 +9,8 @@ import torch
 
 from aftercall.prompt import PROMPT_VERSION
 from bench.workload import random_phi
-from worker.adapter import AdapterManifest, compute_digest, write_manifest
-from worker.model import ModelSettings, attach_adapter, load_model
+from worker.adapter import AdapterManifest, attach_adapter, compute_digest, write_manifest
+from worker.model import ModelSettings, load_model
 from worker.precision import ComputeDtype, Quantization
 
 #: Every linear layer of a Phi block.

@@ -127,32 +127,48 @@ def check_adapter(
     return manifest
 
 
-def apply_adapter(model: Any, folder: Path, *, is_merged: bool) -> Any:
-    """`model` with the adapter's weights merged into its own, or attached beside them; AdapterError if it cannot be.
+def merge_adapter(model: Any, folder: Path) -> Any:
+    """`model` with the adapter's weights in its own, where they cost nothing while decoding.
 
-    Merging costs nothing while decoding. Into 4-bit or 8-bit weights it would round the adapter away:
-    attach it there.
+    Not for 4-bit or 8-bit weights, which would round the adapter away. Raises AdapterError if it does not fit, or if
+    its numbers are not finite.
     """
+    adapted = _load_beside(model, folder)
+    try:
+        return adapted.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise AdapterError(
+            f"The adapter in {folder} cannot be merged: {error}. If its training ran away, train it again at a lower "
+            "learning rate."
+        ) from error
+
+
+def attach_adapter(model: Any, folder: Path) -> Any:
+    """`model` with the adapter beside its weights and in their type; AdapterError if it does not fit.
+
+    peft keeps an adapter in float32, and would convert the whole batch back and forth around it.
+    """
+    adapted = _load_beside(model, folder)
+    for name, weight in adapted.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.to(model.dtype)
+    return adapted
+
+
+def _load_beside(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     with warnings.catch_warnings():
         # peft asks newer transformers for an attribute by its former name.
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            adapted = PeftModel.from_pretrained(model, str(folder))
+            return PeftModel.from_pretrained(model, str(folder))
         except (ValueError, RuntimeError, KeyError) as error:
             cause = str(error).strip().splitlines()[-1].strip()
             raise AdapterError(
                 f"The adapter in {folder} does not fit this model's layers: {cause}. "
                 "Use the base model it was trained on."
             ) from error
-    try:
-        return adapted.merge_and_unload(safe_merge=True) if is_merged else adapted
-    except ValueError as error:
-        raise AdapterError(
-            f"The adapter in {folder} cannot be merged: {error}. If its training ran away, train it again at a lower "
-            "learning rate."
-        ) from error
 
 
 def _check_base(folder: Path, manifest: AdapterManifest, base_model: str, base_digest: str | None) -> None:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from aftercall.errors import ModelError
 from aftercall.prompt import PROMPT_VERSION
-from worker.adapter import AdapterManifest, apply_adapter, check_adapter
+from worker.adapter import AdapterManifest, attach_adapter, check_adapter, merge_adapter
 from worker.base_model import BaseModel, count_weights, find_base_model
 from worker.dequantize import dequantize_where_it_fits, fits
 from worker.end_of_text import find_end, find_ends
@@ -117,15 +117,8 @@ def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel
         tokenizer = _load_tokenizer(base)
         model = _load_base(base, quantization, dtype, device)
         stored = _store(model, quantization, dtype) if settings.may_dequantize else quantization
-        # Merged into 4 or 8 bits, the adapter would be rounded with them.
         is_plain = stored in ("none", DEQUANTIZED)
-        is_merged = manifest is not None and is_plain
-        originals: dict[str, torch.Tensor] | None = {} if is_plain else None
-        if settings.adapter_path is not None:
-            if is_plain:
-                originals = copy_originals(model, settings.adapter_path) if settings.is_exchangeable else None
-            attach = partial(apply_adapter, is_merged=True) if is_merged else attach_adapter
-            model = attach(model, settings.adapter_path)
+        model, originals = _adapt(model, settings, is_plain=is_plain)
     provenance = ModelProvenance(
         base_model=base.name,
         base_digest=base.digest,
@@ -133,22 +126,10 @@ def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel
         dtype=str(dtype).removeprefix("torch."),
         adapter_digest=manifest.digest if manifest else "",
         adapter_path=settings.adapter_path,
-        is_adapter_merged=is_merged,
+        is_adapter_merged=manifest is not None and is_plain,
     )
     _settle_decoding(model, tokenizer)
     return LoadedModel(model.eval(), tokenizer, device, provenance, choose, originals)
-
-
-def attach_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter beside its weights and in their type.
-
-    peft keeps an adapter in float32, and would convert the whole batch back and forth around it.
-    """
-    adapted = apply_adapter(model, folder, is_merged=False)
-    for name, weight in adapted.named_parameters():
-        if "lora_" in name:
-            weight.data = weight.data.to(model.dtype)
-    return adapted
 
 
 def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> Stored:
@@ -156,6 +137,18 @@ def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> Stored
     if quantization == "nf4" and dequantize_where_it_fits(model, dtype, free_bytes(model.device)):
         return DEQUANTIZED
     return quantization
+
+
+def _adapt(model: Any, settings: ModelSettings, *, is_plain: bool) -> tuple[Any, dict[str, torch.Tensor] | None]:
+    """The model with its adapter, if it has one, and the weights that another one could be merged into instead."""
+    folder = settings.adapter_path
+    if folder is None:
+        return model, {} if is_plain else None
+    # Merged into 4 or 8 bits, the adapter would be rounded with them.
+    if not is_plain:
+        return attach_adapter(model, folder), None
+    originals = copy_originals(model, folder) if settings.is_exchangeable else None
+    return merge_adapter(model, folder), originals
 
 
 def _check(adapter_path: Path | None, base: BaseModel) -> AdapterManifest | None:

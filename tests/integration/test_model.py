@@ -19,7 +19,15 @@ from safetensors.torch import load_file, save_file
 from aftercall.errors import AdapterError, ModelError
 from aftercall.prompt import PROMPT_VERSION
 from tests.fixtures.model import build_tiny_model
-from worker.adapter import WEIGHTS_FILE, AdapterManifest, apply_adapter, compute_digest, read_manifest, write_manifest
+from worker.adapter import (
+    WEIGHTS_FILE,
+    AdapterManifest,
+    attach_adapter,
+    compute_digest,
+    merge_adapter,
+    read_manifest,
+    write_manifest,
+)
 from worker.base_model import PACKAGED_MODEL, count_weights, find_base_model
 from worker.engine import start_engine
 from worker.engine.base import Completion, SamplingSettings
@@ -104,7 +112,7 @@ def test_a_merged_and_an_attached_adapter_score_alike_and_unlike_the_base(
     adapted = load_model(replace(settings, adapter_path=adapter_dir))
     assert adapted.provenance.is_adapter_merged
     assert adapted.provenance.adapter_digest == compute_digest(adapter_dir)
-    attached = apply_adapter(load_model(settings).model, adapter_dir, is_merged=False).eval()
+    attached = attach_adapter(load_model(settings).model, adapter_dir).eval()
     torch.testing.assert_close(scores(adapted), scores(replace(adapted, model=attached)), atol=1e-3, rtol=1e-3)
     assert (scores(adapted) - base).abs().max() > 0.1
 
@@ -218,7 +226,7 @@ def test_an_adapter_for_another_base_is_refused(settings: ModelSettings, adapter
 
 def test_an_adapter_of_another_shape_is_refused(adapter_dir: Path) -> None:
     with pytest.raises(AdapterError, match=r"does not fit this model's layers: .*v_proj"):
-        apply_adapter(build_tiny_model("phi").model, adapter_dir, is_merged=True)
+        merge_adapter(build_tiny_model("phi").model, adapter_dir)
 
 
 def test_every_known_end_of_text_ends_a_completion_and_nothing_else_is_suggested(loaded_model: LoadedModel) -> None:
