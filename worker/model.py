@@ -5,7 +5,6 @@ Knows settings, files and devices; knows no prompt, no engine and no queue.
 
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,12 +97,12 @@ class LoadedModel:
     originals: dict[str, torch.Tensor] | None = None
 
 
-def load_model(settings: ModelSettings, *, is_quiet: bool = True) -> LoadedModel:
+def load_model(settings: ModelSettings) -> LoadedModel:
     """Load base model and adapter as `settings` say; ModelError or AdapterError with the next step where not."""
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.compute_dtype, device)
     keep_compiled(settings.cache_dir / "compiled")
-    with quiet_loading() if is_quiet else nullcontext():
+    with quiet_loading():
         base = find_base_model(settings.base_model, settings.cache_dir)
         manifest = _check(settings.adapter_path, base)
         has_room = fits(count_weights(base) * dtype.itemsize, free_bytes(device))
