@@ -79,9 +79,9 @@ def _parts(report: SubmitReport, is_dry_run: bool) -> list[str]:
 def summaries(results: Iterable[Result], max_rows: int) -> None:
     """The first summaries as a table."""
     table = Table("id", "summary", header_style="bold", show_lines=True)
-    for result in islice((result for result in results if result.summary is not None), max_rows):
-        assert result.summary is not None  # noqa: S101 - narrows for the type checker
-        table.add_row(Text(result.external_id), Text(result.summary.text))
+    written = ((result.external_id, result.summary.text) for result in results if result.summary is not None)
+    for external_id, text in islice(written, max_rows):
+        table.add_row(Text(external_id), Text(text))
     if table.row_count:
         console.print(table)
 

@@ -66,12 +66,13 @@ def find_base_model(base_model: str, cache_dir: Path) -> BaseModel:
 def count_weights(base: BaseModel) -> int:
     """How many numbers the model's weights are, by the heads of its files; ModelError where one is damaged."""
     num_weights = 0
-    for name in _weights_files(base.folder):
+    for file in _weights_files(base.folder):
         try:
-            with safe_open(base.folder / name, "np") as weights:
-                num_weights += sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+            with safe_open(base.folder / file, "np") as weights:
+                names = weights.keys()
+                num_weights += sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"{base.folder / name} cannot be read: {error}. Copy the model again.") from error
+            raise ModelError(f"{base.folder / file} cannot be read: {error}. Copy the model again.") from error
     return num_weights
 
 

@@ -9,10 +9,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from aftercall.errors import SourceError
 
@@ -40,9 +41,9 @@ class Content:
     is_gzip: bool
     resources: ExitStack = field(default_factory=ExitStack, compare=False)
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader | gzip.GzipFile:
         """The bytes, decompressed."""
-        return cast(BinaryIO, gzip.open(self.path)) if self.is_gzip else self.path.open("rb")
+        return gzip.open(self.path) if self.is_gzip else self.path.open("rb")
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes, decompressed, in pieces of at most 1 MiB.

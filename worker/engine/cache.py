@@ -5,6 +5,7 @@ import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ def free_bytes(device: torch.device) -> int:
 def _available_ram() -> int:
     """What the kernel says can be had without swapping; systems that do not say count as having 4 GiB."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123 - no file on a disk
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
             fields = dict(line.split(":", 1) for line in lines)
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
