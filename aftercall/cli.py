@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -63,7 +63,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> None:
     """The console entry: errors of ours become a sentence and an exit code."""
     try:
-        result: Any = cli.main(args, prog_name="aftercall", standalone_mode=False)
+        result: object = cli.main(args, prog_name="aftercall", standalone_mode=False)
     except AftercallError as error:
         _end(error)
     except OSError as error:

@@ -60,7 +60,7 @@ def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any
     return num_lines
 
 
-def _neutralise(cell: Any) -> Any:
+def _neutralise(cell: object) -> object:
     """With an apostrophe before it, a formula is text to every spreadsheet program. A signed number is none."""
     is_formula = isinstance(cell, str) and cell.startswith(FORMULA_STARTS) and not _SIGNED_NUMBER.fullmatch(cell)
     return f"'{cell}" if is_formula else cell

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from training.files import write_aside
 from training.recipe import Recipe
@@ -174,5 +173,5 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
     return picture.getvalue()
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -4,13 +4,11 @@ Workers read the active one; a promotion or rollback and its row in the history 
 folders. It knows no model and no gate.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, Select, select, update
 from sqlalchemy.exc import IntegrityError
 
 from adapters import find_shipped
@@ -22,6 +20,9 @@ from aftercall.prompt import PROMPT_VERSION
 from training import history
 from training.history import Action, Change
 from worker.adapter import MANIFEST_FILE, AdapterManifest, check_adapter, read_manifest
+
+#: An adapter's columns, in the order of `Entry`'s fields.
+_Query = Select[str, str, str, str, float, float | None]
 
 
 class AdapterState(StrEnum):
@@ -197,15 +198,15 @@ def _overtaken(base_model: str) -> AdapterError:
     )
 
 
-def _select() -> Any:
+def _select() -> _Query:
     return select(
         Adapter.digest, Adapter.base_model, Adapter.state, Adapter.path, Adapter.created_at, Adapter.promoted_at
     )
 
 
-def _read(database: Engine, statement: Any) -> list[Entry]:
+def _read(database: Engine, statement: _Query) -> list[Entry]:
     with reading(database) as connection:
-        rows: Sequence[Any] = connection.execute(statement).all()
+        rows = connection.execute(statement).all()
     return [
         Entry(row.digest, row.base_model, AdapterState(row.state), Path(row.path), row.created_at, row.promoted_at)
         for row in rows

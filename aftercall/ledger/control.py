@@ -1,7 +1,6 @@
 """What people do to jobs: cancel a submission, queue again what rests or what an old adapter wrote."""
 
 from collections.abc import Collection
-from typing import Any
 
 from sqlalchemy import Engine, Select, case, exists, func, select, true, update
 
@@ -71,6 +70,6 @@ def redo(engine: Engine, adapter_digest: str) -> int:
     return run(engine, update(Job).where(is_theirs).values(fresh() | {"attempts": 0}))
 
 
-def _written_by(adapter_digest: str) -> Select[Any]:
+def _written_by(adapter_digest: str) -> Select[int]:
     newest = select(func.max(Summary.id)).group_by(Summary.job_id)
     return select(Summary.job_id).where(Summary.id.in_(newest), Summary.adapter_digest == adapter_digest)

@@ -6,9 +6,8 @@ schema hold; that is what makes them worth asking after a restore, a repair by h
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Engine, Select, exists, func, select
+from sqlalchemy import ColumnElement, Engine, Select, exists, func, select
 
 from aftercall.database import now, reading
 from aftercall.models import Base, Job, JobState, SubmissionJob, Summary
@@ -50,7 +49,7 @@ def num_expired(engine: Engine, grace_s: float) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def _count(table: type[Base], *conditions: Any) -> Select[Any]:
+def _count(table: type[Base], *conditions: ColumnElement[bool]) -> Select[int]:
     return select(func.count()).select_from(table).where(*conditions)
 
 
@@ -58,7 +57,7 @@ _has_summary = exists().where(Summary.job_id == Job.id)
 _twice = select(Summary.job_id).group_by(Summary.job_id, Summary.adapter_digest).having(func.count() > 1).subquery()
 _is_held = Job.state == JobState.RUNNING
 
-_QUERIES: dict[str, Select[Any]] = {
+_QUERIES: dict[str, Select[int]] = {
     "jobs in no known state": _count(Job, Job.state.not_in(list(JobState))),
     "jobs that are done and have no summary": _count(Job, Job.state == JobState.DONE, ~_has_summary),
     "jobs with nothing to summarize that have a summary": _count(Job, Job.state == JobState.INSUFFICIENT, _has_summary),

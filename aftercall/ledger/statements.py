@@ -33,7 +33,7 @@ def queued(job_ids: Sequence[int]) -> Update:
     return update(Job).where(Job.id.in_(job_ids), UNINDEXED_STATE == JobState.QUEUED)
 
 
-def jobs_of(submission_id: int) -> Select[Any]:
+def jobs_of(submission_id: int) -> Select[int]:
     """A query for the ids of a submission's jobs."""
     return select(SubmissionJob.job_id).where(SubmissionJob.submission_id == submission_id)
 

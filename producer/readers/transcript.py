@@ -62,7 +62,7 @@ def _match_opening(line: str) -> tuple[Speaker | None, str]:
     return (SPEAKERS[match[1].casefold()], line[match.end() :]) if match else (None, line)
 
 
-def _item_turns(item: Any) -> Iterator[Turn]:
+def _item_turns(item: object) -> Iterator[Turn]:
     """The turns of one element of a JSON list."""
     if isinstance(item, str):
         yield from _line_turns(item)
