@@ -5,9 +5,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from aftercall.errors import SourceError
-
-#: A quoted cell that is longer was never closed. The module's own limit of 131,072 is less than a long transcript.
-MAX_CELL_CHARS = 32 << 20
+from producer.readers.table import MAX_CELL_CHARS
 
 
 def read_rows(path: Path, columns: Set[str], expected: str) -> Iterator[tuple[str, dict[str, str]]]:

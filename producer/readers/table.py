@@ -14,7 +14,7 @@ from producer.readers.rows import Picker, Record, Rejected
 DELIMITERS = (",", ";", "\t", "|")
 
 #: A quoted cell that is longer was never closed. The module's own limit of 131,072 is less than a long transcript.
-_MAX_CELL_CHARS = 32 << 20
+MAX_CELL_CHARS = 32 << 20
 _HEAD_CHARS = 1 << 16
 
 
@@ -108,7 +108,7 @@ class _Lines:
 def _rows(lines: _Lines, delimiter: str) -> Iterator[Record | Rejected]:
     """Every record but the blank ones, the header first. One broken record costs its own line only."""
     # The limit is the process', and a source may be read in another one than it was opened in.
-    csv.field_size_limit(_MAX_CELL_CHARS)
+    csv.field_size_limit(MAX_CELL_CHARS)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 1
     while True:
