@@ -67,8 +67,8 @@ class Training:
     is_compiled: bool = False
 
     @property
-    def means(self) -> str:
-        """What it ran on and how, in words."""
+    def ran_on(self) -> str:
+        """The device, and how it was used, in words."""
         ways = {
             f"{self.num_processes} processes": self.num_processes > 1,
             "4-bit weights dequantized once": self.is_dequantized,
@@ -111,7 +111,7 @@ def render_card(card: Card) -> str:
         "Trained on": f"{card.data} (digest `{manifest.data_digest[:16]}`)",
         "Prompt, cleaner": f"version {manifest.prompt_version}, version {manifest.cleaner_version}",
         "Trainable parameters": f"{training.num_trainable_parameters:,} of {training.num_parameters:,} ({share:.2f}%)",
-        "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.means}",
+        "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.ran_on}",
         "Parents": ", ".join(manifest.parents) or "none",
         "Made": manifest.created_at,
     }

@@ -34,7 +34,7 @@ class Hastened:
 
 def hasten(model: Any, speed: Speed) -> Hastened:
     """Make a peft model's steps faster in place."""
-    is_dequantized = speed.is_dequantizing and dequantize_where_it_fits(model)
+    is_dequantized = speed.is_dequantizing and dequantize_layers(model)
     if speed.is_compiling:
         # Otherwise the first layer, whose input needs no gradient, would be compiled for itself.
         model.enable_input_require_grads()
@@ -56,7 +56,7 @@ class DequantizedLinear(nn.Module):
             return linear(hidden.to(self.weight.dtype), self.weight, self.bias).to(hidden.dtype)
 
 
-def dequantize_where_it_fits(model: nn.Module) -> bool:
+def dequantize_layers(model: nn.Module) -> bool:
     """Replace the 4-bit layers of a model by dequantized ones in place; False without any, or without the memory."""
     if not getattr(model, "is_loaded_in_4bit", False):
         return False

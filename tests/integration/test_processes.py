@@ -83,7 +83,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batches(tmp_path: Path
 
     assert [path.name for path in together.outputs.folder.glob("made-by-*")] == ["made-by-0"]
     assert (training.num_processes, training_alone.num_processes) == (2, 1)
-    assert "2 processes" in training.means
+    assert "2 processes" in training.ran_on
     assert provenance.base_model == RECIPE.base
     assert losses(training) == pytest.approx(losses(training_alone), rel=1e-4)
     assert losses(training)[-1] < losses(training)[0]

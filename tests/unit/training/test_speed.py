@@ -5,7 +5,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from torch import nn
 
-from training.speed import DequantizedLinear, dequantize_where_it_fits
+from training.speed import DequantizedLinear, dequantize_layers
 
 
 class Model(nn.Module):
@@ -35,7 +35,7 @@ def run(model: Model) -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_dequantized_layer_computes_what_it_did_in_four_bits() -> None:
     model = Model(is_loaded_in_4bit=True)
     output, gradient = run(model)
-    assert dequantize_where_it_fits(model)
+    assert dequantize_layers(model)
     assert isinstance(model.quantized, DequantizedLinear)
     assert type(model.plain) is nn.Linear
     again, gradient_again = run(model)
@@ -47,5 +47,5 @@ def test_a_dequantized_layer_computes_what_it_did_in_four_bits() -> None:
 
 def test_a_model_without_four_bits_is_left_alone() -> None:
     model = Model(is_loaded_in_4bit=False)
-    assert not dequantize_where_it_fits(model)
+    assert not dequantize_layers(model)
     assert isinstance(model.quantized, Linear4bit)
