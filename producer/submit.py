@@ -18,6 +18,9 @@ from producer.batches import Batch, Prepared, read_batches
 from producer.rejected import RejectedFile
 from producer.source import Rejected, Source
 
+#: Rejected rows that are shown with their reasons.
+NUM_EXAMPLES = 5
+
 
 @dataclass(slots=True)
 class SubmitReport:
@@ -112,7 +115,7 @@ def _clashing(row: Prepared) -> Rejected:
 def _reject(row: Rejected, report: SubmitReport, rejected: RejectedFile) -> None:
     report.num_rejected += 1
     rejected.write(row)
-    if len(report.examples) < 5:
+    if len(report.examples) < NUM_EXAMPLES:
         report.examples.append(row)
 
 

@@ -28,6 +28,7 @@ def worker(gpus: str) -> int:
         raise ModelError("a worker needs PyTorch, which is not installed. Run: pip install 'aftercall[worker]'")
     from worker.supervisor import supervise
 
+    # Read by each worker process; here so that a wrong one is said once, and nothing is started.
     load_settings()
     return supervise(gpus, command_for)
 
