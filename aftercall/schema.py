@@ -70,7 +70,7 @@ def check(engine: Engine) -> None:
         return
     _refuse_newer(engine, current)
     raise SchemaError(
-        f"the database {_name(engine)} has schema {current or 'none'}, this version works with {head()}. "
+        f"the database {show_url(engine.url)} has schema {current or 'none'}, this version works with {head()}. "
         "Run `aftercall db upgrade`."
     )
 
@@ -120,13 +120,9 @@ def _refuse_newer(engine: Engine, current: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if current is not None and current not in known:
         raise SchemaError(
-            f"the database {_name(engine)} has schema {current}; this version is older and works with {head()}. "
+            f"the database {show_url(engine.url)} has schema {current}; this version is older and works with {head()}. "
             "Install here the version of aftercall that upgraded the database."
         )
-
-
-def _name(engine: Engine) -> str:
-    return show_url(engine.url)
 
 
 def _config() -> Config:

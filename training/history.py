@@ -58,8 +58,10 @@ def read(connection: Connection, base_model: str | None = None) -> list[Entry]:
 
 
 def last_standing(changes: Sequence[Change]) -> Change | None:
-    """The promotion that the next rollback undoes: each rollback before has undone one, so that a second one goes
-    further back, not to and fro."""
+    """The promotion that the next rollback undoes; None where none stands.
+
+    Each rollback before has undone one, so that a second one goes further back, not to and fro.
+    """
     standing: list[Change] = []
     for change in changes:
         if change.action is Action.PROMOTE:

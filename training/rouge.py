@@ -55,12 +55,7 @@ def score_pair(summary: str, reference: str) -> Rouge:
 def score_references(summary: str, references: Sequence[str]) -> RougeOverReferences:
     """One summary against at least one reference."""
     scores = [score_pair(summary, reference) for reference in references]
-    return RougeOverReferences(mean_rouge(scores), _reduce(scores, max))
-
-
-def mean_rouge(scores: Sequence[Rouge]) -> Rouge:
-    """The arithmetic mean of each score."""
-    return _reduce(scores, lambda values: sum(values) / len(values))
+    return RougeOverReferences(_reduce(scores, lambda values: sum(values) / len(values)), _reduce(scores, max))
 
 
 def _reduce(scores: Sequence[Rouge], reduce: Callable[[list[float]], float]) -> Rouge:

@@ -20,7 +20,7 @@ from aftercall.errors import ModelError
 #: In a converted folder: name and digest of the GGUF it came from, which stay the model's own when it is copied.
 ORIGIN_FILE = "origin.json"
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def convert_gguf(path: Path, name: str, cache_dir: Path) -> Path:
@@ -52,7 +52,7 @@ def _write_aside(path: Path, folder: Path, origin: dict[str, str]) -> None:
     # What a killed process left; the lock is ours, so nobody is writing there.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    _LOGGER.info("converting %s, once; a quarter of a minute for 135 million weights", path.name)
+    logger.info("converting %s, once; a quarter of a minute for 135 million weights", path.name)
     _convert(path, partial)
     (partial / ORIGIN_FILE).write_text(json.dumps(origin) + "\n")
     partial.rename(folder)

@@ -6,8 +6,10 @@ from typing import Any
 
 
 def keep_compiled(folder: Path) -> None:
-    """Let this process keep its compiled kernels in `folder` and find those of processes before; the user's own
-    choice of a folder stands."""
+    """Let this process keep its compiled kernels in `folder`, and find those of processes before.
+
+    The user's own choice of a folder stands.
+    """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.resolve() / "inductor"))
     os.environ.setdefault("TRITON_CACHE_DIR", str(folder.resolve() / "triton"))
 
