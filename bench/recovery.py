@@ -33,7 +33,7 @@ from aftercall.embedded import embedded_broker
 from aftercall.models import Job, JobState
 from aftercall.settings import Settings
 from bench.generate import write_export
-from bench.queueing import postgres
+from bench.postgres import postgres
 from tests.fixtures.workers import ScriptedWorker, WorkerStarter, submit_file, wait_until
 
 CHUNK_SIZE = 32
