@@ -3,30 +3,14 @@
 python -m bench.swap_worker --name NAME --device cuda
 """
 
-import os
-import time
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from sqlalchemy import Engine
 
 from aftercall.settings import Settings
-from bench.timing.spans import SPANS_VARIABLE, CudaClock, TimedRunner
 from worker.process import CPU_THREADS, GPU_THREADS, serve
 from worker.served import Served
-
-
-class HostClock:
-    """For a device that is done with a step when its launch returns."""
-
-    def mark(self) -> float:
-        """Now."""
-        return time.time()
-
-    def seconds(self, mark: Any) -> float:
-        """As marked."""
-        return float(mark)
 
 
 @click.command()
@@ -36,17 +20,9 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
     """Serve until SIGTERM."""
 
     def load(settings: Settings, database: Engine) -> Served:
-        from worker.engine import build
-        from worker.engine.runner import ModelRunner
-        from worker.serving import load_served
+        from bench.timing.timed import load_timed
 
-        path = Path(os.environ[SPANS_VARIABLE]) / f"{os.getpid()}.json"
-
-        def timed_runner(*args: Any) -> TimedRunner:
-            return TimedRunner(ModelRunner(*args), CudaClock() if device == "cuda" else HostClock(), path)
-
-        build.ModelRunner = timed_runner  # type: ignore[assignment, misc]
-        return load_served(settings, database, device)
+        return load_timed(settings, database, device)
 
     serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
 
