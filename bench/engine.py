@@ -7,18 +7,18 @@ python -m bench.engine --adapter unmerged    # a LoRA adapter beside the weights
 """
 
 import argparse
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import CLOCK_BOOTTIME, clock_gettime, perf_counter
+from time import perf_counter
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 
 from bench.random_model import RandomModel, load_random
+from bench.timing.host import process_age_s
 from bench.workload import random_phi, random_prompts, read_lengths
 from worker.engine.base import Completion, SamplingSettings
 from worker.engine.build import assemble_engine
@@ -114,7 +114,7 @@ def run_generate(model: Any, prompts: Sequence[Sequence[int]], batch_size: int, 
 
 def main() -> None:
     """Parse, run, print."""
-    imports_s = _process_age_s()
+    imports_s = process_age_s()
     args = _parse()
     if args.emulate_t4:
         _become_a_t4()
@@ -181,11 +181,6 @@ def _options(args: argparse.Namespace) -> EngineOptions:
         is_gelu_fused=is_compiled,
         is_captured=not args.no_graphs and not is_int8,
     )
-
-
-def _process_age_s() -> float:
-    started = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
-    return clock_gettime(CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
 def _become_a_t4() -> None:

@@ -74,6 +74,12 @@ def _cpu_by_thread() -> dict[str, float]:
     return cpu
 
 
+def process_age_s() -> float:
+    """Seconds since this process was started."""
+    ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / _TICKS_PER_S
+
+
 def describe(folder: Path, start_s: float, end_s: float) -> str:
     """Two lines on all processes, for one stretch of time."""
     hosts = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.host")]

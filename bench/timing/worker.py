@@ -5,10 +5,7 @@ python -m bench.timing.worker --gpus none       # one process, on the CPU
 python -m bench.timing.worker --simulated       # one process, on a simulated device
 """
 
-import os
 import sys
-import time
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -16,6 +13,7 @@ from celery import signals
 from sqlalchemy import Engine
 
 from aftercall.settings import Settings
+from bench.timing.host import process_age_s
 from worker.process import CPU_THREADS, GPU_THREADS, serve
 from worker.served import Served
 from worker.supervisor import supervise
@@ -30,20 +28,20 @@ def main(gpus: str, simulated: bool, name: str | None, device: Literal["cpu", "c
     """Serve until SIGTERM."""
     if name is None:
         sys.exit(supervise(gpus, lambda gpu, name: _command_for(gpu, name, simulated)))
-    print(f"start-up: {_age_s():.1f} s to the queue's modules", flush=True)
+    print(f"start-up: {process_age_s():.1f} s to the queue's modules", flush=True)
     from bench.timing.timed import load_simulated, load_timed, watch_host
 
-    print(f"start-up: {_age_s():.1f} s to the engine's modules", flush=True)
+    print(f"start-up: {process_age_s():.1f} s to the engine's modules", flush=True)
 
     def load(settings: Settings, database: Engine) -> Served:
         served = load_simulated(settings, database) if simulated else load_timed(settings, database, device)
         watch_host()
-        print(f"start-up: {_age_s():.1f} s to the engine", flush=True)
+        print(f"start-up: {process_age_s():.1f} s to the engine", flush=True)
         return served
 
     @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def ready(**kwargs: object) -> None:
-        print(f"start-up: {_age_s():.1f} s to the first message", flush=True)
+        print(f"start-up: {process_age_s():.1f} s to the first message", flush=True)
 
     serve(name, load, GPU_THREADS if simulated or device == "cuda" else CPU_THREADS)
 
@@ -51,12 +49,6 @@ def main(gpus: str, simulated: bool, name: str | None, device: Literal["cpu", "c
 def _command_for(gpu: int | None, name: str, simulated: bool) -> list[str]:
     what = ["--simulated"] if simulated else ["--device", "cpu" if gpu is None else "cuda"]
     return [sys.executable, "-m", "bench.timing.worker", "--name", name, *what]
-
-
-def _age_s() -> float:
-    """Seconds since this process was started."""
-    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
