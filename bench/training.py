@@ -21,11 +21,12 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.utils.data import SequentialSampler
-from transformers import AutoTokenizer, PhiConfig, PhiForCausalLM, PrinterCallback, TrainerCallback, set_seed
+from transformers import AutoTokenizer, PhiForCausalLM, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from aftercall.prompt import build_prompt
 from bench.training_table import Outcome, Table, plain_name
+from bench.workload import phi_config
 from training.dataset import Example, load_examples
 from training.recipe import get_recipe
 from training.speed import Speed, hasten
@@ -200,17 +201,7 @@ def make_cases(examples: Sequence[Example], tokenizer: Any) -> list[Case]:
 
 def save_random_model(tokenizer: Any, num_layers: int) -> Path:
     """phi-1_5's exact configuration with random weights, as a folder."""
-    config = PhiConfig(
-        vocab_size=51200,
-        hidden_size=2048,
-        intermediate_size=8192,
-        num_hidden_layers=num_layers,
-        num_attention_heads=32,
-        max_position_embeddings=2048,
-        partial_rotary_factor=0.5,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    config = phi_config(num_layers, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id)
     folder = Path(tempfile.mkdtemp())
     torch.manual_seed(0)
     with torch.device("cuda"):

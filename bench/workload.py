@@ -58,20 +58,27 @@ def read_lengths(path: Path | None, tokenizer: Any = None) -> list[int]:
     return [round(count * scale) for count in counts]
 
 
-def random_phi(device: Any, dtype: Any) -> Any:
-    """A model of Phi-1.5's exact shape with random weights: as fast as the real one, and no download."""
-    import torch
-    from transformers import AutoModelForCausalLM, PhiConfig
+def phi_config(num_layers: int = 24, **token_ids: int | None) -> Any:
+    """Phi-1.5's exact configuration; `token_ids` such as `eos_token_id` are the tokenizer's."""
+    from transformers import PhiConfig
 
-    torch.manual_seed(0)
-    config = PhiConfig(
+    return PhiConfig(
         vocab_size=51200,
         hidden_size=2048,
         intermediate_size=8192,
-        num_hidden_layers=24,
+        num_hidden_layers=num_layers,
         num_attention_heads=32,
         max_position_embeddings=2048,
         partial_rotary_factor=0.5,
+        **token_ids,
     )
+
+
+def random_phi(device: Any, dtype: Any) -> Any:
+    """A model of Phi-1.5's exact shape with random weights: as fast as the real one, and no download."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
     with torch.device(device):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+        return AutoModelForCausalLM.from_config(phi_config(), dtype=dtype).eval()
