@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,9 +110,8 @@ def send(bench: Bench, path: Path) -> int:
     return submission_id
 
 
-def wait(condition: object, process: "subprocess.Popen[bytes]") -> None:
+def wait(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
     """Until the condition holds, or the worker is gone."""
-    assert callable(condition)
     while not condition():
         if process.poll() is not None:
             raise SystemExit("the worker ended; see worker.log in --log-dir")

@@ -64,7 +64,7 @@ def report(night: Night, spans: Sequence[Span], num_devices: int) -> str:
 
 def slow(spans: Sequence[Span]) -> str:
     """The steps that took far longer than any should: a graph is captured, or the host is held up."""
-    slow = [span for span in spans if span.duration_s > SLOW_STEP_S or span.launch_s > SLOW_STEP_S]
-    seconds = sum(max(span.duration_s, span.launch_s) for span in slow)
-    sizes = " ".join(f"{'p' if span.is_prefill else 'd'}{span.num_seqs}" for span in slow[:30])
-    return f"steps over {SLOW_STEP_S * 1e3:.0f} ms: {len(slow)}, {seconds:.2f} s in all: {sizes}"
+    found = [span for span in spans if span.duration_s > SLOW_STEP_S or span.launch_s > SLOW_STEP_S]
+    seconds = sum(max(span.duration_s, span.launch_s) for span in found)
+    sizes = " ".join(f"{'p' if span.is_prefill else 'd'}{span.num_seqs}" for span in found[:30])
+    return f"steps over {SLOW_STEP_S * 1e3:.0f} ms: {len(found)}, {seconds:.2f} s in all: {sizes}"
