@@ -40,7 +40,10 @@ SMALL_CHUNK_SIZE = 8
 
 
 def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
-    """Summarize a source; returns the exit code."""
+    """Summarize a source; returns the exit code.
+
+    Raises AftercallError, such as SourceError or ModelError, when the night cannot begin or go on.
+    """
     settings = load_settings()
     out = out or results_path(source)
     if out == STDOUT:

@@ -42,6 +42,8 @@ def load_examples(data: str, split: str) -> list[Example]:
     Args:
         data: `Salesforce/dialogstudio` (the hub's TweetSumm), a folder of `SPLIT.jsonl` or `SPLIT.csv`, or a file.
         split: `train`, `validation` or `test`.
+
+    Raises SourceError, with file and line, if there are none or a row is not one.
     """
     if data == HUB_NAME:
         return _require(list(_from_hub(split)), f"{HUB_NAME} ({HUB_CONFIG}), split {split}")
@@ -60,7 +62,10 @@ def digest_examples(examples: Iterable[Example]) -> str:
 
 
 def example_from_dialogstudio(row: Mapping[str, Any], where: str) -> Example:
-    """One row with DialogStudio's columns: the `log` of utterances, and the summaries inside `original dialog info`."""
+    """One row with DialogStudio's columns: the `log` of utterances, and the summaries inside `original dialog info`.
+
+    Raises SourceError, which begins with `where`, if it is no such row or has no conversation or no summary in it.
+    """
     try:
         info = json.loads(row["original dialog info"])
         summaries = info["summaries"]["abstractive_summaries"]

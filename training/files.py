@@ -10,7 +10,7 @@ from aftercall.errors import AdapterError
 
 
 def write_aside(path: Path, content: bytes) -> None:
-    """Write a file aside and rename it over what was there."""
+    """Write a file aside and rename it over what was there; AdapterError if it cannot be written."""
     aside = path.with_name(f".{path.name}.partial")
     try:
         aside.write_bytes(content)
@@ -24,7 +24,10 @@ def write_aside(path: Path, content: bytes) -> None:
 
 @contextmanager
 def folder_aside(parent: Path) -> Iterator[Path]:
-    """A folder beside those of `parent` to fill and rename; what is left of it in the end is removed."""
+    """A folder beside those of `parent` to fill and rename; what is left of it in the end is removed.
+
+    Raises AdapterError if it cannot be made or filled.
+    """
     aside = parent / f".{uuid.uuid4().hex}.partial"
     try:
         aside.mkdir(parents=True)

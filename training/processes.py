@@ -15,7 +15,11 @@ Returned = TypeVar("Returned")
 
 
 def run_together(num_processes: int, work: Callable[..., Returned], *args: Any) -> Returned:
-    """Call `work` in so many processes at once; returns what the first returned. One is this process itself."""
+    """Call `work` in so many processes at once; returns what the first returned. One is this process itself.
+
+    Raises SettingsError if there are not so many GPUs or a launcher started this process, AdapterError if one of the
+    processes breaks off.
+    """
     _check(num_processes)
     if num_processes == 1:
         return work(*args)

@@ -69,6 +69,8 @@ def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = N
 
     Args:
         finish: writes what else belongs into the folder, before anybody sees it.
+
+    Raises AdapterError if it cannot be written, or if `saved` changes meanwhile.
     """
     digest = compute_digest(saved)
     target = parent / digest

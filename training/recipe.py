@@ -82,7 +82,7 @@ RECIPES = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """A recipe by name."""
+    """A recipe by name; SettingsError names those there are."""
     if name not in RECIPES:
         raise SettingsError(f"no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
     return RECIPES[name]

@@ -36,7 +36,10 @@ class ImportReport:
 
 
 def export_review(database: Engine, submission_id: int, out: Path, max_rows: int, seed: int = 0) -> int:
-    """Write up to `max_rows` summaries of a submission, drawn at random, for people to correct; returns how many."""
+    """Write up to `max_rows` summaries of a submission, drawn at random, for people to correct; returns how many.
+
+    Raises SourceError if it has none yet.
+    """
     latest = (
         select(SubmissionJob.external_id, Job.id, Job.text, Summary.text.label("summary"))
         .join(Job, Job.id == SubmissionJob.job_id)

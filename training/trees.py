@@ -38,7 +38,10 @@ class Tree:
 
 
 def encode_tree(tokenizer: Any, example: Example, max_prompt_tokens: int) -> Tree:
-    """One example as a tree; its prompt is the very one that serving would make."""
+    """One example as a tree; its prompt is the very one that serving would make.
+
+    Raises ModelError if the tokenizer names no end of text.
+    """
     end = find_end(tokenizer)
     if end is None:
         raise ModelError("This tokenizer names no end of text, so no summary would ever end. Set its `eos_token`.")

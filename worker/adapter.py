@@ -88,7 +88,7 @@ def read_manifest(folder: Path) -> AdapterManifest:
 
 
 def write_manifest(folder: Path, manifest: AdapterManifest) -> None:
-    """Write the manifest whole or not at all: aside first, then renamed over what was there."""
+    """Write the manifest whole or not at all: aside first, then renamed over what was there; else AdapterError."""
     aside = folder / f".{MANIFEST_FILE}.partial"
     try:
         aside.write_bytes(_SCHEMA.dump_json(manifest, indent=2) + b"\n")

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 def convert_gguf(path: Path, name: str, cache_dir: Path) -> Path:
     """The folder under `cache_dir` that holds the weights of `path` in float32; written on the first call.
 
-    Safe with several processes at once: one converts, the others wait and find the folder.
+    Safe with several processes at once: one converts, the others wait and find the folder. Raises ModelError if the
+    file cannot be read as a model, or the folder not be written.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -43,7 +43,8 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
 def choose_gpus(asked: str, environment: Mapping[str, str] = os.environ) -> list[Gpu | None]:
     """The GPUs meant by `all`, `auto`, `none` or numbers such as `0,1`; None stands for the CPU.
 
-    Numbers count within what CUDA_VISIBLE_DEVICES lets through, as everywhere in CUDA.
+    Numbers count within what CUDA_VISIBLE_DEVICES lets through, as everywhere in CUDA. Raises ModelError if a GPU is
+    asked for that is not there, SettingsError if `asked` is none of these.
     """
     if asked == "none":
         return [None]

@@ -47,7 +47,10 @@ def choose_quantization(
 
 
 def choose_dtype(asked: ComputeDtype, device: torch.device) -> torch.dtype:
-    """In what the model computes: as asked, or bfloat16, float16 (older GPUs), float32 (CPU)."""
+    """In what the model computes: as asked, or bfloat16, float16 (older GPUs), float32 (CPU).
+
+    Raises ModelError where bfloat16 is asked of a GPU that lacks it.
+    """
     # Emulated bfloat16 is slower than float16 on every card that lacks it.
     has_bfloat16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     if asked == "bfloat16" and not has_bfloat16:

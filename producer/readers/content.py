@@ -60,6 +60,7 @@ class Content:
                 ) from None
 
     def close(self) -> None:
+        """Remove what was written for it."""
         self.resources.close()
 
     def __reduce__(self) -> tuple[type["Content"], tuple[str, Path, bool]]:

@@ -74,13 +74,14 @@ class _Probe:
         self._line_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
+        """Look through the next piece; SourceError if it is no text in any encoding that is left."""
         self._refuse_binary(chunk)
         self._decode(chunk)
         self._num_bytes += len(chunk)
         self._count_lines(chunk)
 
     def finish(self) -> str:
-        """The encoding that fits all that was fed."""
+        """The encoding that fits all that was fed; SourceError if the last character is cut off."""
         self._decode(b"", is_last=True)
         return self._encoding
 

@@ -51,6 +51,7 @@ class Record:
     cells: tuple[str, ...]
 
     def rejected(self, reason: str | Exception) -> Rejected:
+        """The same row, with the reason for which it is not read."""
         return Rejected(self.line, str(reason), self.cells)
 
 

@@ -58,6 +58,7 @@ class _TurnReader:
         return place
 
     def turn(self, record: Record) -> Turn:
+        """Who speaks, and what."""
         speaker, text = self._pick_turn(record.cells)
         return Turn(self._take(speaker), take_text(text))
 

@@ -71,6 +71,7 @@ class _TweetReader:
         return place
 
     def tweet(self, record: Record, place: tuple[str, str | None, float | None]) -> Tweet:
+        """The tweet at its place, which is what `place` returned for it."""
         author, inbound, text = self._pick_speech(record.cells)
         tweet_id, parent, time = place
         return Tweet(record.line, tweet_id, parent, str(author), take_inbound(inbound), time, take_text(text))

@@ -32,7 +32,7 @@ class Call:
         self._is_over.set()
 
     def wait(self) -> list[Outcome]:
-        """Every outcome, in the order of the prompts."""
+        """Every outcome, in the order of the prompts; ModelError if the engine was lost meanwhile."""
         self._is_over.wait()
         if self._error is not None:
             raise ModelError(f"The engine stopped: {self._error}.") from self._error

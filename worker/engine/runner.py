@@ -94,7 +94,7 @@ class ModelRunner:
         return 2 if self.device.type == "cuda" else 0
 
     def launch(self, step: Step) -> SampledTokens:
-        """Run one step."""
+        """Run one step; OutOfDeviceMemoryError if it does not fit."""
         try:
             with torch.inference_mode():
                 run = self._prefill if step.is_prefill else self._decode
