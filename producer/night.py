@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 from sqlalchemy import Engine
 
@@ -28,6 +27,7 @@ from aftercall.sweep import Sweeper
 from producer import show
 from producer.export import export
 from producer.output import STDOUT, check_out
+from producer.progress import showing_progress
 from producer.source import SourceOptions, open_source
 from producer.submit import SubmitReport, submit
 
@@ -111,24 +111,14 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
     broker = stack.enter_context(closing(Broker(settings)))
     worker = stack.enter_context(embedded_worker(settings, log))
     standing = account.account(database, submission_id)
-    first_finished = standing.finished
-    loading_since = working_since = time.monotonic()
-    with _progress() as bar:
-        task = bar.add_task("loading the model", total=standing.submitted, completed=standing.finished, rate="")
+    with showing_progress(standing) as show_standing:
         while standing.open:
             check_worker(worker, log)
             _check_broker(broker, settings)
-            if not standing.running and standing.finished == first_finished:
-                working_since = time.monotonic()
-                bar.update(task, rate=f"{working_since - loading_since:.0f} s")
-            else:
-                num_new = standing.finished - first_finished
-                rate = _rate(num_new, standing.open, time.monotonic() - working_since)
-                bar.update(task, description="summarizing", completed=standing.finished, rate=rate)
+            show_standing(standing)
             time.sleep(POLL_INTERVAL_S)
             standing = account.account(database, submission_id)
-        rate = _rate(standing.finished - first_finished, 0, time.monotonic() - working_since)
-        bar.update(task, description="summarized", completed=standing.finished, rate=rate)
+        show_standing(standing)
 
 
 def _worker_log(settings: Settings) -> Path:
@@ -143,27 +133,6 @@ def _check_broker(broker: Broker, settings: Settings) -> None:
             "the embedded Valkey server is gone; what was finished is kept. Run the same command again to go on. "
             f"What the server said is in {broker_log(settings.data_dir)}."
         ) from None
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        console=show.console,
-    )
-
-
-def _rate(num_new: int, num_open: int, elapsed_s: float) -> str:
-    """Conversations a second so far, and when the last one will be done at that rate."""
-    if num_new == 0 or elapsed_s <= 0:
-        return ""
-    rate = num_new / elapsed_s
-    finish = time.strftime("%H:%M:%S", time.localtime(time.time() + num_open / rate))
-    return f"{rate:.2f}/s, done at {finish}" if num_open else f"{rate:.2f}/s"
 
 
 def _show_interrupted(source: str, database: Engine, report: SubmitReport | None) -> None:
