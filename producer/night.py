@@ -7,6 +7,7 @@ import shlex
 import signal
 import time
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -39,6 +40,16 @@ SMALL_SOURCE_BYTES = 500_000
 SMALL_CHUNK_SIZE = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a person asked for: a source, how to read it, and where what comes of it goes."""
+
+    source: str
+    options: SourceOptions
+    out: Path
+    rejected_path: Path
+
+
 def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
     """Summarize a source; returns the exit code.
 
@@ -50,7 +61,7 @@ def run_night(source: str, out: Path | None, rejected_path: Path, options: Sourc
         raise AftercallError("the account of the night goes to stdout: name a file for the summaries.")
     check_out(out)
     with schema.open_ledger(settings, with_upgrade=True) as database:
-        return _run(settings, database, source, out, rejected_path, options)
+        return _run(_Asked(source, options, out, rejected_path), settings, database)
 
 
 def results_path(source: str) -> Path:
@@ -62,23 +73,22 @@ def results_path(source: str) -> Path:
     return Path(f"{name.stem if name.suffix[1:].isalpha() else name}.summaries.csv")
 
 
-def _run(
-    settings: Settings, database: Engine, source: str, out: Path, rejected_path: Path, options: SourceOptions
-) -> int:
+def _run(asked: _Asked, settings: Settings, database: Engine) -> int:
     started = time.monotonic()
     report = None
     try:
         with handling_signals(_interrupt, signal.SIGTERM, signal.SIGHUP), ExitStack() as stack:
             url = stack.enter_context(embedded_broker(settings.data_dir))
-            settings = settings.model_copy(update={"redis_url": url, "chunk_size": _chunk_size(source, settings)})
-            report = _submit(source, rejected_path, options, settings, database)
+            chunk_size = _chunk_size(asked.source, settings)
+            settings = settings.model_copy(update={"redis_url": url, "chunk_size": chunk_size})
+            report = _submit(asked, settings, database)
             if account.account(database, report.submission_id).open:
                 _work(settings, database, report.submission_id, stack)
     except KeyboardInterrupt:
-        _show_interrupted(source, database, report)
+        _show_interrupted(asked.source, database, report)
         return EXIT_INTERRUPTED
-    export(database, report.submission_id, out, "csv", with_provenance=True)
-    return _show_account(database, report, out, rejected_path, settings, time.monotonic() - started)
+    export(database, report.submission_id, asked.out, "csv", with_provenance=True)
+    return _show_account(asked, report, settings, database, time.monotonic() - started)
 
 
 def _chunk_size(source: str, settings: Settings) -> int:
@@ -92,13 +102,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _submit(
-    source: str, rejected_path: Path, options: SourceOptions, settings: Settings, database: Engine
-) -> SubmitReport:
-    with closing(Broker(settings)) as broker, open_source(source, options) as opened:
+def _submit(asked: _Asked, settings: Settings, database: Engine) -> SubmitReport:
+    with closing(Broker(settings)) as broker, open_source(asked.source, asked.options) as opened:
         with show.submitting(opened.name) as on_progress:
-            report = submit(opened, database, Sweeper(database, broker, settings), rejected_path, on_progress)
-        show.submitted(opened, report, rejected_path, is_dry_run=False)
+            report = submit(opened, database, Sweeper(database, broker, settings), asked.rejected_path, on_progress)
+        show.submitted(opened, report, asked.rejected_path, is_dry_run=False)
     return report
 
 
@@ -146,17 +154,15 @@ def _show_interrupted(source: str, database: Engine, report: SubmitReport | None
     click.echo(f"Go on with the same command: aftercall run {shlex.quote(source)}")
 
 
-def _show_account(
-    database: Engine, report: SubmitReport, out: Path, rejected_path: Path, settings: Settings, elapsed_s: float
-) -> int:
+def _show_account(asked: _Asked, report: SubmitReport, settings: Settings, database: Engine, elapsed_s: float) -> int:
     """The one-screen account; returns the exit code that tells what a script needs to know."""
     standing = account.account(database, report.submission_id)
     show.summaries(account.results(database, report.submission_id), NUM_SHOWN)
     show.console.print(_account_line(standing, report, elapsed_s))
     show.failures(database, report.submission_id)
     places = {
-        "summaries": out,
-        "rejected": rejected_path if report.num_rejected else None,
+        "summaries": asked.out,
+        "rejected": asked.rejected_path if report.num_rejected else None,
         "database": show_url(database.url),
         "worker log": _worker_log(settings),
     }
