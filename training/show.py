@@ -82,6 +82,12 @@ def evaluation(ours: "Evaluation", judged: Mapping[str, Judgement]) -> None:
     console.print(f"{len(ours.judgement.verdicts)} conversations")
     for name, value in ours.figures().items():
         console.print(f"{name}: {value:.4f}")
+    _show_figures(judged)
+    _show_differences(ours.judgement, judged)
+
+
+def _show_figures(judged: Mapping[str, Judgement]) -> None:
+    """A line a figure, a column for each who was judged."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("figure", no_wrap=True, min_width=max(map(len, METRICS)))
     for name in judged:
@@ -90,11 +96,15 @@ def evaluation(ours: "Evaluation", judged: Mapping[str, Judgement]) -> None:
     for metric in METRICS:
         table.add_row(metric, *(f"{mean[metric]:.1f}" for mean in means))
     console.print(table)
+
+
+def _show_differences(ours: Judgement, judged: Mapping[str, Judgement]) -> None:
+    """How far the others are from ours, where they were judged by the same conversations."""
     console.print(f"{RANKING_METRIC}, differences with their 95% intervals:")
-    values = ours.judgement.values(RANKING_METRIC)
+    values = ours.values(RANKING_METRIC)
     for name, judgement in judged.items():
         # People are judged against their other references, by those conversations that have some.
-        if judgement is not ours.judgement and len(judgement.verdicts) == len(values):
+        if judgement is not ours and len(judgement.verdicts) == len(values):
             interval = compare(values, judgement.values(RANKING_METRIC))
             console.print(f"  to {name}: {interval}")
 
