@@ -20,12 +20,13 @@ from tests.fixtures.workers import submit_file
 LEASE = work.Lease("worker-1", 60.0)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("database_name", ["sqlite", "postgresql"])
 def test_a_small_campaign_ends_well(database_name: str, tmp_path: Path) -> None:
     options = {"database": database_name, "seed": 3, "num-faults": 3, "num-conversations": 250, "workers": 2}
     arguments = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", "bench.campaign", *arguments, "--call-s=0.05", f"--keep={tmp_path}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=840)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "| **all** | 3 |" in ended.stdout

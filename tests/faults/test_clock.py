@@ -11,9 +11,12 @@ from aftercall.ledger import account
 from aftercall.models import Job, Summary
 from aftercall.settings import Settings
 from tests.fixtures.workers import (
+    QUICK_BEATS,
     WorkerStarter,
     assert_never,
     expected_summaries,
+    outlast_leases,
+    pass_time,
     submit_file,
     summaries_by_id,
     wait_until,
@@ -31,12 +34,6 @@ def skew_s(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """A lease that is seen to run out, and one that is kept, in a test's time."""
-    return settings.model_copy(update={"lease_s": 2.0})
-
-
 def test_it_takes_no_lease_of_a_worker_that_lives(
     skew_s: str, tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
@@ -46,8 +43,8 @@ def test_it_takes_no_lease_of_a_worker_that_lives(
     wait_until(lambda: held.num_calls.total() == 16, "a chunk in the engine of the worker with the right clock")
     skewed = start_worker(skew_s, module=SKEWED)
     wait_until(lambda: account.account(database, report.submission_id).done == 32, "the rest done by the other")
-    # Two leases, in which the worker with the wrong clock sweeps ten times.
-    assert_never(lambda: account.account(database, report.submission_id).running < 16, "a lost lease", 3.0)
+    # A lease is minutes, the clock is off by hours, and the worker that goes by it sweeps ten times meanwhile.
+    assert_never(lambda: account.account(database, report.submission_id).running < 16, "a lost lease", 2.0)
     held.hold.unlink()
 
     assert wait_until_finished(database, report.submission_id).done == len(IDS)
@@ -63,14 +60,16 @@ def test_it_takes_no_lease_of_a_worker_that_lives(
 def test_its_own_leases_are_kept_while_it_lives_and_run_out_when_it_dies(
     skew_s: str, tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
-    skewed = start_worker("--threads", "1", skew_s, is_held=True, module=SKEWED)
+    skewed = start_worker("--threads", "1", *QUICK_BEATS, skew_s, is_held=True, module=SKEWED)
     report = submit_file(write_source(tmp_path / "night.csv", IDS[:16]), database, settings)
     wait_until(lambda: skewed.num_calls.total() == 16, "a chunk in the engine of the worker with the wrong clock")
     other = start_worker()
     late = submit_file(write_source(tmp_path / "late.csv", ["late"]), database, settings)
     wait_until_finished(database, late.submission_id)
-    assert_never(lambda: account.account(database, report.submission_id).running < 16, "a lost lease", 3.0)
+    outlast_leases(database, settings.lease_s)
+    assert account.account(database, report.submission_id).running == 16
     skewed.kill()
+    pass_time(database, settings.lease_s)
 
     assert wait_until_finished(database, report.submission_id).done == 16
     assert other.num_calls.total() == 17

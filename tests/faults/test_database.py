@@ -1,7 +1,7 @@
 """The database away or busy: finished summaries are kept and written when it is back, not generated again."""
 
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.fixtures.breakable import BreakablePostgres
 from tests.fixtures.workers import (
     ScriptedWorker,
     WorkerStarter,
+    assert_never,
     expected_summaries,
     submit_file,
     summaries_by_id,
@@ -41,6 +42,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     schema.upgrade(engine)
     engine.dispose()
     yield url
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """No heartbeat meets the locks that a test holds."""
+    return settings.model_copy(update={"lease_s": 3600.0})
 
 
 def spooled(settings: Settings) -> list[Path]:
@@ -92,8 +99,7 @@ def test_a_writer_who_keeps_sqlite_locked_only_delays_the_work(
     worker, submission_id = start_half_way(start_worker, settings, database, tmp_path)
     with database.begin():
         worker.hold.unlink()
-        time.sleep(2.0)
-        assert account.account(database, submission_id).done == 0
+        assert_never(lambda: account.account(database, submission_id).done, "written past the lock", 2.0)
 
     assert wait_until_finished(database, submission_id).done == len(IDS)
     assert set(worker.num_calls.values()) == {1}
@@ -112,11 +118,11 @@ def test_a_worker_that_starts_without_a_database_says_so(
     assert "Traceback" not in worker.log.read_text()
 
 
-def is_waiting_for_a_lock(database: Engine) -> bool:
-    """Whether any connection of the server waits for another's row."""
+def num_waiting(database: Engine) -> int:
+    """How many connections of the server wait for another's row."""
     with reading(database) as connection:
         found = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return connection.execute(found).scalar_one() > 0
+        return int(connection.execute(found).scalar_one())
 
 
 def hold_job(connection: Connection, job_id: int) -> None:
@@ -135,7 +141,7 @@ def test_a_serialization_failure_costs_another_try_to_write_and_nothing_else(
     with database.begin() as connection:
         hold_job(connection, 16)
         worker.hold.unlink()
-        wait_until(lambda: is_waiting_for_a_lock(database), "the worker at the row that this transaction holds")
+        wait_until(lambda: num_waiting(database) == 1, "the worker at the row that this transaction holds")
 
     assert wait_until_finished(database, submission_id).done == len(IDS)
     assert "could not serialize access" in worker.log.read_text()
@@ -148,17 +154,19 @@ def test_a_serialization_failure_costs_another_try_to_write_and_nothing_else(
 def test_a_deadlock_costs_another_try_to_write_and_nothing_else(
     tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
-    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ALTER SYSTEM SET deadlock_timeout = '3s'"))
-        connection.execute(text("SELECT pg_reload_conf()"))
     worker, submission_id = start_half_way(start_worker, settings, database, tmp_path)
-    with database.begin() as connection:
-        # The server ends the transaction that looks first for a circle: it is to be the worker's.
-        connection.execute(text("SET LOCAL deadlock_timeout = '1min'"))
+    with ThreadPoolExecutor() as pool, database.begin() as connection, database.connect() as gate:
+        # The server ends the transaction that looks for a circle and finds one. That is to be the worker's: it waits
+        # last, and this one never looks.
+        connection.execute(text("SET LOCAL deadlock_timeout = '1h'"))
         hold_job(connection, 16)
+        hold_job(gate, 8)
         worker.hold.unlink()
-        wait_until(lambda: is_waiting_for_a_lock(database), "the worker at the row that this transaction holds")
-        hold_job(connection, 1)
+        wait_until(lambda: num_waiting(database) == 1, "the worker at the gate")
+        held = pool.submit(hold_job, connection, 1)
+        wait_until(lambda: num_waiting(database) == 2, "this transaction at a row that the worker holds")
+        gate.rollback()
+        held.result()
 
     assert wait_until_finished(database, submission_id).done == len(IDS)
     assert "deadlock detected" in worker.log.read_text()

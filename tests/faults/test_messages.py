@@ -52,12 +52,12 @@ def test_messages_sent_twice_and_to_two_workers_count_once(
 def test_a_message_of_another_ledger_puts_no_summary_under_a_wrong_number(
     tmp_path: Path, settings: Settings, database: Engine, broker: Broker, start_worker: WorkerStarter
 ) -> None:
-    # A window of one: the message that outlived its ledger comes before those that the sweep sends.
-    settings = settings.model_copy(update={"window": 1, "lost_after_s": 1.0})
+    # A window of one and one thread: the message that outlived its ledger comes before those that the sweep sends.
+    settings = settings.model_copy(update={"window": 1})
     report = submit_file(write_source(tmp_path / "night.csv", IDS[:4]), database, settings)
     jobs = [entry.job for entry in delivery.unsent(database, 100)]
     broker.send([Chunk(tuple(ChunkJob(job.job_id, "user: another night's conversation altogether\n") for job in jobs))])
-    worker = start_worker(settings=settings)
+    worker = start_worker("--threads", "1", settings=settings)
 
     assert wait_until_finished(database, report.submission_id).done == 4
     assert summaries_by_id(database, report.submission_id) == expected_summaries(IDS[:4])
@@ -92,7 +92,7 @@ def test_a_message_that_cannot_be_read_is_refused_and_the_ledger_sends_its_jobs_
     worker = start_worker()
 
     assert wait_until_finished(database, report.submission_id).done == len(IDS)
-    assert sentence in worker.log.read_text()
+    wait_until(lambda: sentence in worker.log.read_text(), "the worker says what it was")
     assert worker.process.poll() is None
 
 

@@ -14,6 +14,7 @@ from aftercall.message import Chunk, ChunkJob
 from aftercall.models import Job
 from aftercall.settings import Settings
 from tests.fixtures.workers import (
+    PATIENCE_S,
     ScriptedWorker,
     WorkerStarter,
     conversation_text,
@@ -39,7 +40,8 @@ def finish_as_under_a_supervisor(
             workers.append(start_worker("--threads", "2", settings=settings))
         return account.account(database, submission_id).open == 0
 
-    wait_until(is_finished, "every conversation at rest", 60.0)
+    # The lives of several workers, one after the other.
+    wait_until(is_finished, "every conversation at rest", 3 * PATIENCE_S)
     return [code for worker in workers if (code := worker.process.poll()) is not None]
 
 
@@ -81,7 +83,7 @@ def test_one_for_which_the_device_has_no_memory(
     report = submit_file(write_source(tmp_path / "night.csv", [*IDS[:20], "MEMORY"]), database, settings)
     worker = start_worker(settings=settings, module="tests.fixtures.model_worker")
 
-    standing = wait_until_finished(database, report.submission_id, 120.0)
+    standing = wait_until_finished(database, report.submission_id)
     assert (standing.done, standing.failed) == (20, 1)
     assert summaries_by_id(database, report.submission_id)["MEMORY"] is None
     [failure] = failures.counts(database, report.submission_id)
@@ -92,12 +94,12 @@ def test_one_for_which_the_device_has_no_memory(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_one_that_never_ends(tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter) -> None:
-    settings = settings.model_copy(update={"engine_timeout_s": 1.5})
+    settings = settings.model_copy(update={"engine_timeout_s": 8.0, "max_attempts": 2})
     report = submit_file(write_source(tmp_path / "night.csv", [*IDS, "HANG"]), database, settings)
     exit_codes = finish_as_under_a_supervisor(start_worker, settings, database, report.submission_id)
 
     assert_failed_alone(
-        database, report.submission_id, IDS, "HANG", "engine_hung", "the engine gave no answer for 1.5 s"
+        database, report.submission_id, IDS, "HANG", "engine_hung", "the engine gave no answer for 8 s"
     )
     assert num_attempts(start_worker, "HANG") == settings.max_attempts
     assert set(exit_codes) == {75}
@@ -187,7 +189,8 @@ def test_a_message_that_was_tampered_with_costs_nobody_an_attempt(
     jobs = [entry.job for entry in delivery.unsent(database, 100)]
     delivery.mark_sent(database, [job.job_id for job in jobs])
     broker.send([Chunk((*jobs[:-1], ChunkJob(jobs[-1].job_id, jobs[-1].text + poison)))])
-    worker = start_worker()
+    # One thread: what is sent again because nobody has claimed it yet comes after this message.
+    worker = start_worker("--threads", "1")
 
     assert wait_until_finished(database, report.submission_id).done == 16
     assert summaries_by_id(database, report.submission_id) == expected_summaries(IDS[:16])

@@ -30,7 +30,7 @@ IDS = [f"C-{number:03d}" for number in range(96)]
 @pytest.fixture
 def settings(settings: Settings, own_redis: BreakableRedis) -> Settings:
     """On a Redis of the test's own."""
-    return settings.model_copy(update={"redis_url": own_redis.url, "lease_s": 5.0})
+    return settings.model_copy(update={"redis_url": own_redis.url})
 
 
 def start_half_way(
@@ -89,7 +89,8 @@ def test_a_lost_message_is_sent_again_once_and_not_at_every_sweep(
     # The one thread is held by a chunk of its own, so that whatever is sent stays in the queue to be counted.
     worker = start_worker("--threads", "1", settings=settings, is_held=True)
     wait_until(lambda: worker.num_calls.total() == 16, "a chunk in the engine")
-    assert_never(lambda: own_redis.client.llen(settings.queue) > 5, "more messages than chunks", 1.5)
+    # Five chunks, and the one in the engine once more: between its delivery and its claim it may have looked lost.
+    assert_never(lambda: own_redis.client.llen(settings.queue) > 6, "more messages than chunks", 1.5)
     worker.hold.unlink()
 
     assert_finished_once_by(worker, database, report.submission_id)
@@ -99,7 +100,7 @@ def test_a_full_redis_takes_nothing_and_loses_nothing(
     tmp_path: Path, settings: Settings, own_redis: BreakableRedis, database: Engine, start_worker: WorkerStarter
 ) -> None:
     source = write_source(tmp_path / "night.csv", IDS)
-    own_redis.client.config_set("maxmemory", own_redis.client.info("memory")["used_memory"])
+    own_redis.client.config_set("maxmemory", 1)
     command = [sys.executable, "-m", "aftercall", "submit", str(source)]
     submitted = subprocess.run(
         command, env={**os.environ, **settings.to_environment()}, capture_output=True, text=True, check=False

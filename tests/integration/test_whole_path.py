@@ -16,6 +16,7 @@ from tests.fixtures.workers import (
     WorkerStarter,
     conversation_text,
     expected_summaries,
+    pass_time,
     submit_file,
     summaries_by_id,
     wait_until,
@@ -109,12 +110,13 @@ def test_one_poisoned_conversation_fails_alone_and_can_be_replayed(
 def test_a_conversation_that_kills_the_process_takes_nobody_along(
     tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
-    settings = settings.model_copy(update={"lease_s": 1.0})
     source = write_source(tmp_path / "night.csv", [*IDS[:15], "KILL"])
     report = submit_file(source, database, settings)
     for _ in range(settings.max_attempts):
-        assert start_worker(settings=settings).wait() == -9
-    start_worker(settings=settings)
+        # Slow, so that whoever may be in the engine beside it is there when it kills.
+        assert start_worker("--call-s", "0.5").wait() == -9
+        pass_time(database, settings.lease_s)
+    start_worker()
 
     standing = wait_until_finished(database, report.submission_id)
     assert (standing.done, standing.failed) == (15, 1)

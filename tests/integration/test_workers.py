@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, func, select, update
 
 from aftercall import __version__, schema
-from aftercall.database import now
+from aftercall.database import now, reading
 from aftercall.ledger import workers
 from aftercall.ledger.workers import LIVE_S, WorkerRecord
 from aftercall.message import MESSAGE_VERSION
@@ -23,18 +23,24 @@ def grow_old(database: Engine, seconds: float) -> None:
         connection.execute(update(Worker).values(seen_at=Worker.seen_at - seconds))
 
 
+def num_rows(database: Engine) -> int:
+    """How many workers the ledger knows, dead ones too."""
+    with reading(database) as connection:
+        return connection.execute(select(func.count()).select_from(Worker)).scalar_one()
+
+
 def test_a_sign_of_life_makes_a_worker_alive_until_it_is_silent_for_too_long(database: Engine) -> None:
     workers.seen(database, RECORD)
-    grow_old(database, LIVE_S - 5)
+    grow_old(database, LIVE_S / 2)
     [one] = workers.alive(database)
     assert one.worker == RECORD
-    assert one.silent_s == pytest.approx(LIVE_S - 5, abs=2)
+    assert one.silent_s >= LIVE_S / 2
 
     workers.seen(database, RECORD)
     [one] = workers.alive(database)
-    assert one.silent_s < 2
+    assert one.silent_s < LIVE_S / 2
 
-    grow_old(database, LIVE_S + 1)
+    grow_old(database, LIVE_S)
     assert workers.alive(database) == []
 
 
@@ -44,11 +50,11 @@ def test_a_worker_that_ended_is_gone_and_a_dead_one_is_forgotten_in_time(databas
     assert workers.alive(database) == []
 
     workers.seen(database, RECORD)
-    workers.forget(database, 10.0)
-    assert len(workers.alive(database)) == 1
-    grow_old(database, 11.0)
-    workers.forget(database, 10.0)
-    assert workers.alive(database) == []
+    workers.forget(database, 3_600.0)
+    assert num_rows(database) == 1
+    grow_old(database, 7_200.0)
+    workers.forget(database, 3_600.0)
+    assert num_rows(database) == 0
 
 
 def test_presence_tells_what_is_served_and_ends_with_the_block(
@@ -59,7 +65,7 @@ def test_presence_tells_what_is_served_and_ends_with_the_block(
         assert [one.worker.adapter_digest for one in workers.alive(database)] == [None]
         presence.serve("phi-1_5", "abc")
         grow_old(database, 30.0)
-        wait_until(lambda: workers.alive(database)[0].silent_s < 5, "the next sign")
+        wait_until(lambda: workers.alive(database)[0].silent_s < 30, "the next sign")
         assert [one.worker.adapter_digest for one in workers.alive(database)] == ["abc"]
     assert workers.alive(database) == []
     time.sleep(0.2)
@@ -89,4 +95,4 @@ def test_times_are_the_databases(database: Engine) -> None:
     workers.seen(database, RECORD)
     with database.begin() as connection:
         connection.execute(update(Worker).values(started_at=now() - 3600))
-    assert workers.alive(database)[0].age_s == pytest.approx(3600, abs=2)
+    assert workers.alive(database)[0].age_s == pytest.approx(3600, abs=LIVE_S)

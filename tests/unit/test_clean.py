@@ -60,9 +60,10 @@ def test_nothing_is_left_that_should_go(text: str) -> None:
 
 
 def test_text_escaped_many_times_over_takes_no_time() -> None:
-    start = time.perf_counter()
+    # The processor's time for it, a hundredth of a second: others may keep this thread waiting for long.
+    start = time.thread_time()
     clean_text("&" + "amp;" * 250_000)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_turns_of_one_speaker_are_joined_and_empty_ones_go() -> None:

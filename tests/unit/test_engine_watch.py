@@ -3,6 +3,7 @@
 import threading
 from contextlib import ExitStack
 
+from tests.fixtures.workers import PATIENCE_S
 from worker.engine_watch import EngineWatch
 
 
@@ -76,5 +77,5 @@ def test_the_jobs_are_told_once() -> None:
     with watch.calling([7]):
         clock.now_s += 61.0
         watch.start(lambda job_ids: (told.append(job_ids), is_told.set())[0])
-        assert is_told.wait(10.0)
+        assert is_told.wait(PATIENCE_S)
     assert told == [[7]]

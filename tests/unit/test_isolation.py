@@ -3,9 +3,8 @@
 import threading
 from contextlib import AbstractContextManager
 
+from tests.fixtures.workers import PATIENCE_S, wait_until
 from worker.isolation import Isolation
-
-PATIENCE_S = 10.0
 
 
 class Visitor(threading.Thread):
@@ -21,7 +20,7 @@ class Visitor(threading.Thread):
     def run(self) -> None:
         with self._door:
             self.is_inside.set()
-            self.may_leave.wait(PATIENCE_S)
+            self.may_leave.wait()
 
     def leave(self) -> None:
         self.may_leave.set()
@@ -41,6 +40,7 @@ def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out() -> 
     first = Visitor(isolation.together())
     assert first.is_inside.wait(PATIENCE_S)
     loners = [Visitor(isolation.alone()) for _ in range(2)]
+    wait_until(lambda: isolation._num_loners == 2, "both at the door before the late one")
     assert not any(loner.is_inside.wait(0.05) for loner in loners)
     late = Visitor(isolation.together())
     assert not late.is_inside.wait(0.05)

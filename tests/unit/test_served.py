@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
+from tests.fixtures.workers import PATIENCE_S, wait_until
 from worker.engine.base import PromptFailure, SamplingSettings
 from worker.served import Served, Serving
-
-PATIENCE_S = 10.0
 
 
 def make_serving() -> Serving:
@@ -34,7 +33,7 @@ def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
     with serving.using() as served:
         exchanging = threading.Thread(target=serving.exchange, args=(exchange,))
         exchanging.start()
-        exchanging.join(0.05)
+        wait_until(lambda: serving._isolation._num_loners, "the exchange asked for before the late call")
         late = threading.Thread(target=call)
         late.start()
         late.join(0.05)

@@ -18,6 +18,8 @@ def test_ugly_files_break_nothing() -> None:
 
 def test_what_breaks_is_found_out_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.fuzz.clean_conversation", lambda conversation: conversation)
+    # How small it gets is not to hang on how quick the machine is.
+    monkeypatch.setattr("bench.fuzz.MAX_SHRINK_S", 60.0)
     found = fuzz(Random(0), lambda findings: bool(findings.broken))
     [(data, _)] = found.broken.values()
     assert len(data) < 200

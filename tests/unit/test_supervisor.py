@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.workers import PATIENCE_S, assert_never, wait_until
 from worker.gpus import Gpu
 from worker.supervisor import RestartPolicy, worker_name
 
@@ -32,7 +32,7 @@ def log(*words):
         print(*words, file=file)
 log("up", os.getpid(), sys.argv[2], os.environ["CUDA_VISIBLE_DEVICES"])
 """
-SLEEPS = PREAMBLE + "time.sleep(60)"
+SLEEPS = PREAMBLE + "time.sleep(600)"
 DRAINS = (
     PREAMBLE
     + """
@@ -52,38 +52,38 @@ EXITS_BESIDE_ANOTHER = (
     + """
 while "aftercall-gpu0" not in open(sys.argv[1]).read():
     time.sleep(0.01)
-sys.exit({code}) if sys.argv[2] == "aftercall-gpu1" else time.sleep(60)
+sys.exit({code}) if sys.argv[2] == "aftercall-gpu1" else time.sleep(600)
 """
 )
-IGNORES = PREAMBLE + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nlog('ready')\ntime.sleep(60)"
+IGNORES = PREAMBLE + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nlog('ready')\ntime.sleep(600)"
 
 Start = Callable[..., "Run"]
 
 
 class Run:
-    """A supervisor at work and what its children have logged."""
+    """A supervisor at work, what it says and what its children have logged."""
 
-    def __init__(self, child: str, log: Path, gpus: str) -> None:
-        self._log = log
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, child, str(log), gpus], stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, child: str, folder: Path, gpus: str) -> None:
+        self._log, self._said = folder / "log", folder / "said"
+        with self._said.open("w") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SUPERVISOR, child, str(self._log), gpus], stderr=said
+            )
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
 
     def lines(self, word: str) -> list[list[str]]:
         text = self._log.read_text() if self._log.exists() else ""
         return [line.split(" ") for line in text.splitlines() if line.startswith(word)]
 
     def wait_for(self, word: str, count: int = 1) -> list[list[str]]:
-        deadline = time.monotonic() + 20
-        while len(lines := self.lines(word)) < count:
-            assert time.monotonic() < deadline, f"{lines} after 20 s; expected {count} lines of {word}"
-            time.sleep(0.01)
-        return lines
+        wait_until(lambda: len(self.lines(word)) >= count, f"{count} lines of {word}")
+        return self.lines(word)
 
     def end(self) -> tuple[int, str]:
-        code = self.process.wait(timeout=20)
-        assert self.process.stderr is not None
-        return code, self.process.stderr.read()
+        return self.process.wait(PATIENCE_S), self.said
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     runs: list[Run] = []
 
     def begin(child: str, gpus: str = "") -> Run:
-        runs.append(Run(child, tmp_path / "log", gpus))
+        runs.append(Run(child, tmp_path, gpus))
         return runs[-1]
 
     yield begin
@@ -106,13 +106,6 @@ def is_alive(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_until_dead(pid: str) -> None:
-    deadline = time.monotonic() + 10
-    while is_alive(pid):
-        assert time.monotonic() < deadline, f"child {pid} outlives its supervisor"
-        time.sleep(0.01)
 
 
 def test_each_gpu_gets_one_named_child_that_sees_only_it(start: Start) -> None:
@@ -179,8 +172,9 @@ def test_a_second_interrupt_kills(start: Start) -> None:
     run = start(IGNORES)
     run.wait_for("ready")
     run.process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    assert run.process.poll() is None
+    # Two that come before the first is heard are one.
+    wait_until(lambda: "Ctrl-C again stops at once" in run.said, "the first one heard")
+    assert_never(lambda: run.process.poll() is not None, "the first one kills", 0.2)
     run.process.send_signal(signal.SIGINT)
     assert run.end()[0] == 130
 
@@ -191,7 +185,7 @@ def test_children_die_with_a_killed_supervisor(start: Start) -> None:
     [[_, pid, *_]] = run.wait_for("up")
     run.wait_for("ready")
     run.process.kill()
-    wait_until_dead(pid)
+    wait_until(lambda: not is_alive(pid), "the child dead with its supervisor")
 
 
 def test_the_delay_doubles_to_its_limit() -> None:

@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 
 from aftercall.errors import ModelError
+from tests.fixtures.workers import PATIENCE_S, wait_until
 from tests.unit.engine.uniform import VOCAB_SIZE, uniform_engine
 from worker.engine.base import Completion, PromptFailure, SamplingSettings
 from worker.engine.scheduler import Limits, Step
@@ -60,13 +61,16 @@ def test_neighbours_and_preemption_change_nothing() -> None:
 def test_callers_share_the_batch() -> None:
     engine, runner = uniform_engine(GREEDY)
     is_open = Event()
-    runner.before_step = lambda step: None if is_open.wait(5) else pytest.fail("never opened")
+
+    def hold(step: Step) -> None:
+        is_open.wait(PATIENCE_S)
+
+    runner.before_step = hold
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(engine.generate, PROMPTS[first : first + 3]) for first in (0, 3, 6, 9)]
-        while len(engine._owners) < 12:
-            pass
+        wait_until(lambda: len(engine._owners) == 12, "every prompt of every caller in the engine")
         is_open.set()
-        assert [len(call.result(5)) for call in calls] == [3, 3, 3, 3]
+        assert [len(call.result(PATIENCE_S)) for call in calls] == [3, 3, 3, 3]
     engine.close()
     assert max(len(step.sequences) for step in runner.steps if not step.is_prefill) > 3
 
@@ -105,11 +109,14 @@ def test_a_prompt_that_never_fits_fails_alone() -> None:
     assert never.code == "out_of_memory"
 
 
-def test_a_lost_device_is_raised_to_every_caller() -> None:
+# What is more than a failure of the engine still ends its thread.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("loss", [RuntimeError, SystemExit])
+def test_a_lost_device_is_raised_to_every_caller(loss: type[BaseException]) -> None:
     engine, runner = uniform_engine(GREEDY)
 
     def lose(step: Step) -> None:
-        raise RuntimeError("the device fell off the bus")
+        raise loss("the device fell off the bus")
 
     runner.before_step = lose
     for _ in range(2):
@@ -124,18 +131,17 @@ def test_closing_aborts_what_runs() -> None:
 
     def stall(step: Step) -> None:
         has_begun.set()
-        is_closing.wait(5)
+        is_closing.wait(PATIENCE_S)
 
     runner.before_step = stall
     with ThreadPoolExecutor(2) as pool:
         call = pool.submit(engine.generate, PROMPTS)
-        assert has_begun.wait(5)
+        assert has_begun.wait(PATIENCE_S)
         closing = pool.submit(engine.close)
-        while not engine._is_closed:
-            pass
+        wait_until(lambda: engine._is_closed, "the engine told to close")
         is_closing.set()
-        closing.result(5)
-        outcomes = call.result(5)
+        closing.result(PATIENCE_S)
+        outcomes = call.result(PATIENCE_S)
     assert [outcome.code for outcome in outcomes if isinstance(outcome, PromptFailure)] == ["aborted"] * len(PROMPTS)
     assert engine.generate([[1]]) == [outcomes[0]]
 
