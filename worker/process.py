@@ -100,7 +100,7 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         )
         summarizer.replay_spool()
         follower = AdapterFollower(serving, database, presence.serve, _shut_down, settings.sweep_interval_s)
-        with _kept_up(settings, database, broker, leases), follower:
+        with _kept_up(settings, database, broker, leases, summarizer), follower:
             return _consume(settings, name, summarizer, settings.worker_threads or threads)
 
 
@@ -109,14 +109,17 @@ def _record(owner: str, settings: Settings) -> WorkerRecord:
 
 
 @contextmanager
-def _kept_up(settings: Settings, database: Engine, broker: Broker, leases: LeaseKeeper) -> Iterator[None]:
+def _kept_up(
+    settings: Settings, database: Engine, broker: Broker, leases: LeaseKeeper, summarizer: Summarizer
+) -> Iterator[None]:
     """Sweep, and watch that this worker goes on consuming, while the block runs."""
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
         broker,
-        lambda: leases.num_held,
-        lambda: os._exit(EXIT_STUCK),
-        settings.sweep_interval_s,
+        num_held=lambda: leases.num_held,
+        num_done=lambda: summarizer.num_done,
+        on_stuck=lambda: os._exit(EXIT_STUCK),
+        interval_s=settings.sweep_interval_s,
     )
     upkeep.start()
     try:

@@ -46,6 +46,14 @@ class Recorder:
         self._settings = settings
         self._spool = Spool(settings.spool_dir)
         self._is_stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._num_done = 0
+
+    @property
+    def num_done(self) -> int:
+        """How many summaries this process wrote."""
+        with self._lock:
+            return self._num_done
 
     def stop(self) -> None:
         """Wait no longer for a database that is away."""
@@ -54,9 +62,8 @@ class Recorder:
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
         for path, finished in self._spool.files():
-            num_written = self.insist(partial(self._store_own, finished))
-            # Another worker of this machine may have found it, too.
-            path.unlink(missing_ok=True)
+            num_written = self.insist(partial(self._store_late, finished))
+            self._spool.drop(path)
             logger.info("wrote %d summaries from the spool", num_written)
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
@@ -93,13 +100,15 @@ class Recorder:
     def _complete(self, finished: Sequence[Finished]) -> None:
         """Write summaries; while the database is away, keep them on disk and hold the work back."""
         try:
-            self._store([each.summary for each in finished])
+            num_done = self._store([each.summary for each in finished])
         except DBAPIError as error:
             path = self._keep(finished)
             logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(finished), path or "memory")
-            self.insist(lambda: self._store_own(finished))
+            num_done = self.insist(lambda: self._store_own(finished))
             if path is not None:
-                path.unlink(missing_ok=True)
+                self._spool.drop(path)
+        with self._lock:
+            self._num_done += num_done
 
     def _keep(self, finished: Sequence[Finished]) -> Path | None:
         """The file in which the summaries wait; None if the disk has no room for it, as where the database lies too."""
@@ -109,27 +118,37 @@ class Recorder:
             logger.warning("no room for the spool (%s): should this worker die now, its work is done again", error)
             return None
 
+    def _store_late(self, finished: Sequence[Finished]) -> int:
+        """Write what the ledger does not have from this adapter yet, and say how many.
+
+        What it has may be queued since to be done again, by another adapter: to store the old one once more would be
+        to take that for done.
+        """
+        stored = work.find_stored(self._database, [each.summary.job_id for each in finished])
+        return self._store_own(
+            [each for each in finished if (each.summary.job_id, each.summary.adapter_digest) not in stored]
+        )
+
     def _store_own(self, finished: Sequence[Finished]) -> int:
         """Write what is of this ledger's conversations, and say how many: what was away may have come back older."""
         own = work.find_own(self._database, {each.summary.job_id: each.job_key for each in finished})
         summaries = [each.summary for each in finished if each.summary.job_id in own]
         if num_foreign := len(finished) - len(summaries):
             logger.warning("%d summaries are of conversations that this ledger does not have: dropped", num_foreign)
-        self._store(summaries)
-        return len(summaries)
+        return self._store(summaries)
 
-    def _store(self, summaries: Sequence[SummaryRecord]) -> None:
-        """Write summaries; one that the database would refuse for ever fails alone."""
+    def _store(self, summaries: Sequence[SummaryRecord]) -> int:
+        """Write summaries, and say how many; one that the database would refuse for ever fails alone."""
         try:
             work.complete(self._database, summaries)
         except (DataError, IntegrityError) as error:
             if len(summaries) > 1:
-                for summary in summaries:
-                    self._store([summary])
-            else:
-                reason = f"the database refuses the summary: {error.orig}"
-                logger.warning("job %d: %s", summaries[0].job_id, reason)
-                self.record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
+                return sum(self._store([summary]) for summary in summaries)
+            reason = f"the database refuses the summary: {error.orig}"
+            logger.warning("job %d: %s", summaries[0].job_id, reason)
+            self.record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
+            return 0
+        return len(summaries)
 
     def _fail(self, failure: JobFailure) -> None:
         logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)

@@ -25,7 +25,7 @@ from worker.spool import Finished
 logger = logging.getLogger(__name__)
 
 #: Failures that the same conversation would meet again.
-FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation"})
+FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ class Summarizer:
         if num_claimed < len(chunk.jobs) and self._has_last_try(chunk):
             with self._isolation.alone():
                 self._take(chunk, has_company=False)
+
+    @property
+    def num_done(self) -> int:
+        """How many conversations got their summary."""
+        return self._recorder.num_done
 
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""

@@ -21,7 +21,10 @@ from worker.gpus import Gpu, choose_gpus
 CommandFor = Callable[[int | None, str], list[str]]
 
 #: A restart changes nothing about these. A lost broker or database comes back, so those exits are restarted.
-FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, SchemaError, AdapterError, ModelError)})
+FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, SchemaError, ModelError)})
+
+#: Wrong at the start, an adapter stays wrong. One promoted while workers serve may still be on its way to this machine.
+ADAPTER_EXIT_CODE = AdapterError.exit_code
 
 #: Python's own, after an exception that nobody foresaw: mended by a restart now and then, but not the fifth time.
 UNFORESEEN_EXIT_CODE = 1
@@ -72,6 +75,7 @@ class Supervisor:
         self._num_interrupts = 0
         self._is_stopping = False
         self._exit_code = 0
+        self._has_served = False
 
     def run(self) -> int:
         """Start the children and keep them; 0 after SIGTERM, 130 after Ctrl-C, or a child's own final exit code.
@@ -105,16 +109,28 @@ class Supervisor:
     def _plan_restart(self, child: _Child, code: int) -> None:
         if self._is_stopping:
             return
-        is_healthy = time.monotonic() - child.started_at >= self.policy.healthy_after_s
+        is_healthy = self._is_healthy(child)
         child.num_failures = 1 if is_healthy else child.num_failures + 1
-        is_hopeless = code == UNFORESEEN_EXIT_CODE and child.num_failures >= self.policy.max_unforeseen
-        if code in FINAL_EXIT_CODES or is_hopeless:
+        # A wrong adapter is found before anything is served, however long the base model took to arrive.
+        self._has_served |= is_healthy and code != ADAPTER_EXIT_CODE
+        if self._is_final(code, child.num_failures):
             _say(f"{child.name} {_describe(code)}: no restart mends that; stopping all workers.")
             self._stop(code)
             return
         delay_s = self.policy.delay_s(child.num_failures)
         child.due_at = time.monotonic() + delay_s
         _say(f"{child.name} {_describe(code)}; starting it again in {delay_s:g} s.")
+
+    def _is_final(self, code: int, num_failures: int) -> bool:
+        """Whether an exit ends all workers."""
+        if code == ADAPTER_EXIT_CODE:
+            # The others keep the adapter that they have.
+            return not (self._has_served or any(child.process and self._is_healthy(child) for child in self._children))
+        is_hopeless = code == UNFORESEEN_EXIT_CODE and num_failures >= self.policy.max_unforeseen
+        return code in FINAL_EXIT_CODES or is_hopeless
+
+    def _is_healthy(self, child: _Child) -> bool:
+        return time.monotonic() - child.started_at >= self.policy.healthy_after_s
 
     def _drain(self) -> None:
         """Children finish what they hold; how long that takes is theirs to say."""

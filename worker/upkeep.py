@@ -1,4 +1,4 @@
-"""The worker's upkeep thread: sweeps the queue, and ends a worker that has stopped consuming.
+"""The worker's upkeep thread: sweeps the queue, says what was done, and ends a worker that has stopped consuming.
 
 After a Redis outage a Celery worker can stay alive and never take a message again (celery discussions #7276, #10205).
 From outside this looks like an idle worker beside a full queue; the watchdog sees the same and ends the process, and
@@ -37,6 +37,25 @@ class Watchdog:
         return self._clock() - self._idle_since > self._patience_s
 
 
+class Pace:
+    """Says each minute how much was done in it; nothing of a minute in which nothing was."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._num_told = 0
+
+    def tell(self, num_done: int) -> None:
+        """To be called every few seconds."""
+        passed_s = self._clock() - self._since
+        if passed_s < 60:
+            return
+        if num_done > self._num_told:
+            logger.info("%d conversations done in the last %.0f s", num_done - self._num_told, passed_s)
+        self._since += passed_s
+        self._num_told = num_done
+
+
 class Upkeep:
     """Runs until told to stop. A daemon thread: it ends with the process."""
 
@@ -45,15 +64,18 @@ class Upkeep:
         sweeper: Sweeper,
         broker: Broker,
         num_held: Callable[[], int],
+        num_done: Callable[[], int],
         on_stuck: Callable[[], None],
         interval_s: float,
     ) -> None:
         self._sweeper = sweeper
         self._broker = broker
         self._num_held = num_held
+        self._num_done = num_done
         self._on_stuck = on_stuck
         self._interval_s = interval_s
         self._watchdog = Watchdog(patience_s=60.0)
+        self._pace = Pace()
         self._is_stopped = threading.Event()
 
     def start(self) -> None:
@@ -76,6 +98,7 @@ class Upkeep:
             self._is_stopped.wait(self._interval_s)
 
     def _round(self) -> None:
+        self._pace.tell(self._num_done())
         swept = self._sweeper.sweep()
         if swept.num_expired or swept.num_lost:
             logger.warning("sent again: %d jobs of silent workers, %d lost messages", swept.num_expired, swept.num_lost)

@@ -1,7 +1,7 @@
 """From a source into the ledger: submissions and their jobs. Adding the same again adds nothing."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,7 +59,12 @@ def open_submission(engine: Engine, name: str, source_digest: str) -> int:
     """The id of the submission of this source; the same source again, even at the same moment, is the same one."""
     row = {"name": name, "source_digest": source_digest, "num_rejected": 0, "created_at": now()}
     with engine.begin() as connection:
-        # A change that changes nothing returns the id and waits for a purge, after which the row is a new one.
+        # Looked for first: an INSERT takes a number also where a row is there. Held, so that it waits for a purge.
+        there = select(Submission.id).where(Submission.source_digest == source_digest)
+        known = connection.execute(there.with_for_update(read=True, key_share=True)).scalar_one_or_none()
+        if known is not None:
+            return known
+        # It may come at this moment. A change that changes nothing returns its id.
         statement = insert(connection, Submission).values(row)
         found = statement.on_conflict_do_update(index_elements=["source_digest"], set_={"name": Submission.name})
         return int(connection.execute(found.returning(Submission.id)).scalar_one())
@@ -73,7 +78,7 @@ def close_submission(engine: Engine, submission_id: int, num_rejected: int) -> N
 def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> Added:
     """Add conversations to a submission, in one transaction. What is there already is left as it is.
 
-    A conversation that another submission holds shares its job; if that job was cancelled, it is queued again.
+    A conversation that another submission holds shares its job. A job that was cancelled is queued again.
 
     Raises SubmissionCancelledError if the submission is cancelled, NotFoundError if it was purged.
     """
@@ -89,11 +94,10 @@ def _add(connection: Connection, submission_id: int, new_jobs: Sequence[NewJob])
     accepted, conflicts = _settle_ids(connection, submission_id, new_jobs)
     created, ids = _insert_jobs(connection, accepted)
     placed = _insert_places(connection, submission_id, accepted, ids)
-    known = [ids[job.job_key] for job in placed if ids[job.job_key] not in created]
-    _revive(connection, known)
+    _revive(connection, set(ids.values()) - created)
     return Added(
         num_added=len(placed),
-        num_known=len(known),
+        num_known=sum(ids[job.job_key] not in created for job in placed),
         num_insufficient=sum(not job.is_sufficient for job in placed),
         conflicts=conflicts,
     )
@@ -185,8 +189,8 @@ def _insert_places(
     return [job for job in accepted if job.position in positions]
 
 
-def _revive(connection: Connection, job_ids: Sequence[int]) -> None:
-    """Queue again what another submission had cancelled and a new one wants."""
+def _revive(connection: Connection, job_ids: Collection[int]) -> None:
+    """Queue again what was cancelled and a submission wants."""
     if job_ids:
         is_cancelled = Job.id.in_(job_ids) & (Job.state == JobState.CANCELLED)
         connection.execute(update(Job).where(is_cancelled).values(fresh()))

@@ -1,6 +1,6 @@
 """What a worker does to jobs: claim with a lease, keep the lease, complete or fail, or give back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import (
@@ -146,6 +146,13 @@ def find_own(engine: Engine, keys: Mapping[int, str]) -> set[int]:
     with reading(engine) as connection:
         found = connection.execute(select(Job.id, Job.job_key).where(Job.id.in_(keys)))
         return {job_id for job_id, job_key in found if keys[job_id] == job_key}
+
+
+def find_stored(engine: Engine, job_ids: Collection[int]) -> set[tuple[int, str]]:
+    """Job and adapter of each summary that these jobs have."""
+    with reading(engine) as connection:
+        stored = connection.execute(select(Summary.job_id, Summary.adapter_digest).where(Summary.job_id.in_(job_ids)))
+        return {(job_id, adapter_digest) for job_id, adapter_digest in stored}
 
 
 def fail(engine: Engine, failure: JobFailure, owner: str, max_attempts: int, retry_delay_s: float) -> None:

@@ -32,13 +32,18 @@ def _copy(changes: dict[str, tuple[str, str]]) -> None:
         return
     found = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master").all()
     definitions = {name: sql for kind, name, _, sql in found if kind == "table"}
-    indexes = [sql for kind, _, table, sql in found if kind == "index" and table in TABLES and sql]
-    for name in TABLES:
-        connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO old_{name}")
+    others = [sql for kind, _, table, sql in found if kind in ("index", "trigger") and table in TABLES and sql]
+    # Otherwise the views that people made would follow the old tables, and stay broken when those are dropped.
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+    try:
+        for name in TABLES:
+            connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO old_{name}")
+    finally:
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
     for name in TABLES:
         connection.exec_driver_sql(definitions[name].replace(*changes.get(name, ("", ""))))
         connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM old_{name}")  # noqa: S608 - of the list above
     for name in reversed(TABLES):
         connection.exec_driver_sql(f"DROP TABLE old_{name}")
-    for sql in indexes:
+    for sql in others:
         connection.exec_driver_sql(sql)

@@ -2,6 +2,7 @@
 
 import threading
 
+from tests.fixtures.workers import PATIENCE_S
 from worker.upkeep import Upkeep, Watchdog
 
 
@@ -57,8 +58,8 @@ class FailingSweeper:
 
 def test_upkeep_goes_on_after_an_error_that_nobody_foresaw() -> None:
     sweeper = FailingSweeper()
-    upkeep = Upkeep(sweeper, None, lambda: 0, lambda: None, interval_s=0.001)  # type: ignore[arg-type]
+    upkeep = Upkeep(sweeper, None, lambda: 0, lambda: 0, lambda: None, interval_s=0.001)  # type: ignore[arg-type]
     upkeep.start()
 
-    assert sweeper.has_recovered.wait(10)
+    assert sweeper.has_recovered.wait(PATIENCE_S)
     upkeep.stop()
