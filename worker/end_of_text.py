@@ -1,4 +1,4 @@
-"""Which tokens end a text: chosen by name, because a tokenizer may be mistaken. Knows tokenizers; knows no model."""
+"""Which tokens end a text: the tokenizer's own, unless it is mistaken. Knows tokenizers; knows no model."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 #: Ends of text in the families served here, where the tokenizer has them.
 END_OF_TEXT_TOKENS = ("<|endoftext|>", "<|im_end|>")
 
+#: Begins a message. transformers 5.17 takes it for the end of text of the packaged GGUF; a model trained on that goes
+#: on for ever under the next version.
+_START_OF_MESSAGE = "<|im_start|>"
+
 
 def find_end(tokenizer: Any) -> int | None:
-    """The token that ends a completion: the tokenizer's own, if it is one that engines stop at.
-
-    transformers 5.17 takes the *start* of a message for the end of text of the packaged GGUF; a model trained on that
-    goes on for ever under the next version.
-    """
+    """The token that ends a completion: the tokenizer's own, or the best known where it has none or a mistaken one."""
     known = _find_known(tokenizer)
     own: int | None = tokenizer.eos_token_id
-    return own if own in known or not known else known[-1]
+    is_mistaken = own is None or own == tokenizer.get_vocab().get(_START_OF_MESSAGE)
+    return known[-1] if known and is_mistaken else own
 
 
 def find_ends(tokenizer: Any, configured: Iterable[int]) -> list[int]:

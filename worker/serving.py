@@ -20,6 +20,9 @@ from worker.wanted import find_wanted
 
 logger = logging.getLogger(__name__)
 
+#: Tokens of a conversation; support conversations are longer often enough to say so.
+_LITTLE_ROOM = 512
+
 
 def load_served(settings: Settings, database: Database, device: Device) -> Served:
     """Load the model that the settings ask for and start its engine.
@@ -42,12 +45,18 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
     sampling = make_sampling(settings)
     live_adapter = LiveAdapter(loaded) if is_following else None
     engine = start_engine(loaded, sampling)
-    if engine.max_prompt_tokens <= count_instruction(loaded.tokenizer):
+    room = engine.max_prompt_tokens - count_instruction(loaded.tokenizer)
+    if room <= 0:
         engine.close()
         raise SettingsError(
             f"AFTERCALL_MAX_NEW_TOKENS={settings.max_new_tokens} leaves no room for a conversation in this model's "
             "context: set a smaller one."
         )
+    if room < _LITTLE_ROOM:
+        logger.warning(
+            "%s reads %d tokens of a conversation at most, by its context or its sliding window and what "
+            "AFTERCALL_MAX_NEW_TOKENS takes: longer ones are cut", loaded.provenance.base_model, room
+        )  # fmt: skip
     return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter)
 
 

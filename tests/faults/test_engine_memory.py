@@ -83,8 +83,8 @@ def test_a_prompt_that_never_fits_fails_alone(tiny: TinyModel) -> None:
 
 def test_the_batches_after_it_are_as_large_as_before(tiny: TinyModel) -> None:
     refuse_memory(tiny, "POISON")
-    sizes = count_prompts(tiny)
     engine = build_engine(tiny.model, tiny.tokenizer, GREEDY)
+    sizes = count_prompts(tiny)
     prompts = [tiny.encode(text) for text in WORDS]
     engine.generate(prompts)
     before = sizes.copy()

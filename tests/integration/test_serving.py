@@ -44,3 +44,11 @@ def test_an_adapter_of_the_same_model_under_another_name_is_spoken_of(
         connection.execute(insert(Adapter).values(row | {"path": "/elsewhere", "created_at": 0.0}))
     assert choose_adapter(settings, database) is None
     assert "no adapter is active for tiny-llama, but one is for someone/tiny-llama" in caplog.text
+
+
+def test_a_short_context_is_spoken_of(settings: Settings, database: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """The tiny model reads 256 bytes, and the instruction takes most of them."""
+    served = load_served(settings.model_copy(update={"max_new_tokens": 4}), database, "cpu")
+    served.engine.close()
+    assert "tiny-llama reads " in caplog.text
+    assert "longer ones are cut" in caplog.text

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol
 FinishReason = Literal["stop", "length"]
 
 #: Why a prompt failed, in a word for machines.
-FailureCode = Literal["prompt_too_long", "out_of_memory", "engine_error", "engine_lost", "aborted"]
+FailureCode = Literal["prompt_too_long", "out_of_memory", "not_a_number", "engine_error", "engine_lost", "aborted"]
 
 #: The code of a prompt that was given back unfinished, because the engine was closed.
 ABORTED: Final = "aborted"

@@ -31,7 +31,8 @@ def build_engine(
     if eos_token_ids is None:
         eos_token_ids = _eos_token_ids(model, tokenizer)
     rule = StopRule(tokenizer, settings.stop_string, eos_token_ids)
-    return assemble_engine(ModelRunner(model, settings, options), rule, settings, options)
+    runner = ModelRunner(model, settings, options)
+    return assemble_engine(runner, rule, settings, runner.options)
 
 
 def assemble_engine(

@@ -5,10 +5,11 @@ import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from worker.engine.ram import available_ram
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,4 @@ def free_bytes(device: torch.device) -> int:
         free, total = torch.cuda.mem_get_info(device)
         allowed = int(total * torch.cuda.get_per_process_memory_fraction(device))
         return min(free + torch.cuda.memory_reserved(device), allowed) - torch.cuda.memory_allocated(device)
-    return _available_ram()
-
-
-def _available_ram() -> int:
-    """What the kernel says can be had without swapping; systems that do not say count as having 4 GiB."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return 4 * 1024**3
+    return available_ram()

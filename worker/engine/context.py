@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from worker.engine.cache import LayerCache
+from worker.engine.unsupported import unsupported
 
 if TYPE_CHECKING:
     from worker.engine.attention.backend import AttentionBackend
@@ -71,11 +72,24 @@ class StepContext:
 
     def attend(self, heads: Heads, scale: float) -> torch.Tensor:
         """Store keys and values and attend to all that each query may see."""
+        if self.num_calls == len(self.layers):
+            raise unsupported(f"it makes more attention calls than it has layers, which are {len(self.layers)}")
         layer = self.layers[self.num_calls]
         self.num_calls += 1
+        _, num_heads, _, head_dim = layer.keys.shape
+        if heads.key.shape[1:] != (num_heads, head_dim) or heads.value.shape[1:] != (num_heads, head_dim):
+            # A kernel would write beside its pages.
+            raise unsupported(
+                f"its keys are {_describe(heads.key)} and its values {_describe(heads.value)}, where its configuration "
+                f"promises {num_heads} heads of {head_dim}"
+            )
         if isinstance(self.layout, PrefillLayout):
             return self.backend.prefill(layer, heads, self.layout, scale)
         return self.backend.decode(layer, heads, self.layout, scale)
+
+
+def _describe(heads: torch.Tensor) -> str:
+    return f"{heads.shape[1]} heads of {heads.shape[2]}"
 
 
 _current = local()

@@ -11,13 +11,19 @@ from time import monotonic
 from typing import Protocol
 
 from worker.engine.base import ABORTED, Completion, PromptFailure, SamplingSettings
-from worker.engine.calls import Call, Outcome
+from worker.engine.calls import Call
 from worker.engine.sampling import sequence_seed
 from worker.engine.scheduler import Scheduler, Step
 from worker.engine.sequence import Sequence
 from worker.engine.stopping import StopRule
 
+#: Among the tokens of a step: what the model computed for this sequence was no number.
+NOT_A_TOKEN = -1
+
 _ABORTED = PromptFailure(ABORTED, "The engine was closed before this prompt was complete.")
+_NOT_A_NUMBER = PromptFailure(
+    "not_a_number", "The model's numbers overflowed on this prompt. Use compute dtype bfloat16 or float32."
+)
 
 
 class OutOfDeviceMemoryError(Exception):
@@ -28,7 +34,7 @@ class Tokens(Protocol):
     """The tokens of one step, on their way to the host."""
 
     def wait(self) -> list[int]:
-        """One token a sequence, in the order of the step."""
+        """One token a sequence, in the order of the step; NOT_A_TOKEN where the model's numbers overflowed."""
         ...
 
 
@@ -135,8 +141,11 @@ class BatchingEngine:
         try:
             while self._receive():
                 self._step()
-        except Exception as error:
+        except BaseException as error:
+            # Whatever ends this thread: nobody may wait for it for ever.
             self._fail_all(error)
+            if not isinstance(error, Exception):
+                raise
         else:
             self._abort_all()
 
@@ -180,9 +189,7 @@ class BatchingEngine:
             return
         sequence = step.sequences[0]
         if not sequence.is_finished:
-            failure = PromptFailure("out_of_memory", f"The device has no memory for this prompt: {error}")
-            self._scheduler.finish(sequence)
-            self._settle(sequence, failure)
+            self._fail(sequence, PromptFailure("out_of_memory", f"The device has no memory for this prompt: {error}"))
 
     def _collect(self, step: Step, tokens: Tokens) -> None:
         """Wait for a step's tokens and end the sequences that they end."""
@@ -192,16 +199,26 @@ class BatchingEngine:
             sequence.receive(token)
             if sequence.is_finished:
                 continue  # It ended with a step before; this one had been launched by then.
+            if token == NOT_A_TOKEN:
+                self._fail(sequence, _NOT_A_NUMBER)
+                continue
             reason = self._stop.finish_reason(sequence.completion, sequence.max_new_tokens)
             if reason is not None:
                 sequence.finish_reason, sequence.ended_at = reason, now
                 self._scheduler.finish(sequence)
                 self._ended.append(sequence)
 
+    def _fail(self, sequence: Sequence, failure: PromptFailure) -> None:
+        """End one sequence without a completion."""
+        sequence.failure = failure
+        self._scheduler.finish(sequence)
+        self._ended.append(sequence)
+
     def _deliver(self) -> None:
         """Write out what ended; a batch that ends as a whole takes a while, in which the device need not idle."""
         for sequence in self._ended:
-            self._settle(sequence, self._completion(sequence))
+            call, index = self._owners.pop(sequence)
+            call.settle(index, sequence.failure or self._completion(sequence))
         self._ended.clear()
 
     def _completion(self, sequence: Sequence) -> Completion:
@@ -213,17 +230,13 @@ class BatchingEngine:
             duration_s=sequence.ended_at - sequence.admitted_at,
         )
 
-    def _settle(self, sequence: Sequence, outcome: Outcome) -> None:
-        call, index = self._owners.pop(sequence)
-        call.settle(index, outcome)
-
     def _abort_all(self) -> None:
         with self._wake:
             for call, index in self._owners.values():
                 call.settle(index, _ABORTED)
             self._owners.clear()
 
-    def _fail_all(self, error: Exception) -> None:
+    def _fail_all(self, error: BaseException) -> None:
         with self._wake:
             self._error = error
             for call, _ in self._owners.values():

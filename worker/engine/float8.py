@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from worker.engine.compiling import decoder_layers
+
 _FLOAT8 = torch.float8_e4m3fn
 _LARGEST = torch.finfo(_FLOAT8).max
 
@@ -41,7 +43,7 @@ def _round_rows(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def round_linears(model: Any) -> None:
     """Replace the linear layers of the decoder; the output layer keeps its bits, since it decides between tokens."""
-    for parent in model.get_decoder().layers.modules():
+    for parent in decoder_layers(model).modules():
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
                 setattr(parent, name, Float8Linear(child))

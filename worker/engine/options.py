@@ -1,6 +1,6 @@
 """How large an engine is. Knows no model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -31,6 +31,11 @@ class EngineOptions:
     is_gelu_fused: bool = False
     #: Launch steps as CUDA graphs where attention allows.
     is_captured: bool = True
+
+    def limited_to(self, num_tokens: int) -> "EngineOptions":
+        """The same with no more than `num_tokens` in a prefill."""
+        least = min(self.min_prefill_tokens, max(1, num_tokens // 2))
+        return replace(self, max_num_batched_tokens=num_tokens, min_prefill_tokens=least)
 
     @classmethod
     def for_device(cls, device: torch.device, *, is_int8: bool = False) -> "EngineOptions":

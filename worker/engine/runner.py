@@ -15,9 +15,9 @@ from worker.engine.attention.hook import IMPLEMENTATION
 from worker.engine.base import SamplingSettings
 from worker.engine.cache import CacheShape, LayerCache, allocate_cache, free_bytes
 from worker.engine.compiling import compile_layers, restore_layers
-from worker.engine.context import DecodeLayout, PrefillLayout, StepContext, step_context
-from worker.engine.engine import OutOfDeviceMemoryError
+from worker.engine.engine import NOT_A_TOKEN, OutOfDeviceMemoryError
 from worker.engine.float8 import round_linears
+from worker.engine.forward import Forward
 from worker.engine.fusing import fuse_activations, unfuse_activations
 from worker.engine.graphs import StepGraph, decode_sizes, prefill_sizes
 from worker.engine.inputs import PrefillInputs, PrefillSize, pack_decode, pack_prompts
@@ -27,7 +27,12 @@ from worker.engine.pages import SCRATCH_PAGE
 from worker.engine.sampling import choose_tokens
 from worker.engine.scheduler import Step
 from worker.engine.sequence import Sequence
+from worker.engine.shortage import find_fitting, is_out_of_memory
 from worker.engine.state import DecodeState
+from worker.engine.trial import NUM_TRIAL_PAGES, check_answers, own_logits
+from worker.engine.unsupported import unsupported
+
+_HELP = "Use quantization nf4, a shorter context, or a device with more memory."
 
 #: Tokens of a page where attention reads page by page.
 _PAGE_SIZE = 16
@@ -59,31 +64,30 @@ class ModelRunner:
     def __init__(self, model: Any, settings: SamplingSettings, options: EngineOptions) -> None:
         self._model = model
         self._settings = settings
+        #: As they fit: a small GPU has less room for a prefill.
+        self.options = options
         self.device: torch.device = model.device
         self._dtype: torch.dtype = model.dtype
-        self._backend = choose_backend(self.device, self._dtype, options.attention)
-        self.max_model_len = _max_model_len(model.config, options.max_model_len)
-        self.page_size = _PAGE_SIZE if self._backend.is_paged else self.max_model_len
-        self.vocab_size: int = model.config.get_text_config().vocab_size
-        self._shape = CacheShape.of(model.config)
+        backend = choose_backend(self.device, self._dtype, options.attention)
+        self._is_captured = options.is_captured and backend.is_capturable
+        try:
+            self.max_model_len = _max_model_len(model.config, options.max_model_len)
+            self.vocab_size: int = model.config.get_text_config().vocab_size
+            self._shape = CacheShape.of(model.config)
+        except AttributeError as error:
+            raise unsupported(str(error)) from error
+        self.page_size = _PAGE_SIZE if backend.is_paged else self.max_model_len
         self._state = DecodeState(options.max_num_seqs, -(-self.max_model_len // self.page_size), self.device)
-        self._implementation = model.config._attn_implementation
-        model.set_attn_implementation(IMPLEMENTATION)
-        if options.is_float8:
-            round_linears(model)
-        if options.is_gelu_fused:
-            fuse_activations(model)
-        if options.is_compiled:
-            compile_layers(model)
-        if self.device.type == "cpu":
-            pack_linears(model)
+        self._forward = Forward(model, backend, self.page_size)
         self._prefills: dict[PrefillSize, StepGraph] = {}
         self._decodes: dict[int, StepGraph] = {}
-        self._layers = self._allocate(1)
-        self.num_pages = self._plan(options)
-        self._layers = self._allocate(self.num_pages)
-        if self._is_captured(options):
-            self._capture(options)
+        try:
+            self._start()
+        except (RuntimeError, OutOfDeviceMemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            line = str(error).partition("\n")[0].rstrip(".")
+            raise ModelError(f"The device has no memory for the engine beside this model: {line}. {_HELP}") from error
 
     @property
     def max_in_flight(self) -> int:
@@ -100,7 +104,7 @@ class ModelRunner:
                 run = self._prefill if step.is_prefill else self._decode
                 return SampledTokens(run(step.sequences))
         except RuntimeError as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise OutOfDeviceMemoryError(str(error).partition("\n")[0]) from error
             raise
 
@@ -110,8 +114,37 @@ class ModelRunner:
         restore_layers(self._model)
         unfuse_activations(self._model)
         unpack_linears(self._model)
-        self._layers = []
+        self._forward.layers = []
         self._prefills, self._decodes = {}, {}
+
+    def _start(self) -> None:
+        """From the model as it came to steps ready to be launched."""
+        self._take_over()
+        self._hasten()
+        self._forward.layers = self._allocate(1)
+        self.num_pages = self._plan()
+        self._forward.layers = self._allocate(self.num_pages)
+        if self._is_captured:
+            self._capture()
+
+    def _take_over(self) -> None:
+        """Put the engine's attention in the place of the model's own, if it comes to the same answers."""
+        expected = own_logits(self._model, self.max_model_len)
+        self._implementation = self._model.config._attn_implementation
+        self._model.set_attn_implementation(IMPLEMENTATION)
+        self._forward.layers = self._allocate(NUM_TRIAL_PAGES)
+        check_answers(self._model, self.max_model_len, self._forward, expected)
+
+    def _hasten(self) -> None:
+        """Put faster layers in the place of the model's own, as the options and the device have them."""
+        if self.options.is_float8:
+            round_linears(self._model)
+        if self.options.is_gelu_fused:
+            fuse_activations(self._model)
+        if self.options.is_compiled:
+            compile_layers(self._model)
+        if self.device.type == "cpu":
+            pack_linears(self._model)
 
     def _prefill(self, sequences: Seq[Sequence]) -> torch.Tensor:
         self._state.enter(sequences)
@@ -125,14 +158,8 @@ class ModelRunner:
     def _prefill_packed(self, row: torch.Tensor, size: PrefillSize, sequences: Seq[Sequence] = ()) -> torch.Tensor:
         """The prompts packed in `row`; with nothing but tensors when it is captured."""
         inputs = PrefillInputs.of(row, size)
-        layout = PrefillLayout(
-            slots=inputs.slots,
-            tiles=inputs.tiles,
-            lengths=tuple(s.num_tokens for s in sequences),
-            first_pages=tuple(s.pages[0] for s in sequences),
-        )
         self._state.seeds[inputs.rows] = inputs.seeds
-        logits = self._forward(inputs.token_ids, inputs.positions, layout, inputs.last)
+        logits = self._forward.prefill(inputs, sequences)
         return self._sample(logits, inputs.rows, inputs.positions[inputs.last])
 
     def _decode(self, sequences: Seq[Sequence]) -> torch.Tensor:
@@ -147,69 +174,50 @@ class ModelRunner:
     def _decode_rows(self, inputs: torch.Tensor, sequences: Seq[Sequence] = ()) -> torch.Tensor:
         """One token for each row; with nothing but tensors when it is captured."""
         rows, positions = inputs
-        tables = self._state.tables[rows]
-        pages = tables.gather(1, (positions // self.page_size)[:, None]).squeeze(1)
-        layout = DecodeLayout(
-            slots=pages.long() * self.page_size + positions % self.page_size,
-            tables=tables,
-            lengths=(positions + 1).int(),
-            host_pages=tuple(s.pages[0] for s in sequences),
-            host_lengths=tuple(s.num_cached for s in sequences),
-        )
-        return self._sample(self._forward(self._state.last_tokens[rows], positions, layout, 0), rows, positions)
+        logits = self._forward.decode(self._state.last_tokens[rows], positions, self._state.tables[rows], sequences)
+        return self._sample(logits, rows, positions)
 
     def _sample(self, logits: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Choose a token for each row, and leave it where the next step finds its input."""
         tokens = choose_tokens(logits, self._state.seeds[rows], positions, self._settings)
         self._state.last_tokens[rows] = tokens
-        return tokens
-
-    def _forward(
-        self,
-        token_ids: torch.Tensor,
-        positions: torch.Tensor,
-        layout: PrefillLayout | DecodeLayout,
-        keep: torch.Tensor | int,
-    ) -> torch.Tensor:
-        with step_context(StepContext(self._backend, self._layers, layout)) as context:
-            output = self._model(
-                input_ids=token_ids[None], position_ids=positions[None], use_cache=False, logits_to_keep=keep
-            )
-        if context.num_calls != len(self._layers):
-            raise ModelError(
-                f"This model made {context.num_calls} attention calls for {len(self._layers)} layers: its attention "
-                "is of a kind that the engine does not know. Use a base model with one a layer, such as Llama or Phi."
-            )
-        logits: torch.Tensor = output.logits[0]
-        return logits
+        # What is no number counts as the largest: where a row has one, it is chosen.
+        chosen = logits.gather(-1, tokens[:, None]).squeeze(-1)
+        return tokens.masked_fill(~chosen.isfinite(), NOT_A_TOKEN)
 
     def _allocate(self, num_pages: int) -> list[LayerCache]:
         return allocate_cache(self._shape, num_pages, self.page_size, self._dtype, self.device)
 
-    def _plan(self, options: EngineOptions) -> int:
+    def _plan(self) -> int:
         """How many pages fit beside the largest step, which a GPU tries out; no more than all sequences need."""
         page_bytes = self._shape.page_bytes(self.page_size, self._dtype)
         max_pages = self._state.tables.shape[1]
-        room = int(free_bytes(self.device) * options.memory_share)
+        room = int(free_bytes(self.device) * self.options.memory_share)
         if self.device.type == "cuda":
             # Graphs keep memory of their own, beside that of a prefill too long for any of them.
-            num_prefills = 2 if self._is_captured(options) else 1
-            room -= num_prefills * self._measure_prefill(options) + options.max_num_seqs * self.vocab_size * 8
-        num_pages = min(room // page_bytes, options.max_num_seqs * max_pages) + 1
+            num_prefills = 2 if self._is_captured else 1
+            room -= num_prefills * self._fit_prefill() + self.options.max_num_seqs * self.vocab_size * 8
+        num_pages = min(room // page_bytes, self.options.max_num_seqs * max_pages) + 1
         if num_pages <= max_pages:
             raise ModelError(
-                f"{room / 2**30:.1f} GiB are left for the KV cache, and one sequence of {self.max_model_len} tokens "
-                f"takes {max_pages * page_bytes / 2**30:.1f} GiB. Use quantization nf4, a shorter context, or a "
-                "device with more memory."
+                f"{max(0, room) / 2**30:.1f} GiB are left for the KV cache, and one sequence of {self.max_model_len} "
+                f"tokens takes {max_pages * page_bytes / 2**30:.1f} GiB. {_HELP}"
             )
         return num_pages
 
-    def _measure_prefill(self, options: EngineOptions) -> int:
-        """Bytes that the largest prefill needs beside weights and cache; all its keys go to the scratch page."""
+    def _fit_prefill(self) -> int:
+        """Bytes that the largest prefill needs; where there is no memory for it, the options get a smaller one."""
+        num_tokens, num_bytes = find_fitting(self.options.max_num_batched_tokens, self._measure_prefill)
+        if num_tokens < self.options.max_num_batched_tokens:
+            self.options = self.options.limited_to(num_tokens)
+        return num_bytes
+
+    def _measure_prefill(self, max_tokens: int) -> int:
+        """Bytes that a prefill needs beside weights and cache; all its keys go to the scratch page."""
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
-        num_prompts = max(1, options.max_num_batched_tokens // self.max_model_len)
-        num_tokens = min(self.max_model_len, options.max_num_batched_tokens)
+        num_prompts = max(1, max_tokens // self.max_model_len)
+        num_tokens = min(self.max_model_len, max_tokens)
         num_pages = -(-num_tokens // self.page_size)
         prompts = [
             Sequence((0,) * num_tokens, 1, row=self._state.scratch_row, pages=[SCRATCH_PAGE] * num_pages)
@@ -220,27 +228,20 @@ class ModelRunner:
         torch.cuda.empty_cache()
         return peak
 
-    def _is_captured(self, options: EngineOptions) -> bool:
-        return options.is_captured and self._backend.is_capturable
-
     @torch.inference_mode()
-    def _capture(self, options: EngineOptions) -> None:
+    def _capture(self) -> None:
         """Every step in every size, largest first: the others fit into the memory that it takes."""
         pool, scratch_row = torch.cuda.graph_pool_handle(), self._state.scratch_row
         prefills, decodes = {}, {}
-        for size in reversed(prefill_sizes(options.max_num_batched_tokens, options.max_num_seqs)):
+        max_num_seqs = self.options.max_num_seqs
+        for size in reversed(prefill_sizes(self.options.max_num_batched_tokens, max_num_seqs)):
             row = self._state.upload(pack_prompts((), self.page_size, size, scratch_row))
             prefills[size] = StepGraph(partial(self._prefill_packed, size=size), row, pool)
-        for num_seqs in reversed(decode_sizes(options.max_num_seqs)):
+        for num_seqs in reversed(decode_sizes(max_num_seqs)):
             inputs = self._state.upload(pack_decode((), num_seqs, scratch_row))
             decodes[num_seqs] = StepGraph(self._decode_rows, inputs, pool)
         # A step takes the first that is large enough.
         self._prefills, self._decodes = dict(reversed(prefills.items())), dict(reversed(decodes.items()))
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """A GPU's allocator has a class for it, the CPU's has a sentence."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _max_model_len(config: Any, limit: int) -> int:

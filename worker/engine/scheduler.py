@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from worker.engine.pages import PagePool
 from worker.engine.sequence import Sequence
 
+#: After so many steps without another shortage of memory, twice as much is tried. Where memory is short for good, one
+#: step in so many is run again.
+_STEPS_BEFORE_GROWTH = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -45,6 +49,7 @@ class Scheduler:
         self._free_rows = list(range(limits.max_num_seqs))
         self._max_running = limits.max_num_seqs
         self._max_batched_tokens = limits.max_num_batched_tokens
+        self._num_steps_since_shortage = 0
 
     @property
     def has_work(self) -> bool:
@@ -57,12 +62,16 @@ class Scheduler:
 
     def schedule(self) -> Step | None:
         """The next step; None when all that is left is in flight."""
+        self._grow()
         admissible = self._admissible()
         is_prefill = bool(admissible) and self._is_worth_a_prefill(admissible)
         sequences = self._admit(admissible) if is_prefill else self._decodable()
+        if not sequences:
+            return None
+        self._num_steps_since_shortage += 1
         for sequence in sequences:
             sequence.num_in_flight += 1
-        return Step(tuple(sequences), is_prefill) if sequences else None
+        return Step(tuple(sequences), is_prefill)
 
     def finish(self, sequence: Sequence) -> None:
         """Take an ended sequence out and free what it holds."""
@@ -72,7 +81,8 @@ class Scheduler:
             self.waiting.remove(sequence)
 
     def shrink(self, step: Step) -> bool:
-        """After `step` ran out of memory: queue it again and try no more as much; False if it was one sequence."""
+        """After `step` ran out of memory: queue it again and try half as much; False if it was one sequence."""
+        self._num_steps_since_shortage = 0
         for sequence in step.sequences:
             sequence.num_in_flight -= 1
         if len(step.sequences) == 1:
@@ -91,6 +101,13 @@ class Scheduler:
             else:
                 sequence.num_cached -= 1
         return True
+
+    def _grow(self) -> None:
+        """After a while without a shortage twice as much, up to the limits: who held the device may have left it."""
+        if self._num_steps_since_shortage == _STEPS_BEFORE_GROWTH:
+            self._num_steps_since_shortage = 0
+            self._max_running = min(2 * self._max_running, self.limits.max_num_seqs)
+            self._max_batched_tokens = min(2 * self._max_batched_tokens, self.limits.max_num_batched_tokens)
 
     def _admissible(self) -> list[Sequence]:
         """The head of the queue, as far as rows, pages and the token budget go; a first prompt goes in any case."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from worker.engine.base import FinishReason
+from worker.engine.base import FinishReason, PromptFailure
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +26,8 @@ class Sequence:
     admitted_at: float = 0.0
     ended_at: float = 0.0
     finish_reason: FinishReason | None = None
+    #: What ended it in place of a completion.
+    failure: PromptFailure | None = None
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -55,5 +57,5 @@ class Sequence:
 
     @property
     def is_finished(self) -> bool:
-        """Its completion has ended."""
-        return self.finish_reason is not None
+        """Its completion has ended, or it has failed."""
+        return self.finish_reason is not None or self.failure is not None

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from worker.engine.attention.causal import CausalAttention
-from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts
+from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts, storable
 from worker.engine.cache import LayerCache
 from worker.engine.context import DecodeLayout, Heads, PrefillLayout
 
@@ -83,5 +83,5 @@ def _read(cache: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
 def _store(layer: LayerCache, heads: Heads, slots: torch.Tensor) -> None:
     page_size = layer.keys.shape[2]
     pages, offsets = slots // page_size, slots % page_size
-    layer.keys[pages, :, offsets] = heads.key
-    layer.values[pages, :, offsets] = heads.value
+    layer.keys[pages, :, offsets] = storable(heads.key)
+    layer.values[pages, :, offsets] = storable(heads.value)

@@ -6,8 +6,12 @@ import torch
 from transformers import AttentionInterface
 
 from worker.engine.context import Heads, current_context
+from worker.engine.unsupported import unsupported
 
 IMPLEMENTATION = "aftercall"
+
+#: What some models hand over to change the scores or to choose the keys; no backend does either.
+_UNKNOWN_ARGUMENTS = ("softcap", "s_aux", "sinks", "position_bias", "indices", "block_indices")
 
 
 @torch.library.custom_op("aftercall::attend", mutates_args=())
@@ -28,7 +32,7 @@ def attention_forward(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    **_: Any,
+    **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' calling convention: `[1, heads, tokens, head_dim]` in, `[1, tokens, heads, head_dim]` out."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -36,6 +40,10 @@ def attention_forward(
     if torch.compiler.is_compiling():
         # Token by token in memory, which costs the compiler nothing: the kernels read and write it so.
         return _attend(*(x.contiguous() for x in heads), scale).unsqueeze(0), None
+    # A model is tried out before it is compiled, so that this is seen in any case.
+    for name in _UNKNOWN_ARGUMENTS:
+        if kwargs.get(name) is not None:
+            raise unsupported(f"its attention depends on `{name}`, which the engine does not know")
     return current_context().attend(heads, scale).unsqueeze(0), None
 
 

@@ -1,4 +1,4 @@
-"""What the backends without kernels share: prompts one by one, and the mask of a decode over padded keys."""
+"""What the backends without kernels share: prompts one by one, what pages keep, and the mask of a decode over them."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,11 @@ def split_prompts(heads: Heads, lengths: Sequence[int]) -> list[Heads]:
 def attend_to_prompts(causal: CausalAttention, prompts: Sequence[Heads], scale: float) -> torch.Tensor:
     """One call a prompt: no padding, and no prompt sees another."""
     return torch.cat([causal(prompt, scale) for prompt in prompts], dim=1).transpose(0, 1)
+
+
+def storable(heads: torch.Tensor) -> torch.Tensor:
+    """Keys or values as a page may keep them: a mask hides what others left in it, but not if it is no number."""
+    return heads.nan_to_num(0.0, 0.0, 0.0)
 
 
 def hide_beyond(lengths: Sequence[int], query: torch.Tensor) -> torch.Tensor:

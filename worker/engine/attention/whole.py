@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from worker.engine.attention.causal import CausalAttention
-from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts
+from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts, storable
 from worker.engine.cache import LayerCache
 from worker.engine.context import DecodeLayout, Heads, PrefillLayout
 
@@ -48,15 +48,15 @@ class WholeSequenceAttention:
         """One call a prompt."""
         prompts = split_prompts(heads, layout.lengths)
         for page, (_, key, value) in zip(layout.first_pages, prompts, strict=True):
-            layer.keys[page, :, : key.shape[1]] = key
-            layer.values[page, :, : value.shape[1]] = value
+            layer.keys[page, :, : key.shape[1]] = storable(key)
+            layer.values[page, :, : value.shape[1]] = storable(value)
         return attend_to_prompts(self._causal, prompts, scale)
 
     def decode(self, layer: LayerCache, heads: Heads, layout: DecodeLayout, scale: float) -> torch.Tensor:
         """Query heads that share a key head are the rows of one small matrix."""
         span = self._span_of(layout, heads.query)
-        layer.keys[span.pages, :, span.offsets] = heads.key
-        layer.values[span.pages, :, span.offsets] = heads.value
+        layer.keys[span.pages, :, span.offsets] = storable(heads.key)
+        layer.values[span.pages, :, span.offsets] = storable(heads.value)
         keys, values = layer.keys[span.first : span.last], layer.values[span.first : span.last]
         query = heads.query.new_zeros(span.last - span.first, *heads.query.shape[1:])
         query[span.places] = heads.query
