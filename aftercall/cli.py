@@ -8,6 +8,7 @@ import click
 
 from aftercall import __version__
 from aftercall.errors import EXIT_INTERRUPTED, AftercallError, explain_file
+from aftercall.terminal import show_error, tolerate_letters
 
 #: Command to the module that defines it, in the order of --help, with the line that --help shows.
 COMMANDS = {
@@ -28,6 +29,9 @@ COMMANDS = {
     "resummarize": ("producer.cli", "Do again what an old adapter wrote."),
     "db": ("producer.cli", "Look after the database's schema."),
 }
+
+#: What brings the libraries of a part's commands.
+EXTRAS = {"producer": "embedded", "worker": "worker", "training": "training"}
 
 
 class LazyGroup(click.Group):
@@ -62,10 +66,13 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """The console entry: errors of ours become a sentence and an exit code."""
+    tolerate_letters()
     try:
         result: object = cli.main(args, prog_name="aftercall", standalone_mode=False)
     except AftercallError as error:
         _end(error)
+    except ModuleNotFoundError as error:
+        _end(_explain_missing(error, sys.argv[1:] if args is None else args))
     except OSError as error:
         # One without a number is not the system's but a library's, about no file of ours.
         if error.errno is None:
@@ -80,6 +87,15 @@ def main(args: list[str] | None = None) -> None:
     sys.exit(result if isinstance(result, int) else 0)
 
 
+def _explain_missing(error: ModuleNotFoundError, args: list[str]) -> AftercallError:
+    """Which extra has the library that the command lacks; what is missing of our own is raised as it is."""
+    library = (error.name or "").partition(".")[0]
+    part = next((COMMANDS[arg][0].partition(".")[0] for arg in args if arg in COMMANDS), "")
+    if part not in EXTRAS or library in {"", "aftercall", "adapters", "migrations", *EXTRAS}:
+        raise error
+    return AftercallError(f"this needs {library}, which is not installed. Run: pip install 'aftercall[{EXTRAS[part]}]'")
+
+
 def _end(error: AftercallError) -> NoReturn:
-    click.secho(f"aftercall: {error}", fg="red", err=True)
+    show_error(error)
     sys.exit(error.exit_code)

@@ -22,6 +22,7 @@ from aftercall.processes import die_with_parent
 from aftercall.settings import Settings
 
 _START_TIMEOUT_S = 20.0
+_INSIST_TIMEOUT_S = 30.0
 
 
 @contextmanager
@@ -137,10 +138,26 @@ def _wait_for_answer(server: subprocess.Popen[bytes], url: str, log: Path) -> No
 
 
 def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    if process.poll() is None:
+    """Ask it to end, and wait for that; a Ctrl-C meanwhile ends it at once and is passed on."""
+    if process.poll() is not None:
+        return
+    try:
         process.terminate()
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        pass
+    except KeyboardInterrupt:
+        _insist(process)
+        raise
+    finally:
+        # Of one that has ended nothing is left to kill.
+        process.kill()
+        process.wait()
+
+
+def _insist(process: subprocess.Popen[bytes]) -> None:
+    """As a person does, with Ctrl-C again and again: a supervisor then leaves none of its workers behind."""
+    deadline = time.monotonic() + _INSIST_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)

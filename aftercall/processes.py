@@ -26,8 +26,13 @@ def die_with_parent(number: signal.Signals) -> Callable[[], object] | None:
 
 @contextmanager
 def handling_signals(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> Iterator[None]:
-    """Give these signals to `handler` while the block runs. From the main thread, which alone receives signals."""
-    before = {number: signal.signal(number, handler) for number in numbers}
+    """Give these signals to `handler` while the block runs. From the main thread, which alone receives signals.
+
+    A hang-up that is ignored stays so: `nohup` asked for that.
+    """
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    taken = [number for number in numbers if not (is_deaf and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, handler) for number in taken}
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import connect, explain, reading, show_url
@@ -69,19 +69,19 @@ def check(engine: Engine) -> None:
     if current == head():
         return
     _refuse_newer(engine, current)
-    raise SchemaError(
-        f"the database {show_url(engine.url)} has schema {current or 'none'}, this version works with {head()}. "
-        "Run `aftercall db upgrade`."
-    )
+    has = f"schema {current}, this version works with {head()}" if current else "no tables yet"
+    raise SchemaError(f"the database {show_url(engine.url)} has {has}. Run `aftercall db upgrade`.")
 
 
 @contextmanager
-def open_ledger(settings: Settings, *, with_upgrade: bool = False) -> Iterator[Engine]:
+def open_ledger(settings: Settings, *, with_upgrade: bool = False, may_create: bool = True) -> Iterator[Engine]:
     """The ledger's engine, its schema checked; the embedded one's is brought up to date first, as nobody else would.
 
+    Where it may not be created, an embedded one that is not there is an empty one, in memory.
     Raises DatabaseError if the database cannot be reached, now or while the block runs, or has another schema.
     """
-    engine = connect(settings.ledger_url)
+    is_absent = settings.uses_embedded_database and is_unborn(settings) and not may_create
+    engine = connect("sqlite://" if is_absent else settings.ledger_url)
     try:
         if with_upgrade or settings.uses_embedded_database:
             upgrade(engine)
@@ -91,6 +91,13 @@ def open_ledger(settings: Settings, *, with_upgrade: bool = False) -> Iterator[E
         raise explain(engine, error) from None
     finally:
         engine.dispose()
+
+
+def is_unborn(settings: Settings) -> bool:
+    """Whether the ledger is a SQLite file that does not exist: to open it would create it."""
+    if not settings.ledger_url.startswith("sqlite:///"):
+        return False
+    return not Path(make_url(settings.ledger_url).database or "").exists()
 
 
 def _upgrade(connection: Connection) -> None:

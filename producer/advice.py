@@ -11,6 +11,11 @@ def is_one_machine(settings: Settings) -> bool:
     return settings.uses_embedded_database and "redis_url" not in settings.model_fields_set
 
 
+def how_to_begin(settings: Settings) -> str:
+    """How the first source gets summarized, where nothing was submitted yet."""
+    return RUN if is_one_machine(settings) else "`aftercall submit SOURCE`"
+
+
 def how_to_work(settings: Settings) -> str:
     """How what waits, with no worker alive, gets done."""
     return f"{RUN} does them" if is_one_machine(settings) else "start one with `aftercall worker`"

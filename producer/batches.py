@@ -5,13 +5,13 @@ one commits.
 """
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing.queues import Queue
-from queue import Empty
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from aftercall.conversation import Conversation
 from aftercall.errors import SourceError
@@ -29,9 +29,6 @@ READ_AHEAD_BYTES = 8_000_000
 #: Batches that this process reads while the second one starts, so that the workers need not wait for it.
 NUM_FIRST = 4
 
-#: Batches that wait for the ledger at most.
-NUM_AHEAD = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -43,6 +40,9 @@ class Prepared:
 
 
 Batch = list[Prepared | Rejected]
+
+#: What the second process tells the first: a batch, why there are no more, or that this was all.
+_Sent = Batch | SourceError | None
 
 
 def read_batches(source: Source) -> Iterator[Batch]:
@@ -90,9 +90,11 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
     num_first = _num_first(source)
     # Spawned, not forked: this process has threads and open connections.
     context = multiprocessing.get_context("spawn")
-    batches: Queue[Batch | SourceError | None] = context.Queue(NUM_AHEAD)
-    reader = context.Process(target=_feed, args=(source, num_first, batches), daemon=True)
+    # A pipe and no queue: when either process is killed, even in the middle of a batch, the other one is told.
+    batches, outlet = context.Pipe(duplex=False)
+    reader = context.Process(target=_feed, args=(source, num_first, outlet), daemon=True)
     reader.start()
+    outlet.close()
     try:
         yield from islice(prepare(source), num_first)
         while (batch := _next(batches, reader, source.name)) is not None:
@@ -100,6 +102,7 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
                 raise batch
             yield batch
     finally:
+        batches.close()
         reader.kill()
         reader.join()
 
@@ -109,30 +112,25 @@ def _num_first(source: Source) -> int:
     return NUM_FIRST if source.shape == "conversations" else 0
 
 
-def _feed(source: Source, num_first: int, batches: "Queue[Batch | SourceError | None]") -> None:
+def _feed(source: Source, num_first: int, outlet: "Connection[_Sent, None]") -> None:
     """In the second process: everything the source has behind its first batches, then its end."""
     # Ctrl-C goes to both; the first one ends the second.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
-    try:
-        for batch in islice(prepare(source), num_first, None):
-            batches.put(batch)
-            if os.getppid() != parent:
-                return
-    except SourceError as error:
-        batches.put(error)
-    batches.put(None)
-
-
-def _next(
-    batches: "Queue[Batch | SourceError | None]", reader: multiprocessing.process.BaseProcess, name: str
-) -> Batch | SourceError | None:
-    while True:
+    with suppress(BrokenPipeError):  # the first process is gone
         try:
-            return batches.get(timeout=1.0)
-        except Empty:
-            if not reader.is_alive() and batches.empty():
-                return SourceError(
-                    f"{name}: the process that read it ended with code {reader.exitcode}, perhaps for want of memory. "
-                    "What it had read is kept: submit it again to go on."
-                )
+            for batch in islice(prepare(source), num_first, None):
+                outlet.send(batch)
+        except SourceError as error:
+            outlet.send(error)
+        outlet.send(None)
+
+
+def _next(batches: "Connection[None, _Sent]", reader: BaseProcess, name: str) -> _Sent:
+    try:
+        return batches.recv()
+    except (EOFError, OSError):  # killed between two batches, or in the middle of one
+        reader.join()
+        return SourceError(
+            f"{name}: the process that read it ended with code {reader.exitcode}, perhaps for want of memory. "
+            "What it had read is kept: submit it again to go on."
+        )

@@ -1,6 +1,5 @@
 """The commands of the morning after: status, failures, cancel, requeue, purge, doctor. Thin: each calls its module."""
 
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import account, control
 from aftercall.models import JobState
 from aftercall.settings import load_settings
+from aftercall.sweep import Swept
 from producer import purge as purging
-from producer.cli import OUT, Services, open_services, reaches_redis
+from producer.cli import OUT, confirm, open_services, reaches_redis
 from producer.output import STDOUT
 from producer.status import status as show_status
 
@@ -24,7 +24,7 @@ def status(submission: int | None, is_watching: bool) -> None:
 
     submitted = waiting + running + done + failed + cancelled + insufficient, always. Rejected rows come on top.
     """
-    with open_services() as services:
+    with open_services(may_create=False) as services:
         show_status(services.database, submission, is_watching=is_watching)
 
 
@@ -37,12 +37,13 @@ def failures(submission: int | None, code: str | None, with_ids: bool, out: Path
     """Say why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
     from producer import failures as shown
 
-    with open_services() as services:
+    with open_services(may_create=False) as services:
         if submission is not None:
             account.submission(services.database, submission)
         if out is not None:
             num_lines = shown.write(services.database, submission, code, out)
-            click.echo(f"{num_lines} failed conversations written to {out}", err=out == STDOUT)
+            if out != STDOUT:
+                click.echo(f"{num_lines} failed conversations written to {out}")
         elif with_ids or code:
             shown.list_each(services.database, submission, code)
         else:
@@ -53,7 +54,7 @@ def failures(submission: int | None, code: str | None, with_ids: bool, out: Path
 @click.argument("submission", type=int)
 def cancel(submission: int) -> None:
     """Stop SUBMISSION: nothing more of it starts, finished summaries are kept."""
-    with open_services() as services:
+    with open_services(may_create=False) as services:
         record = account.submission(services.database, submission)
         num_cancelled = control.cancel(services.database, submission)
         is_cancelled = account.submission(services.database, submission).is_cancelled
@@ -77,22 +78,23 @@ def requeue(submission: int | None, with_failed: bool, code: str | None, with_ca
     if code and (with_cancelled or not with_failed):
         raise click.UsageError("--code goes with --failed, and not with --cancelled.")
     states = [JobState.FAILED] * with_failed + [JobState.CANCELLED] * with_cancelled
-    with open_services() as services:
+    with open_services(may_create=False) as services:
+        if submission is not None:
+            account.submission(services.database, submission)
         if states:
-            num_queued = _queue_again(services, submission, states, code)
+            num_queued = control.requeue(services.database, submission, states, code)
             click.echo(f"{num_queued} conversations queued again")
         if reaches_redis(services):
-            swept = services.sweeper.sweep()
-            click.echo(
-                f"{swept.num_expired} leases of silent workers ended, "
-                f"{swept.num_lost} lost messages found; {swept.num_sent} conversations sent"
-            )
+            click.echo(_what_was_swept(services.sweeper.sweep()))
 
 
-def _queue_again(services: Services, submission: int | None, states: list[JobState], code: str | None) -> int:
-    database = services.database
-    records = [account.submission(database, submission)] if submission is not None else account.submissions(database)
-    return sum(control.requeue(database, record.id, states, code) for record in records)
+def _what_was_swept(swept: Swept) -> str:
+    if swept == Swept():
+        return "nothing to send again."
+    return (
+        f"{swept.num_expired} leases of silent workers ended, {swept.num_lost} lost messages found; "
+        f"{swept.num_sent} conversations sent"
+    )
 
 
 @click.command()
@@ -107,18 +109,14 @@ def purge(submissions: tuple[int, ...], age_s: float | None, is_dry_run: bool, i
     """
     if bool(submissions) == (age_s is not None):
         raise click.UsageError("say what to delete: either numbers of submissions, or --older-than such as 30d.")
-    with open_services() as services:
+    with open_services(may_create=False) as services:
         database = services.database
         plan = purging.plan_named(database, submissions) if age_s is None else purging.plan_older(database, age_s)
         purging.show_plan(plan)
-        if plan.submissions and not is_dry_run and (is_agreed or _confirm_deletion()):
+        if is_dry_run or not plan.submissions:
+            return
+        if is_agreed or confirm("delete this for good?", "nothing is deleted"):
             purging.delete(database, plan)
-
-
-def _confirm_deletion() -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nothing is deleted: there is no terminal to ask on. Add --yes.")
-    return click.confirm("delete this for good?")
 
 
 @click.command()

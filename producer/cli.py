@@ -1,8 +1,9 @@
 """The commands of a night: submit, run, export, resummarize, db. Thin: each calls its module."""
 
-import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,16 +15,21 @@ from aftercall import schema
 from aftercall.broker import Broker
 from aftercall.database import connect, show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import control
+from aftercall.ledger import account, adapters, control
+from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
+from aftercall.terminal import show_error
 from producer import advice, show
-from producer.output import STDOUT
-from producer.source import SourceOptions, open_source, parse_mapping
-from producer.submit import SubmitReport, dry_run
+from producer.choice import refuse_leftover, rejected_path, rejected_paths
+from producer.rehearsal import dry_run
+from producer.source import FIELDS, OwnFileError, SourceOptions, open_source, parse_mapping, readable
+from producer.submit import SubmitReport
 from producer.submit import submit as submit_source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MAP_HELP = f"Which column is which, for unknown headers. A FIELD is one of {', '.join(FIELDS)}."
 
 #: A file that a command writes.
 OUT = click.Path(dir_okay=False, path_type=Path)
@@ -40,13 +46,14 @@ class Services:
 
 
 @contextmanager
-def open_services() -> Iterator[Services]:
+def open_services(*, may_create: bool = True) -> Iterator[Services]:
     """Settings read, database reached and of the right schema; Redis is reached when first used.
 
+    `may_create`: the embedded database is made if it is not there; otherwise it is taken for an empty one.
     Raises SettingsError or DatabaseError; a database that goes away later is a DatabaseError too.
     """
     settings = load_settings()
-    with schema.open_ledger(settings) as database, closing(Broker(settings)) as broker:
+    with schema.open_ledger(settings, may_create=may_create) as database, closing(Broker(settings)) as broker:
         yield Services(settings, database, broker, Sweeper(database, broker, settings))
 
 
@@ -70,7 +77,7 @@ def source_options(command: Command) -> Command:
     for option in (
         click.option("--delimiter", help="Cell delimiter; otherwise found out from the header."),
         click.option("--encoding", help="Text encoding; otherwise found out from the bytes."),
-        click.option("--map", "mapping", metavar="FIELD=COLUMN,…", help="Which column is which, for unknown headers."),
+        click.option("--map", "mapping", metavar="FIELD=COLUMN,…", help=_MAP_HELP),
     ):
         command = option(command)
     return command
@@ -82,15 +89,9 @@ def read_options(mapping: str | None, encoding: str | None, delimiter: str | Non
     return SourceOptions(fields, encoding, delimiter, load_settings().max_conversation_chars)
 
 
-def rejected_path(source: str) -> Path:
-    """Where the rejected rows of a source go: beside it, or here if its folder takes no files."""
-    beside = Path("stdin.rejected.csv" if source == "-" else f"{source}.rejected.csv")
-    return beside if os.access(beside.parent, os.W_OK) else Path(beside.name)
-
-
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be submitted and rejected.")
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Queue nothing: say what would be, write rejected rows.")
 @source_options
 def submit(
     sources: tuple[str, ...], is_dry_run: bool, mapping: str | None, encoding: str | None, delimiter: str | None
@@ -101,42 +102,67 @@ def submit(
     SOURCE.rejected.csv with line and reason.
     """
     options = read_options(mapping, encoding, delimiter)
-    if is_dry_run:
-        return _each(sources, lambda source: _dry_run(source, options))
-    with open_services() as services:
-        return _each(sources, lambda source: _submit(source, options, services))
+    with ExitStack() as stack:
+        # As Ctrl-C does, in order: what was piped in lies in a temporary file.
+        stack.enter_context(handling_signals(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP))
+        if is_dry_run:
+            return _each(sources, lambda source, path: _dry_run(source, path, options))
+        services = stack.enter_context(open_services())
+        return _each(sources, lambda source, path: _submit(source, path, options, services))
 
 
-def _each(sources: tuple[str, ...], submit_one: Callable[[str], SubmitReport]) -> int:
+def _each(sources: tuple[str, ...], submit_one: Callable[[str, Path], SubmitReport]) -> int:
     """Every source, whatever is wrong with another. Returns the first problem's exit code.
 
-    Raises DatabaseError if the database is away: that stops them all.
+    What aftercall wrote is passed over; if there is nothing else, that is the problem.
+
+    Raises DatabaseError if the database is away, which stops them all, and OwnFileError.
     """
-    codes, has_rejected = [], False
+    paths = rejected_paths(sources)
+    codes: list[int] = []
+    reports: list[SubmitReport] = []
+    passed_over: list[OwnFileError] = []
     for number, source in enumerate(sources):
         try:
-            has_rejected |= submit_one(source).num_rejected > 0
+            refuse_leftover(source, sources, paths)
+            reports.append(submit_one(source, paths[source]))
+        except OwnFileError as error:
+            passed_over.append(error)
         except DatabaseError as error:
-            unread = ", ".join(sources[number:])
+            unread = ", ".join(map(readable, sources[number:]))
             raise type(error)(f"{error} Not read to the end: {unread}.") from None
         except (AftercallError, OSError) as error:
-            problem = explain_file(error) if isinstance(error, OSError) else error
-            show.problem(problem)
-            codes.append(problem.exit_code)
-    return next(iter(codes), EXIT_SOME_REJECTED if has_rejected else 0)
+            codes.append(_tell(error))
+    if passed_over and not (codes or reports):
+        raise passed_over[0]
+    for refused in passed_over:
+        show.passed_over(refused)
+    return next(iter(codes), EXIT_SOME_REJECTED if any(report.num_rejected for report in reports) else 0)
 
 
-def _dry_run(source: str, options: SourceOptions) -> SubmitReport:
+def _tell(error: AftercallError | OSError) -> int:
+    """Say what is wrong with one of several sources, while the others go on. Returns its exit code."""
+    if isinstance(error, OSError):
+        # One without a number is not the system's but a library's, about no file of ours.
+        if error.errno is None:
+            raise error
+        error = explain_file(error)
+    show_error(error)
+    return error.exit_code
+
+
+def _dry_run(source: str, path: Path, options: SourceOptions) -> SubmitReport:
     with open_source(source, options) as opened:
-        report = dry_run(opened, rejected_path(source))
-        show.submitted(opened, report, rejected_path(source), is_dry_run=True)
+        with show.submitting(opened.name) as on_progress:
+            report = dry_run(opened, path, on_progress)
+        show.submitted(opened, report, path, is_dry_run=True)
     return report
 
 
-def _submit(source: str, options: SourceOptions, services: Services) -> SubmitReport:
+def _submit(source: str, path: Path, options: SourceOptions, services: Services) -> SubmitReport:
     with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
-        report = submit_source(opened, services.database, services.sweeper, rejected_path(source), on_progress)
-    show.submitted(opened, report, rejected_path(source), is_dry_run=False)
+        report = submit_source(opened, services.database, services.sweeper, path, on_progress)
+    show.submitted(opened, report, path, is_dry_run=False)
     if report.broker_error is not None:
         raise BrokerError(
             f"submission {report.submission_id} is committed, but not all is sent: {report.broker_error}"
@@ -145,8 +171,21 @@ def _submit(source: str, options: SourceOptions, services: Services) -> SubmitRe
     return report
 
 
+def confirm(question: str, refusal: str) -> bool:
+    """Ask a person. Where none is there to answer, the refusal says what does not happen."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.UsageError(f"{refusal}: there is no terminal to ask on. Add --yes.")
+    return click.confirm(question)
+
+
+def _only_one(context: click.Context, parameter: click.Parameter, sources: tuple[str, ...]) -> str:
+    if len(sources) > 1:
+        raise click.UsageError("run takes one source; `aftercall submit` takes several.")
+    return sources[0]
+
+
 @click.command()
-@click.argument("source")
+@click.argument("source", nargs=-1, required=True, metavar="SOURCE", callback=_only_one)
 @click.option("--out", type=OUT, help="Results file; otherwise SOURCE.summaries.csv here.")
 @source_options
 def run(source: str, out: Path | None, mapping: str | None, encoding: str | None, delimiter: str | None) -> int:
@@ -168,11 +207,12 @@ def export(submission: int, format_: str, out: Path, with_provenance: bool) -> N
     """Write what became of each conversation of SUBMISSION, in the order of its source."""
     from producer.export import export as export_to
 
-    with open_services() as services:
+    with open_services(may_create=False) as services:
         num_lines = export_to(
             services.database, submission, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
         )
-    click.echo(f"{num_lines} conversations written to {out}", err=out == STDOUT)
+        standing = account.account(services.database, submission)
+    show.exported(num_lines, standing, out)
 
 
 @click.command()
@@ -183,10 +223,11 @@ def resummarize(adapter: str, is_agreed: bool) -> None:
 
     Says first how much that is.
     """
-    with open_services() as services:
+    with open_services(may_create=False) as services:
+        adapter = adapters.find_writer(services.database, adapter)
         num_jobs = control.count_written_by(services.database, adapter)
         click.echo(f"{num_jobs} conversations have their newest summary from adapter {adapter}")
-        if num_jobs and (is_agreed or click.confirm("summarize them again?")):
+        if num_jobs and (is_agreed or confirm("summarize them again?", "nothing is queued")):
             control.redo(services.database, adapter)
             click.echo(f"{num_jobs} conversations queued again")
             if reaches_redis(services):

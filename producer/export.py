@@ -29,13 +29,13 @@ _SIGNED_NUMBER = re.compile(r"[+-]\d[\d.,]*")
 def export(engine: Engine, submission_id: int, out: Path, format: Format, *, with_provenance: bool) -> int:
     """Write a submission's results to `out`; `-` is stdout. Returns the number of lines.
 
-    Raises NotFoundError if there is no such submission, AftercallError if `out` is there and no file.
+    Raises NotFoundError if there is no such submission, AftercallError if `out` may not be written.
     """
     account.submission(engine, submission_id)
     rows = (_row(result, with_provenance=with_provenance) for result in account.results(engine, submission_id))
     columns = RESULT_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
     write = write_csv if format == "csv" else _write_jsonl
-    return write_out(out, lambda file: write(file, columns, rows))
+    return write_out(out, RESULT_COLUMNS, lambda file: write(file, columns, rows))
 
 
 def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
         if with_provenance:
             made = asdict(result.summary)
             row |= {column: made[column] for column in PROVENANCE_COLUMNS}
+            row["duration_s"] = round(result.summary.duration_s, 3)
     return row
 
 
@@ -55,12 +56,12 @@ def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any
     writer.writeheader()
     num_lines = 0
     for row in rows:
-        writer.writerow({column: _neutralise(cell) for column, cell in row.items()})
+        writer.writerow({column: neutralise(cell) for column, cell in row.items()})
         num_lines += 1
     return num_lines
 
 
-def _neutralise(cell: object) -> object:
+def neutralise(cell: object) -> object:
     """With an apostrophe before it, a formula is text to every spreadsheet program. A signed number is none."""
     is_formula = isinstance(cell, str) and cell.startswith(FORMULA_STARTS) and not _SIGNED_NUMBER.fullmatch(cell)
     return f"'{cell}" if is_formula else cell

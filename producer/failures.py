@@ -58,7 +58,7 @@ def write(database: Engine, submission_id: int | None, code: str | None, out: Pa
     """All failed conversations as a CSV file. Returns how many."""
     columns = [field.name for field in fields(Failure)]
     rows = _rows(database, submission_id, code)
-    return write_out(out, lambda file: write_csv(file, columns, rows))
+    return write_out(out, columns, lambda file: write_csv(file, columns, rows))
 
 
 def _rows(database: Engine, submission_id: int | None, code: str | None) -> Iterator[dict[str, Any]]:

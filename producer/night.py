@@ -26,9 +26,10 @@ from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from producer import show
-from producer.export import export
+from producer.export import RESULT_COLUMNS
 from producer.output import STDOUT, check_out
 from producer.progress import showing_progress
+from producer.results import results_path, write_results
 from producer.source import SourceOptions, open_source
 from producer.submit import SubmitReport, submit
 
@@ -41,13 +42,26 @@ SMALL_CHUNK_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What a person asked for: a source, how to read it, and where what comes of it goes."""
 
     source: str
     options: SourceOptions
     out: Path
     rejected_path: Path
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for the same once more."""
+        delimiter = self.options.delimiter
+        given = {
+            "--out": None if self.out == results_path(self.source) else str(self.out),
+            "--map": ",".join(f"{field}={column}" for field, column in self.options.mapping.items()),
+            "--encoding": self.options.encoding,
+            "--delimiter": "tab" if delimiter == "\t" else delimiter,
+        }
+        options = [word for name, value in given.items() if value for word in (name, value)]
+        return shlex.join(["aftercall", "run", self.source, *options])
 
 
 def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
@@ -59,21 +73,12 @@ def run_night(source: str, out: Path | None, rejected_path: Path, options: Sourc
     out = out or results_path(source)
     if out == STDOUT:
         raise AftercallError("the account of the night goes to stdout: name a file for the summaries.")
-    check_out(out)
+    check_out(out, RESULT_COLUMNS)
     with schema.open_ledger(settings, with_upgrade=True) as database:
-        return _run(_Asked(source, options, out, rejected_path), settings, database)
+        return _run(Asked(source, options, out, rejected_path), settings, database)
 
 
-def results_path(source: str) -> Path:
-    """Where the summaries of a source go if nothing else is said: here, under its name.
-
-    An ending with a digit, such as a date, is what one night's file has for itself, and stays.
-    """
-    name = Path("stdin" if source == "-" else Path(source).name.removesuffix(".gz"))
-    return Path(f"{name.stem if name.suffix[1:].isalpha() else name}.summaries.csv")
-
-
-def _run(asked: _Asked, settings: Settings, database: Engine) -> int:
+def _run(asked: Asked, settings: Settings, database: Engine) -> int:
     started = time.monotonic()
     report = None
     try:
@@ -85,10 +90,15 @@ def _run(asked: _Asked, settings: Settings, database: Engine) -> int:
             if account.account(database, report.submission_id).open:
                 _work(settings, database, report.submission_id, stack)
     except KeyboardInterrupt:
-        _show_interrupted(asked.source, database, report)
-        return EXIT_INTERRUPTED
-    export(database, report.submission_id, asked.out, "csv", with_provenance=True)
-    return _show_account(asked, report, settings, database, time.monotonic() - started)
+        # What was in hand may have been the last.
+        if report is None or account.account(database, report.submission_id).open:
+            _show_interrupted(asked, database, report)
+            return EXIT_INTERRUPTED
+    older_path = write_results(database, report.submission_id, asked.out)
+    code = _show_account(asked, report, settings, database, time.monotonic() - started)
+    if older_path is not None:
+        show.console.print(Text(f"the older {asked.out} is kept as {older_path}"), soft_wrap=True)
+    return code
 
 
 def _chunk_size(source: str, settings: Settings) -> int:
@@ -99,10 +109,12 @@ def _chunk_size(source: str, settings: Settings) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """SIGTERM and a closed terminal stop the night as Ctrl-C does: in order, with nothing left running."""
+    # Shell and terminal may both tell of a hang-up, and only a person's second Ctrl-C is meant to hurry.
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _submit(asked: _Asked, settings: Settings, database: Engine) -> SubmitReport:
+def _submit(asked: Asked, settings: Settings, database: Engine) -> SubmitReport:
     with closing(Broker(settings)) as broker, open_source(asked.source, asked.options) as opened:
         with show.submitting(opened.name) as on_progress:
             report = submit(opened, database, Sweeper(database, broker, settings), asked.rejected_path, on_progress)
@@ -118,15 +130,21 @@ def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitS
     log = _worker_log(settings)
     broker = stack.enter_context(closing(Broker(settings)))
     worker = stack.enter_context(embedded_worker(settings, log))
-    standing = account.account(database, submission_id)
-    with showing_progress(standing) as show_standing:
-        while standing.open:
-            check_worker(worker, log)
-            _check_broker(broker, settings)
+    try:
+        standing = account.account(database, submission_id)
+        with showing_progress(standing, settings) as show_standing:
+            while standing.open:
+                check_worker(worker, log)
+                _check_broker(broker, settings)
+                show_standing(standing)
+                time.sleep(POLL_INTERVAL_S)
+                standing = account.account(database, submission_id)
             show_standing(standing)
-            time.sleep(POLL_INTERVAL_S)
-            standing = account.account(database, submission_id)
-        show_standing(standing)
+    except KeyboardInterrupt:
+        click.echo(
+            f"stopping: what is in hand may finish (up to {settings.drain_timeout_s:g} s); Ctrl-C again stops at once."
+        )
+        raise
 
 
 def _worker_log(settings: Settings) -> Path:
@@ -143,7 +161,7 @@ def _check_broker(broker: Broker, settings: Settings) -> None:
         ) from None
 
 
-def _show_interrupted(source: str, database: Engine, report: SubmitReport | None) -> None:
+def _show_interrupted(asked: Asked, database: Engine, report: SubmitReport | None) -> None:
     if report is None:
         click.echo("\nstopped while the source was read; what was read is kept.")
     else:
@@ -151,13 +169,13 @@ def _show_interrupted(source: str, database: Engine, report: SubmitReport | None
         click.echo(
             f"\nstopped: {standing.finished} of {standing.submitted} are finished and kept, {standing.open} wait."
         )
-    click.echo(f"Go on with the same command: aftercall run {shlex.quote(source)}")
+    click.echo(f"Go on with the same command: {asked.command}")
 
 
-def _show_account(asked: _Asked, report: SubmitReport, settings: Settings, database: Engine, elapsed_s: float) -> int:
+def _show_account(asked: Asked, report: SubmitReport, settings: Settings, database: Engine, elapsed_s: float) -> int:
     """The one-screen account; returns the exit code that tells what a script needs to know."""
     standing = account.account(database, report.submission_id)
-    show.summaries(account.results(database, report.submission_id), NUM_SHOWN)
+    show.summaries(account.results(database, report.submission_id), standing.done, NUM_SHOWN)
     show.console.print(_account_line(standing, report, elapsed_s))
     show.failures(database, report.submission_id)
     places = {

@@ -1,10 +1,11 @@
 """Files that commands write: aside first, then renamed, so that nobody ever sees half of one.
 
-Knows nothing of what is in them.
+Replaces only what the same command wrote before; of what is in a file it knows the first line.
 """
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,21 +17,26 @@ from aftercall.errors import AftercallError
 #: The name that stands for stdout.
 STDOUT = Path("-")
 
+#: Of a file that is there: longer than any first line of ours.
+_MAX_HEAD_BYTES = 1_000_000
 
-def write_out(out: Path, write: Callable[[TextIO], int]) -> int:
-    """Write the file that a person named; `-` is stdout. Returns the number of lines.
 
-    Raises AftercallError if something else than a file is there.
+def write_out(out: Path, head: Sequence[str], write: Callable[[TextIO], int]) -> int:
+    """Write the file that a person named, whose lines begin with the columns `head`; `-` is stdout.
+
+    Returns the number of lines. Raises AftercallError where `check_replaceable` does.
     """
     if out == STDOUT:
         return _write_stdout(write)
-    _prepare(out)
+    check_replaceable(out, head)
     with writing_aside(out) as file:
         return write(file)
 
 
 def _write_stdout(write: Callable[[TextIO], int]) -> int:
     """In UTF-8, whatever the terminal has."""
+    if sys.stdout is None:
+        raise AftercallError("stdout is closed. Name a file instead of -, or leave stdout open.")
     stdout = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
     try:
         return write(stdout)
@@ -39,21 +45,45 @@ def _write_stdout(write: Callable[[TextIO], int]) -> int:
         stdout.detach()
 
 
-def check_out(out: Path) -> None:
-    """Make sure, before hours of work for it, that this file can be written. Makes its folder, and no more.
+def check_out(out: Path, head: Sequence[str]) -> None:
+    """Make sure, before hours of work for it, that this file can be written. Changes nothing.
 
-    Raises AftercallError if something else than a file is there, OSError if the folder takes none.
+    Raises AftercallError where `check_replaceable` does, OSError if the folder takes no files.
     """
-    _prepare(out)
+    check_replaceable(out, head)
     with writing_aside(out, lambda aside: False):
         pass
 
 
-def _prepare(out: Path) -> None:
+def check_replaceable(out: Path, head: Sequence[str]) -> None:
+    """Make sure that `out` may be written: nothing is there, an empty file, or one that begins with these columns.
+
+    Raises AftercallError if it is something else, such as a customer's only copy, or if its folder is not there.
+    """
     # Renaming over a pipe, a device or a link would put a file in its place.
     if out.is_symlink() or (out.exists() and not out.is_file()):
         raise AftercallError(f"{out} is no regular file and is left alone. Name a file that is one, or a new one.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if not out.parent.is_dir():
+        raise AftercallError(f"there is no folder {out.parent} to write {out.name} to. Make it, or name another.")
+    if out.exists() and not _begins_with(out, head):
+        raise AftercallError(
+            f"{out} is there already and was not written by this command. Name another file, or remove it first."
+        )
+
+
+def _begins_with(path: Path, head: Sequence[str]) -> bool:
+    with path.open("rb") as file:
+        first = file.readline(_MAX_HEAD_BYTES).decode(errors="replace")
+    return not first or _names(first)[: len(head)] == list(head)
+
+
+def _names(line: str) -> list[str]:
+    """The keys of a JSON object, or the columns of a header."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    return list(found) if isinstance(found, dict) else line.strip().split(",")
 
 
 @contextmanager

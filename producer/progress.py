@@ -1,44 +1,51 @@
 """The bar of `aftercall run`: how far a submission is, how fast it goes, and when it will be done.
 
-Knows accounts; knows no worker and no database.
+Knows accounts; knows no database, and of the worker only where it converts a model.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from aftercall.ledger.account import Account
+from aftercall.settings import Settings
 from producer.show import console
 
 
 @contextmanager
-def showing_progress(first: Account) -> Iterator[Callable[[Account], None]]:
+def showing_progress(first: Account, settings: Settings) -> Iterator[Callable[[Account], None]]:
     """A bar that begins at an account; yields what to call with each later one."""
     with _make_bar() as bar:
-        yield _Work(bar, first).show
+        yield _Work(bar, first, settings.data_dir / "models").show
 
 
 class _Work:
     """A submission that is worked on."""
 
-    def __init__(self, bar: Progress, first: Account) -> None:
+    def __init__(self, bar: Progress, first: Account, models_dir: Path) -> None:
         self._bar = bar
+        self._models_dir = models_dir
         self._first_finished = first.finished
-        self._loading_since = self._working_since = time.monotonic()
+        self._working_since = time.monotonic()
         self._task = bar.add_task("loading the model", total=first.submitted, completed=first.finished, rate="")
 
     def show(self, standing: Account) -> None:
         """Where it stands now. Until a conversation runs, the model is loading, and the clock of the rate waits."""
         if standing.open and not standing.running and standing.finished == self._first_finished:
             self._working_since = time.monotonic()
-            self._bar.update(self._task, rate=f"{self._working_since - self._loading_since:.0f} s")
+            self._bar.update(self._task, description=self._preparing())
             return
         num_new = standing.finished - self._first_finished
         rate = _rate(num_new, standing.open, time.monotonic() - self._working_since)
         description = "summarizing" if standing.open else "summarized"
         self._bar.update(self._task, description=description, completed=standing.finished, rate=rate)
+
+    def _preparing(self) -> str:
+        is_converting = any(self._models_dir.glob("*.partial"))
+        return "converting the model, once" if is_converting else "loading the model"
 
 
 def _make_bar() -> Progress:

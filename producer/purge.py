@@ -107,4 +107,9 @@ def _empty(database: Engine, submission_id: int) -> Iterator[Deleted]:
 
 
 def _counted(num_submissions: int, num_conversations: int, num_summaries: int) -> str:
-    return f"{num_submissions:,} submissions, {num_conversations:,} conversations, {num_summaries:,} summaries"
+    counts = {
+        ("submission", "submissions"): num_submissions,
+        ("conversation", "conversations"): num_conversations,
+        ("summary", "summaries"): num_summaries,
+    }
+    return ", ".join(f"{count:,} {one if count == 1 else many}" for (one, many), count in counts.items())

@@ -7,6 +7,7 @@ import csv
 import filecmp
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ from producer.source import Rejected
 
 
 class RejectedFile:
-    """A CSV file beside the source. An older one with other content is kept beside it, its name with a `~`.
+    """A CSV file beside the source. Older ones with other content stay beside it, under names with `~`, `~2`, `~3` …
 
     A dry run changes nothing that is there.
     """
@@ -63,7 +64,27 @@ class RejectedFile:
             return
         # Somebody who submits the same source may be quicker, and keeps it.
         with suppress(FileNotFoundError):
-            self.older_path = self.path.rename(self.path.with_name(f"{self.path.name}~"))
+            self.older_path = _keep(self.path)
+
+
+def _keep(path: Path) -> Path:
+    """Rename a file to the first of its names that is free; returns that."""
+    names = (path.with_name(f"{path.name}~{number}") for number in chain([""], count(2)))
+    kept = next(filter(_reserve, names))
+    try:
+        return path.rename(kept)
+    except OSError:
+        kept.unlink()
+        raise
+
+
+def _reserve(name: Path) -> bool:
+    """Take a name, if it is free, by an empty file: of two that only looked, one would lose what it keeps."""
+    try:
+        name.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _is_there(path: Path) -> bool:

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from aftercall.errors import AftercallError
 from aftercall.ledger import failures as ledger_failures
-from aftercall.ledger.account import Result
+from aftercall.ledger.account import Account, Result
+from aftercall.terminal import say
 from producer.doctor.finding import Finding, Level
-from producer.source import Source
+from producer.output import STDOUT
+from producer.source import OwnFileError, Source, readable
 from producer.submit import SubmitReport
 
 console = Console(highlight=False)
@@ -32,8 +32,9 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
     with console.status(Text(f"reading {name}")) as line:
 
         def on_progress(report: SubmitReport) -> None:
-            rate = report.num_read / (time.monotonic() - started)
-            line.update(Text(f"reading {name}: {report.num_read:,} conversations, {rate:,.0f}/s"))
+            rate = (report.num_read + report.num_rejected) / (time.monotonic() - started)
+            rejected = f"{report.num_rejected:,} rejected, " if report.num_rejected else ""
+            line.update(Text(f"reading {name}: {report.num_read:,} conversations, {rejected}{rate:,.0f}/s"))
 
         yield on_progress
 
@@ -42,43 +43,45 @@ def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_d
     """What became of a source, with the first rejected lines and why."""
     head = "would be submitted" if is_dry_run else f"submission {report.submission_id}"
     console.print(Text.assemble((source.name, "bold"), f" ({source.shape}, {source.encoding}): {head}"))
-    console.print(f"  {report.num_read:,} conversations read: {', '.join(_parts(report, is_dry_run))}")
+    say(f"  {report.num_read:,} conversations read: {_new_and_old(report, is_dry_run)}")
     if report.num_rejected:
         is_written = report.older_rejected_path != rejected_path
-        where = f"all of them in {rejected_path}" if is_written else "the first of them"
+        where = f"all of them in {readable(rejected_path)}" if is_written else "the first of them"
         console.print(Text(f"  {report.num_rejected:,} rejected, {where}:", style="yellow"), soft_wrap=True)
         for example in report.examples:
-            console.print(Text(f"    line {example.line}: {example.reason}", style="yellow"), soft_wrap=True)
+            say(f"    line {example.line}: {example.reason}", style="yellow")
     if report.older_rejected_path is not None:
         console.print(Text(f"  {_older(rejected_path, report.older_rejected_path)}"), soft_wrap=True)
 
 
 def _older(rejected_path: Path, older_path: Path) -> str:
     if older_path == rejected_path:
-        return f"{rejected_path} is older: a dry run leaves it as it is"
-    return f"the older {rejected_path} is kept as {older_path}"
+        return f"{readable(rejected_path)} is older: a dry run leaves it as it is"
+    return f"the older {readable(rejected_path)} is kept as {readable(older_path)}"
 
 
-def problem(error: AftercallError) -> None:
-    """What is wrong with one of several, while the others go on."""
-    click.secho(f"aftercall: {error}", fg="red", err=True)
-
-
-def _parts(report: SubmitReport, is_dry_run: bool) -> list[str]:
-    """What the conversations read came to; what is zero is left out, but for what is new."""
-    added = report.num_read if is_dry_run else report.num_added
-    parts = {
-        "repeated or there before": report.num_read - added,
-        "of the new ones with a text that was known already": report.num_known,
+def _new_and_old(report: SubmitReport, is_dry_run: bool) -> str:
+    """What the conversations read came to, in parts that sum up; what is zero is left out, but for what is new."""
+    shares = {
+        "with a text known before, whose summary is taken over": report.num_known,
         "with nothing to summarize": report.num_insufficient,
     }
-    new = "to submit" if is_dry_run else "new to the submission"
-    return [f"{added:,} {new}", *(f"{count:,} {what}" for what, count in parts.items() if count)]
+    of_these = "; ".join(f"{count:,} {what}" for what, count in shares.items() if count)
+    new = f"{report.num_added:,} {'to submit' if is_dry_run else 'new to the submission'}"
+    num_old = report.num_read - report.num_added
+    old = f", {num_old:,} {'repeated' if is_dry_run else 'repeated or there before'}" if num_old else ""
+    return f"{new} (of these {of_these}){old}" if of_these else f"{new}{old}"
 
 
-def summaries(results: Iterable[Result], max_rows: int) -> None:
-    """The first summaries as a table."""
-    table = Table("id", "summary", header_style="bold", show_lines=True)
+def passed_over(error: OwnFileError) -> None:
+    """That a file among the sources is none."""
+    say(f"passed over {error}")
+
+
+def summaries(results: Iterable[Result], num_done: int, max_rows: int) -> None:
+    """The first of so many summaries as a table."""
+    head = f"summary (the first {max_rows} of {num_done:,})" if num_done > max_rows else "summary"
+    table = Table("id", head, header_style="bold", show_lines=True)
     written = ((result.external_id, result.summary.text) for result in results if result.summary is not None)
     for external_id, text in islice(written, max_rows):
         table.add_row(Text(external_id), Text(text))
@@ -86,13 +89,28 @@ def summaries(results: Iterable[Result], max_rows: int) -> None:
         console.print(table)
 
 
+def exported(num_lines: int, standing: Account, out: Path) -> None:
+    """Where an export is, and what in it is still to come; where it went to stdout, that alone, on stderr."""
+    is_stdout = out == STDOUT
+    written = "" if is_stdout else f"{num_lines:,} conversations written to {out}"
+    parts = {
+        "done": standing.done,
+        "failed": standing.failed,
+        "cancelled": standing.cancelled,
+        "insufficient": standing.insufficient,
+        "running": standing.running,
+        "waiting": standing.waiting,
+    }
+    counted = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+    unfinished = f"{counted}; export again when they are done" if standing.open else ""
+    if said := ": ".join(filter(None, (written, unfinished))):
+        say(said, to_stderr=is_stdout)
+
+
 def failures(database: Engine, submission_id: int) -> None:
     """Why conversations failed, a line a code."""
     for failure in ledger_failures.counts(database, submission_id):
-        console.print(
-            Text(f"  {failure.num_conversations:,} failed with {failure.code}: {failure.example}", style="yellow"),
-            soft_wrap=True,
-        )
+        say(f"  {failure.num_conversations:,} failed with {failure.code}: {failure.example}", style="yellow")
 
 
 def finding(found: Finding) -> None:

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from aftercall.errors import SourceError
-from producer.readers.columns import Columns, Shape, is_known, parse_mapping, recognise
-from producer.readers.content import Content, locate
+from producer.readers.columns import FIELDS, Columns, OwnFileError, Shape, is_known, parse_mapping, recognise
+from producer.readers.content import Content, locate, readable, staying_as_it_was
 from producer.readers.conversations import read_conversations
 from producer.readers.encoding import inspect
 from producer.readers.jsonlines import is_json, read_json_lines
@@ -22,7 +22,17 @@ from producer.readers.table import read_table
 from producer.readers.turns import read_turns
 from producer.readers.tweets import read_tweets
 
-__all__ = ["Rejected", "Source", "SourceOptions", "SourceRow", "open_source", "parse_mapping"]
+__all__ = [
+    "FIELDS",
+    "OwnFileError",
+    "Rejected",
+    "Source",
+    "SourceOptions",
+    "SourceRow",
+    "open_source",
+    "parse_mapping",
+    "readable",
+]
 
 _READERS: dict[Shape, Callable[[Table, Columns, int], Iterator[Outcome]]] = {
     "conversations": read_conversations,
@@ -72,7 +82,8 @@ class Source:
         return self._content.path.stat().st_size
 
     def __iter__(self) -> Iterator[SourceRow | Rejected]:
-        return _READERS[self.shape](self._table, self._fields, self._max_chars)
+        with staying_as_it_was(self.name):
+            yield from _READERS[self.shape](self._table, self._fields, self._max_chars)
 
     def __enter__(self) -> Self:
         return self
@@ -99,13 +110,18 @@ def open_source(path: str, options: SourceOptions | None = None) -> Source:
 
 def _recognise(content: Content, options: SourceOptions) -> Source:
     inspection = inspect(content, options.encoding)
-    table = _open_table(content, inspection.encoding, options)
+    with staying_as_it_was(content.name):
+        table = _open_table(content, inspection.encoding, options)
+        is_without_rows = next(table.records(), None) is None
     try:
         shape, fields = recognise(table.names, options.mapping)
     except SourceError as error:
-        raise SourceError(f"{content.name}: {error}") from None
-    if next(table.records(), None) is None:
-        raise SourceError(f"{content.name}: the file has a header and no rows.")
+        raise type(error)(f"{content.name}: {error}") from None
+    if is_without_rows:
+        raise SourceError(
+            f"{content.name}: the file has a header and no rows. Check the filter of the export, or whether it had "
+            "ended."
+        )
     return Source(
         name=content.name,
         shape=shape,

@@ -9,13 +9,14 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
+from aftercall.database import show_url
 from aftercall.ledger import account, workers
 from aftercall.ledger.account import Account, SubmissionRecord
 from aftercall.ledger.workers import LiveWorker
-from aftercall.settings import load_settings
-from producer.advice import how_to_work
+from aftercall.settings import Settings, load_settings
+from producer.advice import how_to_begin, how_to_work
 from producer.show import console
 
 WATCH_INTERVAL_S = 2.0
@@ -51,11 +52,19 @@ def _read(database: Engine, submission_id: int | None) -> list[Line]:
     return [(record, by_id.get(record.id, account.EMPTY)) for record in account.submissions(database)]
 
 
-def _picture(database: Engine, lines: Sequence[Line]) -> Group | str:
+def _picture(database: Engine, lines: Sequence[Line]) -> Group | Text:
     if not lines:
-        return "nothing was submitted yet: aftercall submit SOURCE"
+        return _nothing(load_settings())
     num_open = sum(each.open for _, each in lines)
     return Group(_table(lines), _workers(workers.alive(database), num_open))
+
+
+def _nothing(settings: Settings) -> Text:
+    """Where was looked, as somebody may stand in another folder than last night."""
+    where = show_url(make_url(settings.ledger_url))
+    is_here = settings.uses_embedded_database and not settings.data_dir.is_absolute()
+    hint = " (the data folder is looked for where you stand; AFTERCALL_DATA_DIR names another)" if is_here else ""
+    return Text(f"nothing was submitted yet in {where}{hint}.\nTo begin: {how_to_begin(settings)}")
 
 
 def _table(lines: Sequence[Line]) -> Table:

@@ -5,6 +5,7 @@ Streams: memory does not grow with the source. Knows no model and no worker.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from aftercall.database import explain
 from aftercall.errors import BrokerError
 from aftercall.ledger import intake
+from aftercall.ledger.intake import Added, NewJob
 from aftercall.sweep import Sweeper
 from producer.batches import Batch, Prepared, read_batches
 from producer.rejected import RejectedFile
@@ -20,6 +22,9 @@ from producer.source import Rejected, Source
 
 #: Rejected rows that are shown with their reasons.
 NUM_EXAMPLES = 5
+
+#: Takes conversations into a submission.
+AddJobs = Callable[[list[NewJob]], Added]
 
 
 @dataclass(slots=True)
@@ -31,9 +36,9 @@ class SubmitReport:
     num_read: int = 0
     #: New to this submission.
     num_added: int = 0
-    #: Of these, with a text that is summarized or queued already, for another submission or for an earlier line.
+    #: Of the new ones, with a text that is summarized or queued already, for another submission or an earlier line.
     num_known: int = 0
-    #: Of these, with nothing to summarize in them.
+    #: Of the new ones, with nothing to summarize in them.
     num_insufficient: int = 0
     num_rejected: int = 0
     #: The first reasons, each with its line.
@@ -60,9 +65,10 @@ def submit(
     """
     try:
         report = SubmitReport(intake.open_submission(database, source.name, source.digest))
+        add_jobs = partial(intake.add_jobs, database, report.submission_id)
         with RejectedFile(rejected_path, source.columns) as rejected:
             for batch in read_batches(source):
-                _commit(batch, database, report, rejected)
+                take_in(batch, add_jobs, report, rejected)
                 _send(sweeper, report)
                 on_progress(report)
         report.older_rejected_path = rejected.older_path
@@ -72,29 +78,15 @@ def submit(
     return report
 
 
-def dry_run(source: Source, rejected_path: Path) -> SubmitReport:
-    """What `submit` would make of a source, without a database: ids that clash are not seen."""
-    report = SubmitReport(submission_id=0)
-    with RejectedFile(rejected_path, source.columns, is_dry_run=True) as rejected:
-        for batch in read_batches(source):
-            for row in batch:
-                if isinstance(row, Rejected):
-                    _reject(row, report, rejected)
-                else:
-                    report.num_read += 1
-                    report.num_insufficient += not row.job.is_sufficient
-    report.older_rejected_path = rejected.older_path
-    return report
-
-
-def _commit(batch: Batch, database: Engine, report: SubmitReport, rejected: RejectedFile) -> None:
+def take_in(batch: Batch, add_jobs: AddJobs, report: SubmitReport, rejected: RejectedFile) -> None:
+    """Add a batch's conversations, and reject what is none or clashes with one that is there."""
     prepared = {}
     for row in batch:
         if isinstance(row, Rejected):
             _reject(row, report, rejected)
         else:
             prepared[row.job.position] = row
-    added = intake.add_jobs(database, report.submission_id, [row.job for row in prepared.values()])
+    added = add_jobs([row.job for row in prepared.values()])
     report.num_read += len(prepared) - len(added.conflicts)
     report.num_added += added.num_added
     report.num_known += added.num_known

@@ -1,4 +1,4 @@
-"""Which adapter is active for a base model. Only reads: the registry changes it, in `training`."""
+"""Which adapter is active for a base model, and which wrote. Only reads: the registry changes it, in `training`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from aftercall.database import reading
-from aftercall.models import Adapter
+from aftercall.errors import AdapterError
+from aftercall.models import Adapter, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,23 @@ def find_namesake(engine: Engine, base_model: str) -> str | None:
     with reading(engine) as connection:
         names = connection.execute(select(Adapter.base_model).where(Adapter.state == "active")).scalars()
         return next((name for name in names if _bare(name) == _bare(base_model) and name != base_model), None)
+
+
+def find_writer(engine: Engine, digest: str) -> str:
+    """The one adapter whose digest begins so and that wrote summaries; empty: the base model alone.
+
+    Raises AdapterError if there is none, or more than one.
+    """
+    query = select(Summary.adapter_digest).where(Summary.adapter_digest.startswith(digest, autoescape=True)).distinct()
+    with reading(engine) as connection:
+        found = connection.execute(query).scalars().all()
+    if not digest or digest in found:
+        return digest
+    if not found:
+        raise AdapterError(f"no summary here was written by an adapter {digest!r}; `aftercall adapters list` shows all")
+    if len(found) > 1:
+        raise AdapterError(f"summaries of {len(found)} adapters are here that begin with {digest!r}; give more digits")
+    return found[0]
 
 
 def _bare(base_model: str) -> str:

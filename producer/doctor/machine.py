@@ -9,22 +9,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from adapters import find_shipped
+from aftercall import schema
 from aftercall.ledger import adapters
 from aftercall.settings import INSTALL_PACKAGED_MODEL, PACKAGED_MODEL, Settings
 from producer.doctor.finding import Finding, error, ok, warning
 
 LOW_DISK_BYTES = 2_000_000_000
 NO_DISK_BYTES = 100_000_000
-
-
-def is_unborn(settings: Settings) -> bool:
-    """Whether the ledger is a SQLite file that does not exist: to open it would create it."""
-    if not settings.ledger_url.startswith("sqlite:///"):
-        return False
-    return not Path(make_url(settings.ledger_url).database or "").exists()
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -40,7 +34,7 @@ def adapter_findings(settings: Settings, ledger: Engine | None) -> Iterator[Find
         yield ok("adapter", "AFTERCALL_ADAPTER is none: the base model alone.")
     elif settings.adapter != "auto":
         yield _adapter(Path(settings.adapter), "named by AFTERCALL_ADAPTER")
-    elif ledger is None and not is_unborn(settings):
+    elif ledger is None and not schema.is_unborn(settings):
         yield warning("adapter", "which one is active cannot be seen while the database is away.")
     else:
         name = _model_name(settings.base_model)

@@ -12,6 +12,8 @@ Knows names only; it reads no row. The fields:
     reply_to    the id of the tweet that this one answers
 """
 
+import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +22,12 @@ from aftercall.errors import SourceError
 
 #: Characters of a column's name that a message shows.
 _MAX_SHOWN = 60
+
+#: What a column's name may have in it without being several.
+_WITHIN_NAMES = " _-.\"'"
+
+#: How the columns begin of what `aftercall export` and `aftercall run` write.
+_OF_SUMMARIES = ("id", "state", "summary", "coverage")
 
 Shape = Literal["conversations", "turns", "tweets"]
 
@@ -91,12 +99,16 @@ _TELLING: dict[str, Shape] = {
 }
 
 
+class OwnFileError(SourceError):
+    """What is to be read is what aftercall wrote."""
+
+
 def parse_mapping(text: str) -> dict[str, str]:
     """`id=ticket,text=body` as field to column.
 
-    Raises SourceError on what is no pair or no field.
+    Raises SourceError on what is no pair or no field, and on a column that is to be two fields.
     """
-    mapping = {}
+    mapping: dict[str, str] = {}
     for pair in filter(None, text.split(",")):
         field, equals, column = (part.strip() for part in pair.partition("="))
         if field not in FIELDS or not equals or not column:
@@ -104,6 +116,8 @@ def parse_mapping(text: str) -> dict[str, str]:
                 f"--map takes field=column pairs, and {pair.strip()!r} is none. "
                 f"The fields are {', '.join(FIELDS)}; for example --map id=ticket,transcript=body"
             )
+        if column in mapping.values():
+            raise SourceError(f"--map names the column {column!r} twice; each field needs one of its own.")
         mapping[field] = column
     return mapping
 
@@ -111,18 +125,19 @@ def parse_mapping(text: str) -> dict[str, str]:
 def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, Columns]:
     """The shape that these columns make, and which column holds which field.
 
-    Raises SourceError if they make none, or if the mapping names a column that is not there.
+    Raises SourceError if they make none, or if the mapping names a column that is not there: OwnFileError where
+    the columns are those of summaries.
     """
     missing = [column for column in mapping.values() if column not in names]
     if missing:
-        raise SourceError(f"--map names {_quoted(missing)}, but the columns are {_quoted(names)}.")
+        raise _refusal(names, f"--map names {_quoted(missing)}, but the columns are {_quoted(names)}.")
     wanted = next((_TELLING[field] for field in _TELLING if field in mapping), None)
     for known in _KNOWN:
         columns = _match(known, names, mapping)
         if wanted in (None, known.shape) and all(any(f in columns for f in group) for group in known.required):
             _refuse_twins(names, columns)
             return known.shape, columns
-    raise SourceError(_unrecognised(names))
+    raise _refusal(names, _unrecognised(names))
 
 
 def is_known(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
@@ -156,15 +171,38 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
+def _refusal(names: Sequence[str], sentence: str) -> SourceError:
+    if tuple(names[: len(_OF_SUMMARIES)]) == _OF_SUMMARIES:
+        return OwnFileError("these are summaries that aftercall wrote, not an export.")
+    return SourceError(sentence)
+
+
 def _unrecognised(names: Sequence[str]) -> str:
     known = "\n".join(f"  {shape.description}" for shape in reversed(_KNOWN))
-    # As they are to be typed, but no stranger's control characters, and no whole file on one line.
-    first, last = (name if name.isprintable() and len(name) <= _MAX_SHOWN else "…" for name in (names[0], names[-1]))
+    if len(names) == 1:
+        return f"there is one column only, {_quoted(names)}. {_how_to_part(names[0])} Known are\n{known}"
+    first, last = _typed(names[0]), _typed(names[-1]) if names[-1] != names[0] else "…"
+    one_a_conversation, one_a_turn = f"id={first},transcript={last}", f"id={first},speaker=…,text={last}"
     return (
-        f"the columns {_quoted(names)} make no table that is known. Known are\n{known}\n"
+        f"the columns {_quoted(names)} are not those of a support export that aftercall knows. Known are\n{known}\n"
         "Say which column is which, for example "
-        f"--map 'id={first},transcript={last}' or --map 'id={first},speaker=…,text={last}'"
+        f"--map {shlex.quote(one_a_conversation)} or --map {shlex.quote(one_a_turn)}"
     )
+
+
+def _how_to_part(name: str) -> str:
+    """What to do about a header that is one column, most often because it was not taken apart."""
+    marks = Counter(mark for mark in name if mark == "\t" or (mark.isprintable() and not mark.isalnum()))
+    for mark, _ in marks.most_common():
+        if mark not in _WITHIN_NAMES:
+            told = "tab" if mark == "\t" else shlex.quote(mark)
+            return f"If its cells are kept apart by another character, name it: --delimiter {told}."
+    return "A conversation needs two at least: its id, and what was said."
+
+
+def _typed(name: str) -> str:
+    """A column's name for --map, as it is; no stranger's control characters, no whole file on one line, no comma."""
+    return name if name.isprintable() and len(name) <= _MAX_SHOWN and "," not in name else "…"
 
 
 def _quoted(names: Sequence[str]) -> str:

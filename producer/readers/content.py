@@ -7,7 +7,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -79,11 +79,31 @@ def locate(path: str) -> Content:
             with file.open("rb") as stream:
                 head = stream.read(16)
         except OSError as error:
-            raise SourceError(f"{path}: cannot be read ({error.strerror}).") from None
+            raise SourceError(f"{readable(path)}: cannot be read ({error.strerror}).") from None
         for magic, description in _BINARY.items():
             if head.startswith(magic):
                 raise SourceError(f"{name}: this is {description}.")
         return Content(name, file, head.startswith(_GZIP), resources.pop_all())
+
+
+def readable(path: str | Path) -> str:
+    """A path as it can be shown and stored: what is no UTF-8 in it is replaced."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+@contextmanager
+def staying_as_it_was(name: str) -> Iterator[None]:
+    """Around what reads a source's bytes after they were looked through.
+
+    Raises SourceError if they are others by now, or gone.
+    """
+    try:
+        yield
+    except (UnicodeError, EOFError, zlib.error, OSError) as error:
+        raise SourceError(
+            f"{name}: changed while it was read ({error}). Is its export finished? What was read is kept; submit it "
+            "again."
+        ) from None
 
 
 def _find(path: str, resources: ExitStack) -> tuple[str, Path]:
@@ -91,13 +111,14 @@ def _find(path: str, resources: ExitStack) -> tuple[str, Path]:
         return "stdin", _spool(sys.stdin.buffer, resources)
     file = Path(path)
     if file.is_dir():
-        raise SourceError(f"{path}: this is a folder; name the files in it, for example {path.rstrip('/')}/*.csv")
+        folder = readable(path)
+        raise SourceError(f"{folder}: this is a folder; name the files in it, for example {folder.rstrip('/')}/*.csv")
     if not file.exists():
-        raise SourceError(f"{path}: no such file. Check the name; a source is a path, or - for stdin.")
+        raise SourceError(f"{readable(path)}: no such file. Check the name; a source is a path, or - for stdin.")
     if not file.is_file():
         with file.open("rb") as pipe:
-            return file.name, _spool(pipe, resources)
-    return file.name, file
+            return readable(file.name), _spool(pipe, resources)
+    return readable(file.name), file
 
 
 def _spool(stream: BinaryIO, resources: ExitStack) -> Path:

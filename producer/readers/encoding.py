@@ -103,6 +103,11 @@ class _Probe:
             text = self._decoder.decode(chunk, is_last)
         except UnicodeDecodeError as error:
             self._fall_back(error, self._num_bytes - pending)
+        except UnicodeError as error:
+            raise SourceError(
+                f"{self._name}: cannot be read as {self._encoding} ({error}). Leave --encoding out, or say another: "
+                "UTF-16 without its mark is utf-16-le or utf-16-be"
+            ) from None
         else:
             # Where other characters of several bytes were fine, a bad byte is damage and no cp1252.
             self._may_fall_back = self._may_fall_back and text.isascii()

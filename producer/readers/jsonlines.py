@@ -2,13 +2,14 @@
 
 import io
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from aftercall.errors import SourceError
-from producer.readers.content import Content
+from producer.readers.content import Content, readable
 from producer.readers.rows import Picker, Record, Rejected, RowError, Value
 
 #: So many broken lines at the start, and it is no JSON Lines file.
@@ -46,8 +47,10 @@ def is_json(content: Content, encoding: str) -> bool:
     with content.open() as binary, io.TextIOWrapper(binary, encoding) as stream:
         first = stream.read(1 << 16).lstrip("\ufeff \t\r\n")[:1]
     if first == "[":
+        # What came through a pipe lies in a file that nobody knows.
+        file = shlex.quote(readable(content.path)) if readable(content.path.name) == content.name else "FILE"
         raise SourceError(
-            f"{content.name}: this is a JSON array; write one object a line, for example with jq -c '.[]' FILE"
+            f"{content.name}: this is a JSON array; write one object a line, for example with jq -c '.[]' {file}"
         )
     return first == "{"
 

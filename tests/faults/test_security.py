@@ -12,7 +12,7 @@ from sqlalchemy import Engine, make_url
 from aftercall.cli import main
 from aftercall.errors import AdapterError, AftercallError, ModelError
 from aftercall.settings import Settings
-from producer.cli import rejected_path
+from producer.choice import rejected_path
 from producer.export import export
 from producer.rejected import RejectedFile
 from producer.source import Rejected
@@ -199,7 +199,8 @@ def test_rejected_rows_are_not_written_through_a_link(tmp_path: Path) -> None:
 
 
 def test_rejected_rows_stay_beside_their_source_or_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert rejected_path(f"{tmp_path}/night.csv") == tmp_path / "night.csv.rejected.csv"
+    source = write_source(tmp_path / "night.csv", ["C-1"])
+    assert rejected_path(str(source)) == tmp_path / "night.csv.rejected.csv"
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert rejected_path("/srv/../../etc/night.csv") == Path("night.csv.rejected.csv")
     assert rejected_path("-") == Path("stdin.rejected.csv")

@@ -37,7 +37,7 @@ def complete(database: Engine, texts: dict[int, str]) -> None:
         [
             work.SummaryRecord(
                 job_id, "adapter-1", text, "base", "nf4", "bfloat16", "1", "1", '{"top_k": 50}', 100, 20, "stop",
-                0.87654, 0.5, "worker-1",
+                0.87654, 0.123456789, "worker-1",
             )
             for job_id, text in texts.items()
         ],
@@ -60,7 +60,7 @@ def test_every_conversation_stands_on_its_line_in_the_order_of_the_source(
     work.claim(database, [second], work.Lease("w", 60.0), 1)
     work.fail(database, work.JobFailure(second, "engine_error", "a reason", is_final=True), "w", 1, 0.0)
 
-    out = tmp_path / "new folder" / "results"
+    out = tmp_path / "results"
     assert export(database, submission_id, out, format, with_provenance=False) == 4
     rows = read(out, format)
     assert [row["id"] for row in rows] == ids
@@ -80,7 +80,7 @@ def test_provenance_says_what_made_each_summary(format: Format, tmp_path: Path, 
     [made, waiting] = read(tmp_path / "out", format)
     assert set(PROVENANCE_COLUMNS) <= set(made)
     assert (made["adapter_digest"], made["quantization"], made["worker"]) == ("adapter-1", "nf4", "worker-1")
-    assert str(made["num_prompt_tokens"]) == "100"
+    assert (str(made["num_prompt_tokens"]), str(made["duration_s"])) == ("100", "0.123")
     assert not waiting.get("quantization")
 
 

@@ -5,10 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from aftercall.database import connect
+from aftercall.ledger import account
+from tests.fixtures.workers import wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+#: Of a whole night with the packaged model; a quarter of a minute where nobody else is at work.
+NIGHT_S = 240
 
 #: A date after a dot, and what a terminal library takes for markup: both belong to the name.
 NAME = "night.2026-11-21[old]"
@@ -36,12 +44,13 @@ def folder(tmp_path: Path, packaged_model_dir: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, drain_timeout_s: float = 1.0) -> subprocess.Popen[str]:
     """Run the command as a shell would, with quick endings."""
+    timeout = str(drain_timeout_s)
     return subprocess.Popen(
         [sys.executable, "-m", "aftercall", "run", f"{NAME}.csv"],
         cwd=folder,
-        env={**os.environ, "AFTERCALL_MAX_NEW_TOKENS": "40", "AFTERCALL_DRAIN_TIMEOUT_S": "1", "COLUMNS": "100"},
+        env={**os.environ, "AFTERCALL_MAX_NEW_TOKENS": "40", "AFTERCALL_DRAIN_TIMEOUT_S": timeout, "COLUMNS": "100"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -63,7 +72,7 @@ def children_of(pid: int) -> list[str]:
 
 def test_a_night_from_source_to_summaries(folder: Path) -> None:
     process = start(folder)
-    output, _ = process.communicate(timeout=150)
+    output, _ = process.communicate(timeout=NIGHT_S)
 
     # One row was rejected: the rest is done, and the exit code says so.
     assert process.returncode == 4, output
@@ -82,25 +91,36 @@ def test_a_night_from_source_to_summaries(folder: Path) -> None:
     assert "the transcript is empty" in rejected
 
     again = start(folder)
-    output, _ = again.communicate(timeout=60)
+    output, _ = again.communicate(timeout=NIGHT_S)
     assert "0 new to the submission" in output
     assert read_results(folder) == rows
 
 
 def test_ctrl_c_stops_everything_and_the_same_command_goes_on(folder: Path) -> None:
     process = start(folder)
-    deadline = time.monotonic() + 60
-    while not any("worker" in line for line in children_of(process.pid)):
-        assert time.monotonic() < deadline, "no worker was started"
-        time.sleep(0.1)
+    wait_until(lambda: any("worker" in line for line in children_of(process.pid)), "a worker started", NIGHT_S)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=NIGHT_S)
 
     assert process.returncode == 130, output
     assert f"Go on with the same command: aftercall run '{NAME}.csv'" in output
     assert children_of(process.pid) == []
 
     process = start(folder)
-    output, _ = process.communicate(timeout=150)
+    output, _ = process.communicate(timeout=NIGHT_S)
     assert "2 done" in output
     assert read_results(folder)["A-2"]["state"] == "done"
+
+
+def test_ctrl_c_at_the_last_conversations_lets_them_finish_and_ends_as_usual(folder: Path) -> None:
+    process = start(folder, drain_timeout_s=NIGHT_S)
+    wait_until(lambda: any("worker" in line for line in children_of(process.pid)), "a worker started", NIGHT_S)
+    database = connect(f"sqlite:///{folder / 'aftercall-data' / 'aftercall.db'}")
+    wait_until(lambda: account.account(database, 1).waiting == 0, "everything in hand", NIGHT_S)
+    database.dispose()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=NIGHT_S)
+
+    assert process.returncode == 4, output
+    assert "2 done" in output
+    assert {row["state"] for row in read_results(folder).values()} == {"done", "insufficient_content"}

@@ -24,7 +24,7 @@ def aftercall(settings: Settings, tmp_path: Path) -> Command:
     def call(*args: str, exit_code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "aftercall", *args],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == exit_code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
@@ -80,4 +80,4 @@ def test_several_sources_in_one_call_share_what_they_have_in_common(tmp_path: Pa
         write_source(tmp_path / name, ids)
     told = aftercall("submit", "monday.csv", "tuesday.csv")
     assert "20 new to the submission\n" in told
-    assert "30 new to the submission, 10 of the new ones with a text that was known already" in told
+    assert "30 new to the submission (of these 10 with a text known before, whose summary is taken over)" in told

@@ -5,6 +5,7 @@ import os
 import signal
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from aftercall.errors import SourceError
 from producer import batches
 from producer.batches import Prepared, prepare, read_batches
 from producer.source import Rejected, open_source
+from tests.fixtures.workers import wait_until
 from tests.unit.sources import to_csv, write
 
 LONG = "user: " + "a long story " * 20_000
@@ -67,14 +69,13 @@ def test_a_source_that_breaks_off_while_it_is_read_says_so(tmp_path: Path, monke
     path.write_bytes(gzip.compress(text.encode()))
     with open_source(str(path)) as source:
         path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(SourceError):
+        with pytest.raises(SourceError, match=r"night\.csv\.gz: changed while it was read"):
             list(read_batches(source))
 
 
 def test_a_reader_that_dies_is_noticed(source_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "READ_AHEAD_BYTES", 0)
     monkeypatch.setattr(batches, "NUM_FIRST", 1)
-    monkeypatch.setattr(batches, "NUM_AHEAD", 1)
     with open_source(source_path) as source:
         reading = read_batches(source)
         next(reading)
@@ -82,3 +83,21 @@ def test_a_reader_that_dies_is_noticed(source_path: str, monkeypatch: pytest.Mon
         os.kill(reader.pid or 0, signal.SIGKILL)
         with pytest.raises(SourceError, match="submit it again to go on"):
             list(reading)
+
+
+def test_a_reader_that_dies_in_the_middle_of_a_batch_is_noticed(
+    source_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "READ_AHEAD_BYTES", 0)
+    monkeypatch.setattr(batches, "NUM_FIRST", 1)
+    next_batch = batches._next
+
+    def kill_first(pipe: Any, reader: Any, name: str) -> Any:
+        # The batch is longer than what a pipe holds, and nobody reads it yet.
+        wait_until(pipe.poll, "the beginning of a batch")
+        reader.kill()
+        return next_batch(pipe, reader, name)
+
+    monkeypatch.setattr(batches, "_next", kill_first)
+    with open_source(source_path) as source, pytest.raises(SourceError, match="submit it again to go on"):
+        list(read_batches(source))

@@ -44,10 +44,11 @@ def test_no_command_line_imports_torch(args: list[str], tmp_path: Path) -> None:
         "try:\n    main(sys.argv[1:])\n"
         "finally:\n    print(sorted({'torch', 'transformers', 'peft'} & sys.modules.keys()))\n"
     )
+    # What the doctor thinks of this machine is not the question.
     done = subprocess.run(
-        [sys.executable, "-c", script, *args], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *args], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ CASES = [
     Case("missing file", 3, "bad.csv: no such file."),
     Case("empty file", 3, "empty", b""),
     Case("header alone", 3, "header and no rows", b"conversation_id,transcript\n"),
-    Case("unknown header", 3, "--map 'id=a,transcript=b'", b"a,b\n1,2\n"),
+    Case("unknown header", 3, "--map id=a,transcript=b ", b"a,b\n1,2\n"),
     Case("workbook", 3, "export it as CSV", b"PK\x03\x04rest"),
     Case("folder", 3, "this is a folder", args=("submit", ".")),
     Case("unknown field", 3, "--map takes field=column pairs", b"a,b\n1,2\n", ("submit", "bad.csv", "--map", "x=a")),
@@ -80,7 +81,7 @@ CASES = [
         "the database postgresql+psycopg://u:***@127.0.0.1:1/db does not answer",
         setting=("DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/db"),
     ),
-    Case("no schema", 12, "Run `aftercall db upgrade`", setting=("DATABASE_URL", "sqlite:///other.db")),
+    Case("no schema", 12, "no tables yet. Run `aftercall db upgrade`", setting=("DATABASE_URL", "sqlite:///other.db")),
     Case("unknown submission", 11, "there is no submission 7", args=("export", "7", "--out", "x.csv")),
     Case("nothing to cancel", 11, "there is no submission 7", args=("cancel", "7")),
     Case("nothing to purge", 11, "there is no submission 7", args=("purge", "7")),
@@ -141,10 +142,13 @@ def test_before_the_first_submission_status_says_how_to_begin(aftercall: Callabl
 
 def test_a_results_file_that_cannot_be_written_is_told_before_the_night(aftercall: Callable[..., Answer]) -> None:
     source = write_source(Path("night.csv"), ["a"])
-    answer = aftercall("run", "night.csv", "--out", "night.csv/out.csv")
-    assert answer.exit_code == 1
-    assert answer.errors.startswith("aftercall: night.csv: ")
-    assert "Check the path, its rights and the room on disk" in answer.errors
+    for folder in ("night.csv", "mistyped"):
+        answer = aftercall("run", "night.csv", "--out", f"{folder}/out.csv")
+        assert answer.exit_code == 1
+        assert answer.errors == (
+            f"aftercall: there is no folder {folder} to write out.csv to. Make it, or name another.\n"
+        )
+        assert not Path("mistyped").exists()
     assert "name a file" in aftercall("run", "night.csv", "--out", "-").errors
     Path("folder").mkdir()
     assert "is a directory" in aftercall("run", "night.csv", "--out", "folder").errors
@@ -214,13 +218,13 @@ def test_an_export_goes_to_stdout_alone_where_it_is_asked_for(aftercall: Callabl
     aftercall("submit", "night.csv")
     answer = aftercall("export", "1", "--out", "-")
     assert answer.output.splitlines() == ["id,state,summary,coverage,error_code,error", "a,queued,,,,"]
-    assert answer.errors == "1 conversations written to -\n"
+    assert answer.errors == "1 waiting; export again when they are done\n"
     assert aftercall("export", "1", "--format", "jsonl", "--out", "-").output.startswith('{"id": "a"')
     assert not Path("-").exists()
 
 
 def test_a_text_that_stands_twice_in_a_source_is_not_of_another_submission(aftercall: Callable[..., Answer]) -> None:
     write_source(Path("night.csv"), map(str, range(MAX_BATCH_ROWS + 1)), lambda external_id: conversation_text("1"))
-    assert "1,001 new to the submission, 1 of the new ones with a text that was known already" in (
+    assert "1,001 new to the submission (of these 1 with a text known before, whose summary is taken over)" in (
         " ".join(aftercall("submit", "night.csv").output.split())
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from aftercall.errors import AftercallError
-from producer.night import results_path
 from producer.output import write_out, writing_aside
 from producer.rejected import RejectedFile
+from producer.results import results_path
 from producer.source import Rejected
 
 ROW = Rejected(2, "no reason.", ("1",))
@@ -63,6 +63,23 @@ def test_an_older_file_with_other_rows_is_kept(rows: tuple[Rejected, ...], tmp_p
     assert kept.read_text() == "corrected by hand"
 
 
+def test_none_of_several_older_files_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "night.csv.rejected.csv"
+    for night in ("monday", "tuesday", "wednesday"):
+        path.write_text(night)
+        reject(path)
+    kept = {each.name: each.read_text() for each in tmp_path.iterdir()}
+    assert kept == {f"{path.name}~": "monday", f"{path.name}~2": "tuesday", f"{path.name}~3": "wednesday"}
+
+
+def test_a_folder_of_that_name_is_told_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "night.csv.rejected.csv"
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        reject(path, ROW)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("rows", [(ROW,), ()], ids=["with rejected rows", "without"])
 def test_a_dry_run_leaves_what_is_there(rows: tuple[Rejected, ...], tmp_path: Path) -> None:
     path = tmp_path / "night.csv.rejected.csv"
@@ -77,7 +94,7 @@ def test_only_files_are_replaced(tmp_path: Path) -> None:
     link.symlink_to("/dev/null")
     for out in (pipe, link):
         with pytest.raises(AftercallError, match="is no regular file"):
-            write_out(out, lambda file: file.write("x"))
+            write_out(out, ["id"], lambda file: file.write("x"))
     assert pipe.is_fifo()
     assert link.is_symlink()
 

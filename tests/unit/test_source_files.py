@@ -100,7 +100,7 @@ def _bad(folder: Path, content: str | bytes, **options: str) -> str:
         (b"\x1f\x8b and no archive", "cut off or damaged"),
         (b'[{"id": 1}]', "a JSON array; write one object a line"),
         (b'{"id":\n1}', "no line is a whole object"),
-        (b'{"a": 1}', "'a' make no table that is known"),
+        (b'{"a": 1}', "there is one column only, 'a'. A conversation needs two at least"),
         (b"id,text,text\n1,user: a,b\n", "two columns are called 'text'"),
         (b"id,transcript" + b",x" * (1 << 16), "a header and no rows"),
     ],
