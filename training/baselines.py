@@ -10,6 +10,9 @@ from aftercall.conversation import Conversation
 from training.dataset import Example
 from training.judgement import Judgement, judge
 
+#: Who wrote the summaries that others are compared with.
+PEOPLE = "people"
+
 #: As long as people's summaries are, in words.
 LEAD_WORDS = 33
 
@@ -33,7 +36,7 @@ def judge_baselines(examples: Sequence[Example]) -> list[Judgement]:
 def judge_people(examples: Sequence[Example]) -> Judgement:
     """Each conversation's first summary against the others; at least one conversation, each with two summaries."""
     others = [replace(example, references=example.references[1:]) for example in examples]
-    return judge("people", [example.references[0] for example in examples], others)
+    return judge(PEOPLE, [example.references[0] for example in examples], others)
 
 
 def write_lead(conversation: Conversation) -> str:

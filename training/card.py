@@ -33,8 +33,11 @@ _COLUMNS = {
     "rouge2_best": "R-2 best",
     "rougeL_best": "R-L best",
     "words": "words",
+    "two_sentences": "two sentences %",
+    "whole": "whole %",
     "copied": "copied %",
     "unsupported": "unsupported %",
+    "role_swapped": "roles swapped %",
 }
 
 
@@ -122,9 +125,11 @@ def render_card(card: Card) -> str:
             "## Scores",
             render_scores(card.scores),
             f"Written by the worker's engine on the validation split, base model held as {card.judged_on}. "
-            "ROUGE is stemmed F1, in percent, averaged over the references of a conversation and for the best of them. "
-            "*Copied*: runs of four words that stand in the conversation. *Unsupported*: summaries with a number, "
-            "name or link that the conversation does not have.",
+            "ROUGE is stemmed F1, in percent, averaged over the references of a conversation and for the best of them; "
+            "people: each conversation's first summary against the others, so its best is among one fewer. "
+            "*Whole*: summaries that end as a sentence does. *Copied*: runs of four words that stand in the "
+            "conversation. *Unsupported*: summaries with a number, name or link that the conversation does not have. "
+            "*Roles swapped*: summaries in which the agent complains or the customer serves.",
             f"![Loss by step]({CURVE_FILE})",
             *([card.notes] if card.notes else []),
             "## Recipe",

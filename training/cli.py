@@ -6,28 +6,46 @@ What needs torch is imported inside the command, so that --help answers at once.
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aftercall.errors import AdapterError
-from training.home import open_home, register, resolve, served_now
+from aftercall.errors import AdapterError, ModelError
+from training.home import Home, open_home, register, resolve, served_now
+from training.judgement import Judgement
+from training.judgements import Judgements
+from worker.gpus import visible_gpus
+from worker.quiet import silence_bitsandbytes
+
+if TYPE_CHECKING:
+    from training.evaluate import Evaluation
 
 RUNS_DIR = Path("experiments/runs")
 
 
 def recipe_options(command: Any) -> Any:
     """The options that change a recipe; each is named as the recipe's own field."""
+    above_zero = click.FloatRange(min=0, min_open=True)
     for option in (
         click.option("--base", help="Another base model."),
         click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
-        click.option("--epochs", "num_epochs", type=float),
-        click.option("--max-steps", type=int, help="End after so many steps."),
-        click.option("--learning-rate", type=float),
-        click.option("--rank", "lora_r", type=int, help="Rank of the LoRA matrices."),
-        click.option("--batch-size", type=int, help="Conversations a step."),
-        click.option("--patience", type=int, help="Stop after so many epochs without a lower validation loss."),
-        click.option("--seed", type=int),
+        click.option("--epochs", "num_epochs", type=above_zero),
+        click.option("--max-steps", type=click.IntRange(min=0), help="End after so many steps; 0: the epochs decide."),
+        click.option("--learning-rate", type=above_zero),
+        click.option("--rank", "lora_r", type=click.IntRange(min=1), help="Rank of the LoRA matrices."),
+        click.option("--batch-size", type=click.IntRange(min=1), help="Conversations a step."),
+        click.option(
+            "--patience",
+            type=click.IntRange(min=0),
+            help="Stop after so many epochs without a lower validation loss; 0: never.",
+        ),
+        click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1)),
+        click.option(
+            "--gradient-checkpointing/--no-gradient-checkpointing",
+            "is_gradient_checkpointing",
+            default=None,
+            help="Compute activations twice instead of keeping them: slower, in less memory.",
+        ),
     ):
         command = option(command)
     return command
@@ -37,7 +55,7 @@ def recipe_options(command: Any) -> Any:
 @click.option("--recipe", "name", default="smollm2-135m-tweetsumm", show_default=True, help="Recipe to train by.")
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
 @click.option("--resume", "resumed", metavar="RUN", help="Go on from that run's last checkpoint.")
-@click.option("--push-to-hub", "hub_model_id", metavar="REPOSITORY", help="Push each saved adapter there.")
+@click.option("--push-to-hub", "repository", metavar="REPOSITORY", help="Push the adapter and its card there.")
 @click.option("--gpus", "num_gpus", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs that train.")
 @click.option("--compile", "is_compiling", is_flag=True, help="Compile the layers: a slow start, fast steps.")
 @recipe_options
@@ -45,7 +63,7 @@ def train(
     name: str,
     sources: tuple[str, ...],
     resumed: str | None,
-    hub_model_id: str | None,
+    repository: str | None,
     num_gpus: int,
     is_compiling: bool,
     **changes: Any,
@@ -55,30 +73,50 @@ def train(
     --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
     of conversation and summary. Options change single values of the recipe.
     """
-    from training import show
+    from training import hub, show
+    from training.checkpoint import find_checkpoint
     from training.recipe import get_recipe
-    from training.refresh import Plan, refresh
-    from training.speed import Speed
     from training.splits import load_splits
-    from training.train import Outputs
 
+    # All that can be wrong with the command is said first: torch takes its time to load.
     recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
     folder = RUNS_DIR / (resumed or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    if resumed:
+        find_checkpoint(folder)
+    _check_gpus(num_gpus)
     splits = load_splits(sources)
     show.splits(splits)
+
+    silence_bitsandbytes()
+    from training.refresh import Plan, refresh
+    from training.speed import Speed
+    from training.train import Outputs
+
     with open_home() as home:
-        outputs = Outputs(folder=folder, is_logged=True, hub_model_id=hub_model_id, is_resuming=resumed is not None)
         plan = Plan(
             recipe=recipe,
             sources=sources,
             splits=splits,
-            outputs=outputs,
+            outputs=Outputs(folder=folder, is_logged=True, is_resuming=resumed is not None),
             adapters_dir=home.settings.adapters_dir,
             settings=home.settings,
-            served=served_now(home, recipe.base),
+            served=served_now(home, recipe.base).folder,
             speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
         )
-        show.registered(register(home, refresh(plan)))
+        entry = register(home, refresh(plan))
+    show.registered(entry)
+    if repository:
+        hub.push(entry.path, repository)
+
+
+def _check_gpus(num_gpus: int) -> None:
+    num_visible = len(visible_gpus()) if num_gpus > 1 else 1
+    if num_visible < num_gpus:
+        seen = {0: "none is", 1: "one is"}.get(num_visible, f"{num_visible} are")
+        raise ModelError(
+            f"--gpus {num_gpus} asks for {num_gpus} GPUs, but {seen} visible: look at `nvidia-smi` and "
+            "CUDA_VISIBLE_DEVICES."
+        )
 
 
 @click.command()
@@ -90,30 +128,45 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     """Judge what is served with ADAPTER: a digest, a folder, `active`, or `none` for the base model alone.
 
     The worker's own model, prompt, engine and decoding write the summaries. The judgement on the validation split is
-    kept beside the adapter, where the gate finds it. Baselines are judged along; an active adapter that was judged on
-    the same conversations is shown beside it.
+    kept under the data folder, where the gate finds it. Baselines are judged along; an active adapter that was judged
+    on the same conversations is shown beside it.
     """
+    silence_bitsandbytes()
     from training import show
     from training.baselines import judge_baselines
-    from training.judgement import find_comparable, save_judgement
     from training.serving import judge_base_alike, judge_served, load_split
+    from training.splits import check_unseen
 
     examples = load_split(sources, split)
     with open_home() as home:
         folder = resolve(home, adapter)
+        if folder:
+            check_unseen(folder, examples)
         evaluation = judge_served(home.settings, folder, examples)
-        judged = {"this adapter" if folder else "base model alone": evaluation.judgement}
-        active = served_now(home, home.settings.base_model)
-        if active and active.resolve() != folder and (kept := find_comparable(active, evaluation.judgement)):
-            judged["active now"] = kept
-        if with_base and folder:
-            judged["base model alone"] = judge_base_alike(home.settings, evaluation, examples)
-        judged |= {each.name: each for each in judge_baselines(examples)}
-        show.evaluation(evaluation, judged)
+        base = judge_base_alike(home.settings, evaluation, examples) if with_base and folder else None
+        judged = _name_judged(home, folder, evaluation.judgement, base)
+        show.evaluation(evaluation, judged | {each.name: each for each in judge_baselines(examples)})
     # The gate reads the judgement on the validation split.
     if folder and split == "validation":
-        # Last, as an adapter may lie where this user cannot write: what took minutes has been shown by then.
-        try:
-            save_judgement(folder, evaluation.judgement, evaluation.figures())
-        except AdapterError as error:
-            raise AdapterError(f"shown, not kept: {error}") from error
+        _keep(home.judgements, folder, evaluation, base)
+
+
+def _name_judged(home: Home, adapter: Path | None, ours: Judgement, base: Judgement | None) -> dict[str, Judgement]:
+    """The columns of a table: ours, what is active now if it was judged on the same conversations, the base model."""
+    judged = {"this adapter" if adapter else "base model alone": ours}
+    active = served_now(home, home.settings.base_model).folder
+    if active and active.resolve() != adapter and (kept := home.judgements.find_comparable(active, ours)):
+        judged["active now"] = kept
+    if base:
+        judged["base model alone"] = base
+    return judged
+
+
+def _keep(judgements: Judgements, adapter: Path, evaluation: "Evaluation", base: Judgement | None) -> None:
+    """Last of all: what took minutes has been shown by then, should the disk take nothing."""
+    try:
+        judgements.keep(adapter, evaluation.judgement, evaluation.figures())
+        if base:
+            judgements.keep_base(adapter, base)
+    except AdapterError as error:
+        raise AdapterError(f"shown, not kept: {error}") from error

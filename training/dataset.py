@@ -48,7 +48,7 @@ def load_examples(data: str, split: str) -> list[Example]:
     if data == HUB_NAME:
         return _require(list(_from_hub(split)), f"{HUB_NAME} ({HUB_CONFIG}), split {split}")
     path = _find_file(Path(data), split)
-    read = _from_csv if path.suffix == ".csv" else _from_jsonl
+    read = _from_csv if path.suffix.casefold() == ".csv" else _from_jsonl
     return _require(list(read(path)), str(path))
 
 
@@ -68,7 +68,7 @@ def example_from_dialogstudio(row: Mapping[str, Any], where: str) -> Example:
     """
     try:
         info = json.loads(row["original dialog info"])
-        summaries = info["summaries"]["abstractive_summaries"]
+        summaries = [_join_sentences(summary) for summary in _list(info["summaries"]["abstractive_summaries"])]
         turns = [turn for entry in row["log"] for turn in _turns_of_entry(entry)]
         name = str(row["original dialog id"])
     except (KeyError, TypeError, ValueError) as error:
@@ -76,11 +76,26 @@ def example_from_dialogstudio(row: Mapping[str, Any], where: str) -> Example:
             f"{where}: not a DialogStudio row ({error!r}); expected the columns 'original dialog id', 'log' and "
             "'original dialog info' with its 'summaries'"
         ) from error
-    return _make_example(name, turns, [" ".join(sentences) for sentences in summaries], where)
+    return _make_example(name, turns, summaries, where)
 
 
-def _turns_of_entry(entry: Mapping[str, str]) -> tuple[Turn, Turn]:
-    return Turn("user", entry["user utterance"]), Turn("agent", entry["system response"])
+def _turns_of_entry(entry: Mapping[str, Any]) -> tuple[Turn, Turn]:
+    return Turn("user", _text(entry["user utterance"])), Turn("agent", _text(entry["system response"]))
+
+
+def _join_sentences(summary: Any) -> str:
+    return " ".join(map(_text, _list(summary)))
+
+
+def _list(value: Any) -> Any:
+    """A text alone is a list of one: taken for a list itself, it would be one of letters."""
+    return [value] if isinstance(value, str) else value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _make_example(name: str, turns: Iterable[Turn], references: Iterable[str], where: str) -> Example:
@@ -110,8 +125,16 @@ def _find_file(path: Path, split: str) -> Path:
 
 def _from_hub(split: str) -> Iterator[Example]:
     from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
 
-    rows = load_dataset(HUB_NAME, HUB_CONFIG, split=split).shuffle(seed=HUB_SHUFFLE_SEED)
+    try:
+        rows = load_dataset(HUB_NAME, HUB_CONFIG, split=split).shuffle(seed=HUB_SHUFFLE_SEED)
+    except (OSError, RuntimeError, ValueError, DatasetsError) as error:
+        line = str(error).strip().split("\n", maxsplit=1)[0]
+        raise SourceError(
+            f"{HUB_NAME} cannot be read: {line}. Without the hub, give --data a folder of its rows as train.jsonl and "
+            "validation.jsonl (and test.jsonl)."
+        ) from error
     for number, row in enumerate(rows, start=1):
         yield example_from_dialogstudio(row, f"{HUB_NAME} {split} row {number}")
 
@@ -119,6 +142,8 @@ def _from_hub(split: str) -> Iterator[Example]:
 def _from_jsonl(path: Path) -> Iterator[Example]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
             where = f"{path}, line {number}"
             try:
                 row = json.loads(line)

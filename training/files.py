@@ -10,9 +10,11 @@ from aftercall.errors import AdapterError
 
 
 def write_aside(path: Path, content: bytes) -> None:
-    """Write a file aside and rename it over what was there; AdapterError if it cannot be written."""
-    aside = path.with_name(f".{path.name}.partial")
+    """Write a file aside and rename it over what was there, in a folder that may be new; else AdapterError."""
+    # Of this writer alone: two evaluations of one adapter may end together.
+    aside = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:

@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from aftercall import schema
 from aftercall.errors import DatabaseError
 from aftercall.settings import Settings, load_settings
-from training import registry
-from worker.wanted import find_wanted
+from training import registry, shipped
+from training.judgements import Judgements
+from worker.wanted import Wanted, find_wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,17 @@ class Home:
     settings: Settings
     database: Engine
 
+    @property
+    def judgements(self) -> Judgements:
+        """What was judged here."""
+        return Judgements(self.settings.judgements_dir)
+
 
 @contextmanager
-def open_home() -> Iterator[Home]:
-    """Settings read, database reached and of the right schema."""
+def open_home(*, may_create: bool = True) -> Iterator[Home]:
+    """Settings read, database reached and of the right schema; made if it is the embedded one and is to be."""
     settings = load_settings()
-    with schema.open_ledger(settings) as database:
+    with schema.open_ledger(settings, may_create=may_create) as database:
         yield Home(settings, database)
 
 
@@ -37,9 +43,18 @@ def resolve(home: Home, name: str) -> Path | None:
     if name == "none":
         return None
     if name == "active":
-        folder = served_now(home, home.settings.base_model)
-        return folder.resolve() if folder else None
-    return (Path(name) if Path(name).is_dir() else registry.find(home.database, name).path).resolve()
+        return _existing(served_now(home, home.settings.base_model))
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    entry = shipped.find(home.database, name)
+    return _existing(Wanted(entry.path, entry.digest))
+
+
+def _existing(adapter: Wanted) -> Path | None:
+    if adapter.folder is None:
+        return None
+    registry.require_folder(adapter.folder, adapter.digest)
+    return adapter.folder.resolve()
 
 
 def base_name(home: Home, base_model: str) -> str:
@@ -47,20 +62,17 @@ def base_name(home: Home, base_model: str) -> str:
 
     A path says nothing about the model there; anything else is a name already, and its files need not be here.
     """
+    if not Path(base_model).expanduser().exists():
+        return base_model
+    # Wants the worker's packages, which the producer's image has not.
     from worker.base_model import find_base_model
 
-    is_path = Path(base_model).expanduser().exists()
-    return find_base_model(base_model, home.settings.data_dir).name if is_path else base_model
+    return find_base_model(base_model, home.settings.data_dir).name
 
 
-def served_now(home: Home, base_model: str) -> Path | None:
-    """As `served_folder`, for a base model as the settings or a recipe name it."""
-    return served_folder(home, base_name(home, base_model))
-
-
-def served_folder(home: Home, base_model: str) -> Path | None:
-    """The folder of the adapter that workers serve now for a base model, by its name: the active or the shipped one."""
-    return find_wanted(home.database, base_model).folder
+def served_now(home: Home, base_model: str) -> Wanted:
+    """What workers serve now for a base model as the settings or a recipe name it."""
+    return find_wanted(home.database, base_name(home, base_model))
 
 
 def register(home: Home, published: Path) -> registry.Entry:

@@ -16,6 +16,8 @@ from training.rouge import Rouge, score_references
 from training.wording import describe
 
 EVALUATION_FILE = "evaluation.json"
+#: The base model alone, held as it is under the adapter: what a first promotion is compared with.
+BASE_EVALUATION_FILE = "base_evaluation.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Judgement:
         """Whether base model and decoding were set alike, as far as both say it."""
         return not (self.written_as and other.written_as) or self.written_as == other.written_as
 
+    def is_comparable(self, other: "Judgement") -> bool:
+        """Whether both are of the same conversations and references, written in the same way."""
+        return self.data_digest == other.data_digest and self.is_written_as(other)
+
 
 #: What is reported, in this order. Shares are percent, so that their mean is one.
 METRICS: dict[str, Callable[[Verdict], float]] = {
@@ -82,32 +88,24 @@ def judge(name: str, summaries: Sequence[str], examples: Sequence[Example], writ
     return Judgement(name, digest_examples(examples), tuple(verdicts), written_as)
 
 
-def save_judgement(folder: Path, judgement: Judgement, extra: dict[str, Any]) -> None:
-    """Keep a judgement beside its adapter: the gate compares what stands there."""
+def save_judgement(path: Path, judgement: Judgement, extra: dict[str, Any]) -> None:
+    """Keep a judgement in a file: the gate compares what stands there."""
     document = {**asdict(judgement), "means": judgement.means(), **extra}
-    write_aside(folder / EVALUATION_FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    write_aside(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
 
-def load_judgement(folder: Path) -> Judgement:
-    """The judgement beside an adapter; AdapterError if it has none."""
-    path = folder / EVALUATION_FILE
+def load_judgement(path: Path) -> Judgement:
+    """The judgement in a file of the folder that is named by its adapter's digest; AdapterError if there is none."""
     try:
         document = json.loads(path.read_bytes())
         verdicts = tuple(_read_verdict(entry) for entry in document["verdicts"])
         return Judgement(document["name"], document["data_digest"], verdicts, document.get("written_as", ""))
     except FileNotFoundError:
-        raise AdapterError(f"{folder} has not been judged. Run `aftercall evaluate {folder.name}` first.") from None
+        raise AdapterError(
+            f"{path.parent} has not been judged. Run `aftercall evaluate {path.parent.name}` first."
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise AdapterError(f"{path} is not a judgement ({error!r}). Run `aftercall evaluate` again.") from error
-
-
-def find_comparable(folder: Path, judgement: Judgement) -> Judgement | None:
-    """The judgement beside another adapter, where it has one of the same conversations, written in the same way."""
-    try:
-        kept = load_judgement(folder)
-    except AdapterError:
-        return None
-    return kept if kept.data_digest == judgement.data_digest and kept.is_written_as(judgement) else None
 
 
 def _judge_one(summary: str, example: Example) -> Verdict:

@@ -22,7 +22,8 @@ class ReferenceLoss:
     @property
     def perplexity(self) -> float:
         """How many tokens the model hesitates between."""
-        return math.exp(self.loss)
+        # Beyond this a float overflows, and the figure says no more than that training ran away.
+        return math.exp(min(self.loss, 700.0))
 
 
 def measure_loss(loaded: LoadedModel, examples: Sequence[Example], max_prompt_tokens: int) -> ReferenceLoss:

@@ -3,26 +3,27 @@
 Knows the steps and their order; each is another module's. It knows no registry.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from safetensors import SafetensorError
 
 from aftercall.errors import AdapterError
 from aftercall.settings import Settings
 from training.averaging import train_averaged
 from training.baselines import judge_baselines
 from training.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, Training, write_card
+from training.checkpoint import begin_run, check_run, saving
 from training.dataset import digest_examples
 from training.evaluate import Evaluation
-from training.judgement import find_comparable, save_judgement
+from training.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, save_judgement
+from training.judgements import Judgements
 from training.processes import is_first, run_together
 from training.publish import Finish, Origin, publish, save_weights
 from training.recipe import Recipe
 from training.serving import judge_base_alike, judge_served
 from training.speed import Speed
-from training.splits import Splits
+from training.splits import Splits, save_trained_on
 from training.train import DEFAULT_SPEED, Outputs
 from worker.adapter import AdapterManifest
 from worker.model import ModelProvenance, ModelSettings, load_model
@@ -47,12 +48,21 @@ class Plan:
 
 
 def refresh(plan: Plan) -> Path:
-    """Train, judge and publish; returns the published folder."""
+    """Train, judge and publish; returns the published folder.
+
+    Raises AdapterError if training ran away: nothing is published.
+    """
+    begin = check_run if plan.outputs.is_resuming else begin_run
+    begin(plan.outputs.folder, plan.recipe, plan.splits, plan.speed.num_processes)
     saved = plan.outputs.folder / "adapter"
     training, provenance = train_and_save(plan, saved)
     origin = _origin(plan, provenance, {})
     staged = publish(saved, plan.outputs.folder / "staged", origin)
     evaluation = judge_served(_served(plan), staged, plan.splits.validation)
+    if not math.isfinite(evaluation.loss.loss):
+        raise AdapterError(
+            "the adapter's loss is not a number: training ran away; train again at a lower learning rate"
+        )
     figures = evaluation.judgement.means() | evaluation.figures()
     return publish(saved, plan.adapters_dir, _origin(plan, provenance, figures), _finish(plan, training, evaluation))
 
@@ -67,15 +77,10 @@ def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
     loaded = load_model(
         ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "auto", plan.settings.data_dir)
     )
-    try:
+    with saving(plan.outputs.folder):
         model, training = train_averaged(recipe, loaded.model, loaded.tokenizer, plan.splits, plan.outputs, plan.speed)
         if is_first():
             save_weights(model, saved, loaded.provenance.base_model)
-    except (OSError, SafetensorError) as error:
-        raise AdapterError(
-            f"the run cannot be saved in {plan.outputs.folder}: {error}. Make room or fix the rights; --resume goes on "
-            "from its last checkpoint."
-        ) from error
     return training, loaded.provenance
 
 
@@ -95,16 +100,19 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
 
 
 def _finish(plan: Plan, training: Training, evaluation: Evaluation) -> Finish:
-    """What completes the folder: the judgement that the gate reads, and the card."""
+    """What completes the folder: the judgements that the gate reads, and the card."""
     ours = evaluation.judgement
     base = judge_base_alike(_served(plan), evaluation, plan.splits.validation)
     scores = {"this adapter": ours, "base model alone": base}
-    if plan.served and (kept := find_comparable(plan.served, ours)):
+    judgements = Judgements(plan.settings.judgements_dir)
+    if plan.served and (kept := judgements.find_comparable(plan.served, ours)):
         scores[f"active before: {kept.name}"] = kept
     scores |= {judgement.name: judgement for judgement in judge_baselines(plan.splits.validation)}
 
     def finish(folder: Path, manifest: AdapterManifest) -> None:
-        save_judgement(folder, ours, evaluation.figures())
+        save_trained_on(folder, plan.splits.train)
+        save_judgement(folder / EVALUATION_FILE, ours, evaluation.figures())
+        save_judgement(folder / BASE_EVALUATION_FILE, base, {})
         card = Card(
             manifest=manifest,
             recipe=plan.recipe,

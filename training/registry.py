@@ -4,6 +4,7 @@ Workers read the active one; a promotion or rollback and its row in the history 
 folders. It knows no model and no gate.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,8 @@ class AdapterState(StrEnum):
     CANDIDATE = "candidate"
     ACTIVE = "active"
     RETIRED = "retired"
+    #: Came with aftercall and is not in the registry: workers serve it while no other is active.
+    SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,11 @@ class Trial:
 def register(database: Engine, folder: Path) -> Entry:
     """Enter the adapter in `folder` as a candidate; one that is known already stays as it is.
 
-    Raises AdapterError if the folder is not whole.
+    Only if the folder where it was known is gone, `folder` takes its place. Raises AdapterError if `folder` is not
+    whole.
     """
     manifest = check_folder(folder)
+    place = {"path": str(folder.resolve()), "manifest": (folder / MANIFEST_FILE).read_text()}
     with database.begin() as connection:
         connection.execute(
             insert(connection, Adapter)
@@ -70,12 +75,14 @@ def register(database: Engine, folder: Path) -> Entry:
                 digest=manifest.digest,
                 base_model=manifest.base_model,
                 state=AdapterState.CANDIDATE,
-                path=str(folder.resolve()),
-                manifest=(folder / MANIFEST_FILE).read_text(),
                 created_at=now(),
+                **place,
             )
             .on_conflict_do_nothing()
         )
+        is_it = Adapter.digest == manifest.digest
+        if not Path(connection.execute(select(Adapter.path).where(is_it)).scalar_one()).is_dir():
+            connection.execute(update(Adapter).where(is_it).values(place))
     return find(database, manifest.digest)
 
 
@@ -85,12 +92,17 @@ def entries(database: Engine) -> list[Entry]:
 
 
 def find(database: Engine, digest: str) -> Entry:
-    """The one adapter whose digest begins so; AdapterError if there is none, or more than one."""
-    found = _read(database, _select().where(Adapter.digest.startswith(digest, autoescape=True)))
-    if len(found) == 1:
-        return found[0]
-    known = "more than one begins so: give more digits" if found else "`aftercall adapters list` shows all"
-    raise AdapterError(f"no single adapter {digest!r} is registered; {known}")
+    """The one registered adapter whose digest begins so; AdapterError if there is none, or more than one."""
+    return take_one(_read(database, _select().where(Adapter.digest.startswith(digest, autoescape=True))), digest)
+
+
+def take_one(found: Sequence[Entry], digest: str) -> Entry:
+    """The one that was found to begin with `digest`; AdapterError if there is none, or more than one."""
+    if not found:
+        raise AdapterError(f"no adapter {digest!r} is registered; `aftercall adapters list` shows all")
+    if len(found) > 1:
+        raise AdapterError(f"{len(found)} adapters begin with {digest!r}; give more digits")
+    return found[0]
 
 
 def active(database: Engine, base_model: str) -> Entry | None:
@@ -105,6 +117,7 @@ def promote(database: Engine, digest: str, trial: Trial) -> None:
     Raises AdapterError if its folder is no longer whole, or if workers no longer serve what it was compared with.
     """
     entry = find(database, digest)
+    require_folder(entry.path, entry.digest)
     check_folder(entry.path)
     try:
         with database.begin() as connection:
@@ -138,6 +151,7 @@ def rollback(database: Engine, base_model: str) -> tuple[Entry, Entry | None]:
         raise AdapterError(f"no adapter of {base_model} is active, so there is nothing to roll back")
     back = _replaced_by(database, current)
     if back:
+        require_folder(back.path, back.digest)
         check_folder(back.path)
     with database.begin() as connection:
         if _retire_active(connection, base_model) != current.digest:
@@ -160,6 +174,15 @@ def shipped_digest(base_model: str) -> str | None:
     """The adapter that workers serve while no registered one is active; None: the base model alone."""
     folder = find_shipped(base_model)
     return folder.name if folder else None
+
+
+def require_folder(folder: Path, digest: str) -> None:
+    """AdapterError if an adapter's folder is gone."""
+    if not folder.is_dir():
+        raise AdapterError(
+            f"the folder of adapter {digest} is gone: {folder}. Put it back, or name its new place with `aftercall "
+            "adapters register FOLDER`."
+        )
 
 
 def check_folder(folder: Path) -> AdapterManifest:

@@ -3,25 +3,30 @@
 Reads the ledger, changes nothing in it. Knows no model.
 """
 
-import csv
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from aftercall.database import reading
-from aftercall.errors import SourceError
+from aftercall.errors import AftercallError, SourceError
+from aftercall.ledger import account
 from aftercall.models import Job, SubmissionJob, Summary
-from producer.export import FORMULA_STARTS
-from training.dataset import load_examples
-from training.files import write_aside
+from producer.export import FORMULA_STARTS, write_csv
+from producer.output import STDOUT, check_replaceable, write_out
+from training.corrections import Correction, open_training_file
 from training.tables import read_rows
 
 REVIEW_COLUMNS = ("job", "id", "conversation", "summary", "corrected")
-TRAINING_COLUMNS = ("id", "conversation", "summary")
+
+#: Conversations that are read in one query.
+_NUM_AT_ONCE = 500
+
+#: Of a job's number; no database counts further.
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class ImportReport:
     num_corrected: int
     #: Left as they were, or without an entry.
     num_unchanged: int
+    #: Not in this database any more.
+    num_gone: int
     #: Rows in the training file now.
     num_rows: int
 
@@ -38,95 +45,129 @@ class ImportReport:
 def export_review(database: Engine, submission_id: int, out: Path, max_rows: int, seed: int = 0) -> int:
     """Write up to `max_rows` summaries of a submission, drawn at random, for people to correct; returns how many.
 
-    Raises SourceError if it has none yet.
+    Raises NotFoundError if there is no such submission, SourceError if it has no summary yet, AftercallError if `out`
+    may not be written, or has corrections in it.
     """
-    latest = (
-        select(SubmissionJob.external_id, Job.id, Job.text, Summary.text.label("summary"))
-        .join(Job, Job.id == SubmissionJob.job_id)
-        .join(Summary, Summary.job_id == Job.id)
-        .where(SubmissionJob.submission_id == submission_id)
-        .order_by(Job.id, Summary.id)
-    )
-    with reading(database) as connection:
-        by_job = {row.id: row for row in connection.execute(latest)}
-    if not by_job:
+    account.submission(database, submission_id)
+    _refuse_to_lose_corrections(out)
+    job_ids = _summarized(database, submission_id)
+    if not job_ids:
         raise SourceError(f"submission {submission_id} has no summaries yet; `aftercall status` shows how far it is")
-    chosen = random.Random(seed).sample(sorted(by_job), min(max_rows, len(by_job)))
-    rows = (
-        (str(job), by_job[job].external_id, by_job[job].text, _guard(by_job[job].summary), "") for job in sorted(chosen)
-    )
-    write_aside(out, _to_csv(REVIEW_COLUMNS, rows))
-    return len(chosen)
+    chosen = sorted(random.Random(seed).sample(job_ids, min(max_rows, len(job_ids))))
+    rows = _read_summaries(database, submission_id, chosen)
+    return write_out(out, REVIEW_COLUMNS, lambda file: write_csv(file, REVIEW_COLUMNS, rows))
 
 
 def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
     """Add the corrected summaries of a reviewed file to the training file `out`.
 
-    Conversations are taken from the ledger, not from the file, which went through other hands. A later correction
-    replaces an earlier one. Raises SourceError, naming the line, before anything is written.
+    Conversations are taken from the ledger, not from the file, which went through other hands. A correction replaces
+    all that `out` has for its conversation. Rows of purged conversations are left out. Raises SourceError, naming the
+    line, before anything is written.
     """
-    corrections = _read_corrections(reviewed)
-    rows = _known_rows(out)
-    num_corrected = 0
+    entries = _read_entries(reviewed)
+    training_file = open_training_file(out)
+    corrections: dict[str, Correction] = {}
+    num_corrected = num_gone = 0
     with reading(database) as connection:
-        for correction in corrections:
-            stored = connection.execute(
-                select(Job.text, Summary.text.label("summary"))
-                .join(Summary, Summary.job_id == Job.id)
-                .where(Job.id == correction.job_id)
-            ).all()
-            if not stored:
-                raise SourceError(f"{correction.where}: job {correction.job_id} has no summary in this database")
-            if correction.text and correction.text not in {row.summary for row in stored}:
-                rows[stored[0].text] = (correction.external_id, correction.text)
+        for entry in entries:
+            stored = _Stored.read(connection, entry.job_id)
+            if stored is None:
+                num_gone += 1
+            elif entry.summary and entry.summary not in stored.summaries:
+                entry.check_against(stored.text)
+                corrections[stored.text] = Correction(entry.external_id, entry.summary)
                 num_corrected += 1
-    lines = ((name, text, summary) for text, (name, summary) in rows.items())
-    write_aside(out, _to_csv(TRAINING_COLUMNS, lines))
-    return ImportReport(num_corrected, len(corrections) - num_corrected, len(rows))
+    if entries and num_gone == len(entries):
+        raise SourceError(f"{reviewed}: none of its jobs is in this database; import it where it was exported")
+    num_rows = training_file.replace(corrections) if corrections else len(training_file.rows)
+    return ImportReport(num_corrected, len(entries) - num_corrected - num_gone, num_gone, num_rows)
 
 
 @dataclass(frozen=True, slots=True)
-class _Correction:
+class _Entry:
     where: str
     job_id: int
     external_id: str
     #: What the reviewer wrote, or the summary as it was; empty where the row has neither.
+    summary: str
+
+    def check_against(self, conversation: str) -> None:
+        if self.summary == " ".join(conversation.split()):
+            raise SourceError(f"{self.where}: the correction is the conversation itself; write a summary or empty it")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
     text: str
+    summaries: frozenset[str]
+
+    @classmethod
+    def read(cls, connection: Connection, job_id: int) -> "_Stored | None":
+        query = select(Job.text, Summary.text.label("summary")).join(Summary, Summary.job_id == Job.id)
+        rows = connection.execute(query.where(Job.id == job_id)).all()
+        return cls(rows[0].text, frozenset(row.summary for row in rows)) if rows else None
 
 
-def _read_corrections(path: Path) -> list[_Correction]:
+def _refuse_to_lose_corrections(out: Path) -> None:
+    if out == STDOUT:
+        return
+    check_replaceable(out, REVIEW_COLUMNS)
+    if not out.exists() or out.stat().st_size == 0:
+        return
+    if any(row["corrected"].strip() for _, row in _read_reviewed(out)):
+        raise AftercallError(
+            f"{out} has corrections in it. Name another file, or bring them in with `aftercall review import` and then "
+            "remove it."
+        )
+
+
+def _summarized(database: Engine, submission_id: int) -> Sequence[int]:
+    """The jobs of a submission that have a summary."""
+    query = (
+        select(SubmissionJob.job_id)
+        .join(Summary, Summary.job_id == SubmissionJob.job_id)
+        .where(SubmissionJob.submission_id == submission_id)
+        .distinct()
+        .order_by(SubmissionJob.job_id)
+    )
+    with reading(database) as connection:
+        return connection.execute(query).scalars().all()
+
+
+def _read_summaries(database: Engine, submission_id: int, job_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """A row of the review for each job, with its newest summary."""
+    for start in range(0, len(job_ids), _NUM_AT_ONCE):
+        query = (
+            select(SubmissionJob.external_id, Job.id, Job.text, Summary.text.label("summary"))
+            .join(Job, Job.id == SubmissionJob.job_id)
+            .join(Summary, Summary.job_id == Job.id)
+            .where(SubmissionJob.submission_id == submission_id, Job.id.in_(job_ids[start : start + _NUM_AT_ONCE]))
+            .order_by(Job.id, Summary.id)
+        )
+        with reading(database) as connection:
+            newest = {row.id: row for row in connection.execute(query)}
+        for row in newest.values():
+            yield dict(zip(REVIEW_COLUMNS, (row.id, row.external_id, row.text, row.summary, ""), strict=True))
+
+
+def _read_entries(path: Path) -> list[_Entry]:
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file; `aftercall review export` writes one")
-    rows = read_rows(path, set(REVIEW_COLUMNS), "what `aftercall review export` wrote")
-    return [_read_row(row, where) for where, row in rows]
+    return [_read_entry(row, where) for where, row in _read_reviewed(path)]
 
 
-def _read_row(row: dict[str, str], where: str) -> _Correction:
-    if not row["job"].isdecimal():
+def _read_reviewed(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    return read_rows(path, set(REVIEW_COLUMNS), "what `aftercall review export` wrote")
+
+
+def _read_entry(row: dict[str, str], where: str) -> _Entry:
+    if not row["job"].isdecimal() or len(row["job"]) > _MAX_DIGITS:
         raise SourceError(f"{where}: {row['job']!r} is no job; leave that column as it was")
-    text = " ".join(row["corrected"].split()) or row["summary"]
-    return _Correction(where, int(row["job"]), row["id"], _unguard(text))
+    summary = " ".join(row["corrected"].split()) or row["summary"]
+    return _Entry(where, int(row["job"]), _unguard(row["id"]), _unguard(summary))
 
 
-def _known_rows(path: Path) -> dict[str, tuple[str, str]]:
-    if not path.exists():
-        return {}
-    examples = load_examples(str(path), "train")
-    return {example.text: (example.conversation.external_id, example.references[0]) for example in examples}
-
-
-def _to_csv(columns: Iterable[str], rows: Iterator[tuple[str, ...]]) -> bytes:
-    text = StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _guard(text: str) -> str:
-    """An apostrophe before what a spreadsheet program would take for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def _unguard(text: str) -> str:
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_STARTS) else text
+def _unguard(cell: str) -> str:
+    """Without the apostrophe that keeps a formula from being one."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from aftercall.settings import Settings
 from training.dataset import Example, load_examples
 from training.evaluate import Evaluation, evaluate
 from training.judgement import Judgement
-from training.splits import load_splits, merge_examples
+from training.splits import load_held_out, merge_examples
 from worker.model import ModelSettings, load_model
 from worker.serving import make_sampling
 
@@ -38,11 +39,13 @@ def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Ex
 def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Example]) -> Judgement:
     """The base model alone, its weights rounded as they were under the adapter that `ours` is of."""
     alike = settings.model_copy(update={"quantization": ours.provenance.rounded_to})
-    return judge_served(alike, None, examples).judgement
+    judged = judge_served(alike, None, examples).judgement
+    # What was asked for differs, as `auto` looks at the adapter; what came of it is the same.
+    return replace(judged, written_as=ours.judgement.written_as)
 
 
 def load_split(sources: Sequence[str], split: str) -> list[Example]:
     """The held-out conversations of all sources, or their test split."""
     if split == "validation":
-        return list(load_splits(sources).validation)
+        return load_held_out(sources)
     return merge_examples(example for source in sources for example in load_examples(source, split))

@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from training import history as history_
+from training.baselines import PEOPLE
 from training.bootstrap import Interval, compare
 from training.gate import RANKING_METRIC, compare_at_gate
 from training.judgement import METRICS, Judgement
 from training.promotion import Promotion, spell_ways
 from training.registry import AdapterState, Entry
 from training.splits import Splits
+from worker.wanted import Wanted
 
 if TYPE_CHECKING:
     from training.evaluate import Evaluation
@@ -75,6 +77,12 @@ def history(changes: Sequence[history_.Entry]) -> None:
     console.print(table)
 
 
+def unchanged(served: Wanted, base_model: str) -> None:
+    """What workers serve where nothing was ever promoted."""
+    what = f"{served.digest}, which ships for {base_model}" if served.digest else f"{base_model} alone"
+    console.print(f"No adapter was promoted yet; workers serve {what}.", soft_wrap=True)
+
+
 def evaluation(ours: "Evaluation", judged: Mapping[str, Judgement]) -> None:
     """What was judged, the notebook's figures, a table of all who were judged, and what lies between them and ours."""
     made_by = f"adapter {ours.provenance.adapter_digest}" if ours.provenance.adapter_digest else "no adapter"
@@ -96,6 +104,11 @@ def _show_figures(judged: Mapping[str, Judgement]) -> None:
     for metric in METRICS:
         table.add_row(metric, *(f"{mean[metric]:.1f}" for mean in means))
     console.print(table)
+    if PEOPLE in judged:
+        console.print(
+            f"{PEOPLE}: each conversation's first summary against the others, so its best is among one fewer",
+            soft_wrap=True,
+        )
 
 
 def _show_differences(ours: Judgement, judged: Mapping[str, Judgement]) -> None:
@@ -126,6 +139,12 @@ def promotion(done: Promotion) -> None:
     """What was promoted, in place of what, and how the two compare."""
     place = f"in place of {done.replaced}" if done.replaced else "in place of the base model"
     console.print(f"active: {done.digest}, {place}{' (forced, without the gate)' if done.is_forced else ''}")
+    if done.report is None and not done.is_forced:
+        console.print(
+            f"  uncompared: of the base model there is no judgement; `aftercall evaluate {done.digest} --with-base` "
+            "makes one",
+            soft_wrap=True,
+        )
     for metric, interval in (done.report.differences if done.report else {}).items():
         console.print(f"  {metric}: {interval}")
 

@@ -22,6 +22,7 @@ from training.labels import choose_references
 from training.recipe import Recipe
 from training.speed import Speed, hasten
 from training.splits import Splits
+from training.stopwatch import Stopwatch
 from training.trainer import TreeTrainer, make_collator, make_dataset
 from training.trees import Tree, encode_tree
 
@@ -36,8 +37,6 @@ class Outputs:
     folder: Path
     #: TensorBoard's logs go to `folder`/runs.
     is_logged: bool = False
-    #: A repository on the hub that each saved adapter is pushed to.
-    hub_model_id: str | None = None
     #: Go on from the last checkpoint in `folder`.
     is_resuming: bool = False
     is_progress_shown: bool = True
@@ -49,7 +48,7 @@ def train_adapter(
     """Train a LoRA adapter; returns the peft model with its weights, and how the run went."""
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
-    checkpoint = find_checkpoint(outputs.folder, recipe, model.name_or_path) if outputs.is_resuming else None
+    checkpoint = find_checkpoint(outputs.folder) if outputs.is_resuming else None
     with warnings.catch_warnings():
         # transformers deprecates names that trl and peft still use: nothing that a user could mend.
         warnings.simplefilter("ignore", FutureWarning)
@@ -62,7 +61,7 @@ def train_adapter(
         num_parameters=num_parameters,
         num_steps=result.global_step,
         num_tokens=sum(tree.num_tokens for tree in trees),
-        duration_s=result.metrics["train_runtime"],
+        duration_s=_find_stopwatch(trainer).read(),
         device=_device_name(),
         curve=_read_curve(trainer.state.log_history),
         num_processes=trainer.accelerator.num_processes,
@@ -97,11 +96,20 @@ def _make_trainer(
         processing_class=tokenizer,
         data_collator=make_collator(tokenizer.pad_token_id),
         peft_config=make_lora(recipe),
-        callbacks=[EarlyStoppingCallback(recipe.patience)] if recipe.patience else [],
+        callbacks=[Stopwatch(), *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else [])],
     )
     if not outputs.is_progress_shown:
         trainer.remove_callback(PrinterCallback)
+    if trainer.args.fp16:
+        widen(trainer.model)
     return trainer
+
+
+def widen(model: Any) -> None:
+    """The adapter in float32: trl makes it bfloat16 on quantized weights, whose gradients float16's scaler refuses."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
 
 
 def _encode(tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> list[Tree]:
@@ -136,9 +144,9 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=recipe.patience > 0,
+        # Else a resumed run would have all its patience again, and have taken no time before.
+        restore_callback_states_from_checkpoint=True,
         report_to=["tensorboard"] if outputs.is_logged else [],
-        push_to_hub=outputs.hub_model_id is not None,
-        hub_model_id=outputs.hub_model_id,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
@@ -161,6 +169,11 @@ def checkpointing(is_on: bool) -> dict[str, bool]:
     """The option of SFTConfig: transformers renamed the switch, and trl turns it on by default under either name."""
     has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
     return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": is_on}
+
+
+def _find_stopwatch(trainer: TreeTrainer) -> Stopwatch:
+    """The one that runs: a resumed trainer makes its own from the checkpoint."""
+    return next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Stopwatch))
 
 
 def _device_name() -> str:

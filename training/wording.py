@@ -58,7 +58,8 @@ def describe(summary: str, conversation: str) -> Wording:
 def find_unsupported(summary: str, conversation: str) -> tuple[str, ...]:
     """The numbers, names and links of a summary that its conversation does not have, in their order."""
     heard = conversation.casefold()
-    links = _LINK.findall(summary)
+    # A sentence goes on or ends after a link; its comma or full stop is not the link's.
+    links = [link.rstrip(".,;:!?)") for link in _LINK.findall(summary)]
     rest = _LINK.sub(" ", summary)
     facts = [*links, *_NUMBER.findall(rest), *_NAME.findall(rest)]
     return tuple(fact for fact in facts if not _is_supported(fact, heard))

@@ -3,12 +3,12 @@
 Knows torch and bitsandbytes; knows no model.
 """
 
-import logging
 from typing import Any, Literal
 
 import torch
 
 from aftercall.errors import ModelError
+from worker.quiet import silence_bitsandbytes
 
 Device = Literal["auto", "cuda", "cpu"]
 Quantization = Literal["auto", "nf4", "int8", "none"]
@@ -68,8 +68,7 @@ def quantization_config(quantization: Quantization, dtype: torch.dtype) -> Any:
         return None
     from transformers import BitsAndBytesConfig
 
-    # It warns of its casts and of optional kernels at every layer of every step.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    silence_bitsandbytes()
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

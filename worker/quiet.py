@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR, getLogger
+
+
+def silence_bitsandbytes() -> None:
+    """It warns of optional kernels when it is imported, as peft does, and of its casts at every layer of every step."""
+    getLogger("bitsandbytes").setLevel(ERROR)
 
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Hugging Face libraries print errors only inside this block, and what was set before it holds after it."""
+    silence_bitsandbytes()
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging
 

@@ -1,14 +1,12 @@
 """Train and evaluate as they are typed, on a tiny model: what is shown, what is kept, and what the settings change."""
 
 import gc
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +18,11 @@ from aftercall.errors import AdapterError, DatabaseError
 from tests.unit.training.learner import RECIPE, make_plan, save_base, write_labelled
 from training import cli, registry, registry_cli, serving
 from training.home import open_home
-from training.judgement import load_judgement
+from training.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, load_judgement
 from training.promotion import promote
 from training.refresh import refresh
 from worker.model import LoadedModel, ModelSettings, load_model
+from worker.wanted import Wanted
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,6 +75,15 @@ def type_evaluate(typed: CliRunner, adapter: str, data: Path, *options: str) -> 
     return typed.invoke(cli.evaluate, [adapter, *options, "--data", str(data)])
 
 
+def write_others(parent: Path, split: str) -> Path:
+    """A folder with one split of conversations that nobody was trained on."""
+    folder = parent / "others"
+    folder.mkdir()
+    path = write_labelled(folder / f"{split}.csv")
+    path.write_text(path.read_text().replace("order", "parcel"))
+    return folder
+
+
 def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, typed: CliRunner) -> None:
     trained = type_train(typed, data)
     assert "21 conversations with 21 summaries to train on, 3 held out" in trained.output
@@ -84,7 +92,7 @@ def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, typed:
     assert list((tmp_path / "runs").glob("*/runs/*/events.out.tfevents.*"))
     folder = tmp_path / "adapters" / digest[1]
     assert "base model held as quantization none, bfloat16" in (folder / "README.md").read_text()
-    written = load_judgement(folder)
+    written = load_judgement(folder / EVALUATION_FILE)
     assert written.written_as == "quantization auto, bfloat16; greedy, at most 16 tokens"
 
     judged = type_evaluate(typed, digest[1], data, "--with-base")
@@ -99,7 +107,9 @@ def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, typed:
         "  to base model alone: ",
     ):
         assert word in judged.output
-    assert load_judgement(folder) == written
+    kept = tmp_path / "judgements" / digest[1]
+    assert load_judgement(kept / EVALUATION_FILE) == written
+    assert load_judgement(kept / BASE_EVALUATION_FILE) == load_judgement(folder / BASE_EVALUATION_FILE)
 
 
 def test_the_drawing_of_tokens_belongs_to_how_summaries_were_written(
@@ -109,7 +119,9 @@ def test_the_drawing_of_tokens_belongs_to_how_summaries_were_written(
     monkeypatch.setenv("AFTERCALL_TEMPERATURE", "0.7")
     folder = shutil.copytree(adapter, tmp_path / adapter.name)
     assert type_evaluate(typed, str(folder), data).exit_code == 0
-    assert load_judgement(folder).written_as == (
+    with open_home() as home:
+        kept = home.judgements.find(folder)
+    assert kept.written_as == (
         "quantization auto, bfloat16; drawn with top_k 50, top_p 0.95, temperature 0.7, seed 0, at most 16 tokens"
     )
 
@@ -138,46 +150,41 @@ def test_of_two_models_the_first_is_gone_before_the_second_is_loaded(
     assert (judged.exception, len(models)) == (None, 2)
 
 
-@contextmanager
-def read_only(folder: Path) -> Iterator[Path]:
-    """A folder in which nothing can be written, by root neither: as an installed package of somebody else's."""
-    mounted = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, check=False)
-    if mounted.returncode == 0:
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
-    else:
-        folder.chmod(0o555)
-    try:
-        if os.access(folder, os.W_OK):
-            pytest.skip("this user can write everywhere and mount nothing")
-        yield folder
-    finally:
-        if mounted.returncode == 0:
-            subprocess.run(["umount", str(folder)], check=True)
-        folder.chmod(0o755)
-
-
 def test_what_cannot_be_kept_is_shown_all_the_same(adapter: Path, data: Path, typed: CliRunner, tmp_path: Path) -> None:
-    folder = shutil.copytree(adapter, tmp_path / adapter.name)
-    before = (folder / "evaluation.json").read_bytes()
-    with read_only(folder):
-        judged = type_evaluate(typed, str(folder), data)
+    (tmp_path / "judgements").write_text("a file where a folder should be")
+    judged = type_evaluate(typed, str(adapter), data)
     assert "eval_loss: " in judged.output
     assert isinstance(judged.exception, AdapterError)
-    assert re.fullmatch(rf"shown, not kept: {folder}/evaluation\.json cannot be written: .*", str(judged.exception))
-    assert (folder / "evaluation.json").read_bytes() == before
+    said = rf"shown, not kept: {tmp_path}/judgements/{adapter.name}/evaluation\.json cannot be written: .*"
+    assert re.fullmatch(said, str(judged.exception))
+
+
+def test_what_evaluate_keeps_goes_before_what_came_with_the_adapter_and_leaves_that_alone(
+    pair: tuple[Path, Path], typed: CliRunner, tmp_path: Path
+) -> None:
+    served, candidate = pair
+    came_with_it = (served / EVALUATION_FILE).read_bytes()
+    others = write_others(tmp_path, "validation")
+    with open_home() as home:
+        for folder in pair:
+            registry.register(home.database, folder)
+        promote(home.database, served.name, Wanted(None, ""), home.judgements, is_forced=True)
+    assert type_evaluate(typed, "active", others).exit_code == 0
+    refused = typed.invoke(registry_cli.adapters, ["promote", candidate.name])
+    assert "Run `aftercall evaluate` for both" in str(refused.exception)
+    assert type_evaluate(typed, candidate.name, others).exit_code == 0
+    compared = typed.invoke(registry_cli.adapters, ["diff", candidate.name, served.name])
+    assert "rouge_average" in compared.output
+    assert (served / EVALUATION_FILE).read_bytes() == came_with_it
 
 
 def test_the_test_split_is_shown_and_leaves_what_the_gate_reads(
-    adapter: Path, data: Path, typed: CliRunner, tmp_path: Path
+    adapter: Path, typed: CliRunner, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(adapter, tmp_path / adapter.name)
-    splits = tmp_path / "splits"
-    splits.mkdir()
-    for split in ("train", "validation", "test"):
-        shutil.copy(data, splits / f"{split}.csv")
-    judged = type_evaluate(typed, str(folder), splits, "--split", "test")
+    judged = type_evaluate(typed, str(adapter), write_others(tmp_path, "test"), "--split", "test")
     assert "24 conversations" in judged.output
-    assert load_judgement(folder) == load_judgement(adapter)
+    with open_home() as home:
+        assert home.judgements.find(adapter) == load_judgement(adapter / EVALUATION_FILE)
 
 
 def test_the_active_adapter_is_not_shown_beside_itself_however_it_is_spelt(
@@ -185,7 +192,8 @@ def test_the_active_adapter_is_not_shown_beside_itself_however_it_is_spelt(
 ) -> None:
     active, other = pair
     with open_home() as home:
-        promote(home.database, registry.register(home.database, active).digest, None, is_forced=True)
+        digest = registry.register(home.database, active).digest
+        promote(home.database, digest, Wanted(None, ""), home.judgements, is_forced=True)
     for folder in pair:
         assert type_evaluate(typed, str(folder), data).exit_code == 0
     spelt = active.parent / ".." / active.parent.name / active.name

@@ -11,23 +11,29 @@ from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.database import connect, reading
-from aftercall.errors import AdapterError
+from aftercall.errors import AdapterError, SourceError
 from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.fixtures.workers import wait_until
 from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, save_base, write_labelled
 from training import history, registry
-from training.judgement import load_judgement
+from training.judgement import EVALUATION_FILE, load_judgement
+from training.judgements import Judgements
 from training.promotion import promote
 from training.recipe import get_recipe
 from training.refresh import refresh
+from training.splits import check_unseen, load_splits
 from worker.adapter import check_adapter, read_manifest
 from worker.engine.base import Completion
 from worker.prompts import tokenize
 from worker.served import Serving
 from worker.serving import choose_adapter, load_served
 from worker.swap import AdapterFollower
+from worker.wanted import Wanted
+
+#: The base model alone.
+NONE = Wanted(None, "")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +74,7 @@ def test_the_card_shows_what_is_served_now_beside_the_new_one(data: Path, good: 
     plan = replace(make_plan(data, tmp_path, replace(RECIPE, max_steps=1, seed=8)), served=good)
     scores = json.loads((refresh(plan) / "card.json").read_text())["scores"]
     assert list(scores)[:3] == ["this adapter", "base model alone", f"active before: {good.name}"]
-    assert scores[f"active before: {good.name}"] == load_judgement(good).means()
+    assert scores[f"active before: {good.name}"] == load_judgement(good / EVALUATION_FILE).means()
 
 
 @pytest.fixture
@@ -80,11 +86,15 @@ def database(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path) -> None:
+def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path, data: Path) -> None:
     manifest = check_adapter(good, RECIPE.base, PROMPT_VERSION)
     assert good.name == manifest.digest
+    splits = load_splits([str(data)])
+    check_unseen(good, splits.validation)
+    with pytest.raises(SourceError, match=f"{len(splits.train)} of {len(splits.train)} conversations were trained on"):
+        check_unseen(good, splits.train)
     assert manifest.metrics["rouge1_average"] == pytest.approx(100)
-    assert load_judgement(good).means()["rouge1_average"] == pytest.approx(100)
+    assert load_judgement(good / EVALUATION_FILE).means()["rouge1_average"] == pytest.approx(100)
     curve = json.loads((good / "card.json").read_text())["training"]["curve"]
     losses = [point["train_loss"] for point in curve if point["train_loss"] is not None]
     assert losses[-1] < 0.1 < losses[0]
@@ -103,7 +113,7 @@ def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, 
     serving = Serving(load_served(settings, database, "cpu"))
     served: list[tuple[str, str]] = []
     with AdapterFollower(serving, database, lambda base, digest: served.append((base, digest)), pytest.fail, 0.02):
-        promote(database, candidate.digest, None, is_forced=False)
+        promote(database, candidate.digest, NONE, Judgements(tmp_path), is_forced=False)
         wait_until(lambda: served, "the promoted adapter served")
     assert served == [(RECIPE.base, good.name)]
     assert choose_adapter(settings, database) == good
@@ -117,14 +127,14 @@ def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, 
     assert completion.text == SUMMARY
 
 
-def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, database: Engine) -> None:
-    promote(database, registry.register(database, good).digest, None, is_forced=False)
+def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, database: Engine, tmp_path: Path) -> None:
+    promote(database, registry.register(database, good).digest, NONE, Judgements(tmp_path), is_forced=False)
     candidate = registry.register(database, bad)
     with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by \d+"):
-        promote(database, candidate.digest, good, is_forced=False)
+        promote(database, candidate.digest, Wanted(good, good.name), Judgements(tmp_path), is_forced=False)
     assert registry.active(database, RECIPE.base) == registry.find(database, good.name)
 
-    promote(database, candidate.digest, good, is_forced=True)
+    promote(database, candidate.digest, Wanted(good, good.name), Judgements(tmp_path), is_forced=True)
     with reading(database) as connection:
         changes = [entry.change for entry in history.read(connection)]
     assert [(change.adapter_digest, change.is_forced) for change in changes] == [(good.name, False), (bad.name, True)]
@@ -163,9 +173,9 @@ def test_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> Non
     resuming = replace(plan, outputs=replace(plan.outputs, is_resuming=True), adapters_dir=tmp_path / "elsewhere")
     resumed = refresh(resuming)
     assert read_manifest(resumed).digest == read_manifest(undisturbed).digest
-    assert load_judgement(resumed).means() == load_judgement(undisturbed).means()
+    assert load_judgement(resumed / EVALUATION_FILE).means() == load_judgement(undisturbed / EVALUATION_FILE).means()
 
-    with pytest.raises(AdapterError, match=r"with rank 16, .* this run is of .* with rank 8, "):
+    with pytest.raises(AdapterError, match=r"was begun with lora_r 16, not 8\. Go on with the options"):
         refresh(replace(resuming, recipe=replace(plan.recipe, lora_r=8)))
     nowhere = replace(resuming.outputs, folder=tmp_path / "nowhere")
     with pytest.raises(AdapterError, match="has no checkpoint to go on from"):
@@ -174,6 +184,6 @@ def test_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> Non
 
 def test_a_run_that_cannot_be_saved_says_so_and_publishes_nothing(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the run's folder should be")
-    with pytest.raises(AdapterError, match=r"the run cannot be saved in .*run/42: .*Make room or fix the rights"):
+    with pytest.raises(AdapterError, match=r"run/42/run\.json cannot be written: .*Make room or fix the rights"):
         refresh(make_plan(data, tmp_path, replace(RECIPE, max_steps=1)))
     assert not (tmp_path / "adapters").exists()

@@ -4,47 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from aftercall.errors import AdapterError
-from tests.unit.training.examples import make_example
-from training import registry_cli
+from tests.fixtures.adapters import BASE, make_candidate, make_folder, run
 from training.home import open_home
-from training.judgement import judge, save_judgement
-from training.publish import Origin, publish
-from training.registry import AdapterState, entries, register
-
-EXAMPLES = [make_example(str(number), "Customer waits.", user=f"order {number} is late") for number in range(12)]
+from training.registry import AdapterState, entries
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installation of its own."""
     monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
-    monkeypatch.setenv("AFTERCALL_BASE_MODEL", "tiny")
+    monkeypatch.setenv("AFTERCALL_BASE_MODEL", BASE)
     monkeypatch.setenv("COLUMNS", "200")
     yield
-
-
-def make_folder(tmp_path: Path, rank: int, summary: str, written_as: str = "") -> Path:
-    """A published adapter with its judgement, which the registry does not know."""
-    saved = tmp_path / f"saved-{rank}"
-    saved.mkdir()
-    (saved / "adapter_config.json").write_text(f'{{"r": {rank}}}')
-    (saved / "adapter_model.safetensors").write_bytes(b"weights")
-    origin = Origin(base_model="tiny", base_digest=None, quantization="none", recipe="r", data_digest="d", metrics={})
-    folder = publish(saved, tmp_path / "home" / "adapters", origin)
-    save_judgement(folder, judge(folder.name, [summary] * len(EXAMPLES), EXAMPLES, written_as), {})
-    return folder
-
-
-def make_candidate(tmp_path: Path, rank: int, summary: str, written_as: str = "") -> str:
-    with open_home() as opened:
-        return register(opened.database, make_folder(tmp_path, rank, summary, written_as)).digest
-
-
-def run(*args: str) -> Result:
-    return CliRunner().invoke(registry_cli.adapters, args, catch_exceptions=False)
 
 
 def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:

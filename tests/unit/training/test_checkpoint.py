@@ -1,27 +1,25 @@
-"""A run goes on from a whole checkpoint of its own base model and matrices, and from no other."""
+"""A run goes on from a whole checkpoint, with what it was begun with, and with nothing else."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aftercall.errors import AdapterError
-from training.checkpoint import find_checkpoint, has_checkpoint
+from tests.unit.training.examples import make_example
+from training.checkpoint import begin_run, check_run, find_checkpoint, has_checkpoint, saving
 from training.recipe import get_recipe
+from training.splits import Splits
 
 RECIPE = get_recipe("smollm2-135m-tweetsumm")
+SPLITS = Splits([make_example("a", "One.")], [make_example("b", "Two.", user="hello")])
 
 
-def make_checkpoint(run: Path, step: int, base: str = "/models/small") -> Path:
+def make_checkpoint(run: Path, step: int) -> Path:
     folder = run / f"checkpoint-{step}"
     folder.mkdir(parents=True)
-    config = {
-        "base_model_name_or_path": base,
-        "r": RECIPE.lora_r,
-        "lora_alpha": RECIPE.lora_alpha,
-        "target_modules": list(RECIPE.target_modules),
-    }
-    (folder / "adapter_config.json").write_text(json.dumps(config))
     (folder / "trainer_state.json").write_text("{}")
     return folder
 
@@ -29,19 +27,54 @@ def make_checkpoint(run: Path, step: int, base: str = "/models/small") -> Path:
 def test_the_last_whole_checkpoint_is_found(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 9)
     tenth = make_checkpoint(tmp_path, 10)
-    cut_short = make_checkpoint(tmp_path, 11)
-    (cut_short / "trainer_state.json").unlink()
-    assert find_checkpoint(tmp_path, RECIPE, "/models/small") == tenth
-
-
-def test_a_checkpoint_of_another_base_is_refused(tmp_path: Path) -> None:
-    make_checkpoint(tmp_path, 1, base="/models/other")
-    with pytest.raises(AdapterError, match=r"is of /models/other .* this run is of /models/small .*without --resume"):
-        find_checkpoint(tmp_path, RECIPE, "/models/small")
+    (make_checkpoint(tmp_path, 11) / "trainer_state.json").unlink()
+    for step, state in ((12, ""), (13, '{"epoch": 1'), (14, "\0" * 20)):
+        (make_checkpoint(tmp_path, step) / "trainer_state.json").write_text(state)
+    assert find_checkpoint(tmp_path) == tenth
 
 
 def test_a_run_that_was_cut_short_at_once_has_nothing_to_go_on_from(tmp_path: Path) -> None:
     (make_checkpoint(tmp_path, 1) / "trainer_state.json").unlink()
     assert not has_checkpoint(tmp_path)
     with pytest.raises(AdapterError, match="has no checkpoint to go on from; train without --resume"):
-        find_checkpoint(tmp_path, RECIPE, "/models/small")
+        check_run(tmp_path, RECIPE, SPLITS, 1)
+
+
+def test_a_run_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
+    begin_run(tmp_path / "run", RECIPE, SPLITS, 2)
+    make_checkpoint(tmp_path / "run", 1)
+    check_run(tmp_path / "run", RECIPE, SPLITS, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda run: check_run(run, replace(RECIPE, patience=2), SPLITS, 1), "patience 0, not 2"),
+        (lambda run: check_run(run, replace(RECIPE, base="other", lora_r=8), SPLITS, 1),
+         "base smollm2-135m-instruct, not other; lora_r 16, not 8"),
+        (lambda run: check_run(run, RECIPE, SPLITS, 2), "GPUs 1, not 2"),
+        (lambda run: check_run(run, RECIPE, replace(SPLITS, train=SPLITS.validation), 1), r"training data \w{16}, not"),
+        (lambda run: check_run(run, RECIPE, replace(SPLITS, validation=SPLITS.train), 1), r"held-out data \w{16}, not"),
+    ],
+)  # fmt: skip
+def test_whatever_differs_is_named(tmp_path: Path, change: Callable[[Path], None], said: str) -> None:
+    begin_run(tmp_path, RECIPE, SPLITS, 1)
+    make_checkpoint(tmp_path, 1)
+    with pytest.raises(AdapterError, match=rf"was begun with {said}.*\. Go on with .* or train without --resume"):
+        change(tmp_path)
+
+
+def test_a_run_of_which_nobody_knows_what_it_was_begun_with_does_not_go_on(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path, 1)
+    with pytest.raises(AdapterError, match=r"run\.json does not say what the run was begun with .*without --resume"):
+        check_run(tmp_path, RECIPE, SPLITS, 1)
+    (tmp_path / "run.json").write_text(json.dumps(["no", "object"]))
+    with pytest.raises(AdapterError, match=r"run\.json does not say"):
+        check_run(tmp_path, RECIPE, SPLITS, 1)
+
+
+def test_only_what_the_disk_did_is_said_to_be_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match=r"a file was cut short\. Make room or fix"), saving(tmp_path):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 199488 vs 199376")
+    with pytest.raises(RuntimeError, match="CUDA error"), saving(tmp_path):
+        raise RuntimeError("CUDA error: an illegal memory access")

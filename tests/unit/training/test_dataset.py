@@ -41,6 +41,11 @@ def test_a_dialogstudio_row_is_cleaned_as_serving_cleans() -> None:
          "the summary is the conversation itself"),
         ({"log": [{"user utterance": "@shop", "system response": ""}]}, "empty once cleaned"),
         ({"log": [{"user": "hello"}]}, "not a DialogStudio row"),
+        ({"log": [{"user utterance": None, "system response": "hi"}]}, "not a DialogStudio row .*None is no text"),
+        ({"log": [{"user utterance": 7, "system response": "hi"}]}, "not a DialogStudio row .*7 is no text"),
+        ({"summaries": None}, "not a DialogStudio row"),
+        ({"summaries": [None]}, "not a DialogStudio row"),
+        ({"summaries": [[1]]}, "not a DialogStudio row .*1 is no text"),
         ({"original dialog info": "no json"}, "not a DialogStudio row"),
     ],
 )  # fmt: skip
@@ -51,8 +56,22 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, changes: dict[str, Any
         load_examples(str(file), "train")
 
 
-def test_a_csv_of_conversation_and_summary(tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
+def test_a_summary_may_be_one_text_instead_of_a_list_of_sentences() -> None:
+    for summaries in (["Customer wants a refund."], "Customer wants a refund."):
+        assert example_from_dialogstudio(make_row(summaries=summaries), "here").references == (
+            "Customer wants a refund.",
+        )
+
+
+def test_empty_lines_between_rows_are_no_rows(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f"{json.dumps(make_row())}\n\n  \n{json.dumps(make_row())}\n\n")
+    assert len(load_examples(str(file), "train")) == 2
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "ROWS.CSV"])
+def test_a_csv_of_conversation_and_summary(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
     file.write_text('id,conversation,summary\n7,"user: hello @bob\n\n agent: hi","Hello, said twice."\n')
     (example,) = load_examples(str(file), "train")
     assert (example.conversation.external_id, example.text) == ("7", "user: hello\nagent: hi\n")

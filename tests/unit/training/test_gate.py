@@ -13,7 +13,7 @@ from aftercall.errors import AdapterError
 from tests.unit.training.examples import make_example
 from training.bootstrap import compare
 from training.gate import compare_at_gate
-from training.judgement import Judgement, find_comparable, judge, load_judgement, save_judgement
+from training.judgement import Judgement, judge, load_judgement, save_judgement
 
 EXAMPLES = [make_example(str(number), "Customer asks where the order is. Agent apologizes.") for number in range(20)]
 GOOD = "Customer asks where the order is. Agent apologizes."
@@ -56,35 +56,36 @@ def test_judgements_of_different_data_are_not_compared() -> None:
 
 def test_a_judgement_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     judgement = replace(judged("new", [GOOD] * 19 + ["Order 4711."]), written_as="quantization none, float32")
-    save_judgement(tmp_path, judgement, {"eval_loss": 1.5})
-    assert load_judgement(tmp_path) == judgement
+    path = tmp_path / "evaluation.json"
+    save_judgement(path, judgement, {"eval_loss": 1.5})
+    assert load_judgement(path) == judgement
 
 
-def test_what_was_written_otherwise_is_not_shown_beside(tmp_path: Path) -> None:
-    kept = replace(judged("old", [FAIR] * 20), written_as="quantization none, float32")
-    save_judgement(tmp_path, kept, {})
+def test_what_was_written_otherwise_is_not_compared() -> None:
     ours = judged("new", [GOOD] * 20)
-    assert find_comparable(tmp_path, ours) == kept
-    assert find_comparable(tmp_path, replace(ours, written_as=kept.written_as)) == kept
-    assert find_comparable(tmp_path, replace(ours, written_as="quantization nf4, bfloat16")) is None
-    assert find_comparable(tmp_path, replace(ours, data_digest="other")) is None
+    kept = replace(judged("old", [FAIR] * 20), written_as="quantization none, float32")
+    assert kept.is_comparable(ours)
+    assert kept.is_comparable(replace(ours, written_as=kept.written_as))
+    assert not kept.is_comparable(replace(ours, written_as="quantization nf4, bfloat16"))
+    assert not kept.is_comparable(replace(ours, data_digest="other"))
 
 
 def test_a_judgement_of_before_is_read_and_comparable(tmp_path: Path) -> None:
-    save_judgement(tmp_path, judged("old", [FAIR] * 20), {})
     path = tmp_path / "evaluation.json"
+    save_judgement(path, judged("old", [FAIR] * 20), {})
     document = json.loads(path.read_text())
     del document["written_as"]
     path.write_text(json.dumps(document))
-    assert find_comparable(tmp_path, replace(judged("new", [GOOD] * 20), written_as="quantization nf4, bfloat16"))
+    ours = replace(judged("new", [GOOD] * 20), written_as="quantization nf4, bfloat16")
+    assert load_judgement(path).is_comparable(ours)
 
 
 def test_an_adapter_without_a_judgement_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match=r"has not been judged\. Run `aftercall evaluate"):
-        load_judgement(tmp_path)
+        load_judgement(tmp_path / "evaluation.json")
     (tmp_path / "evaluation.json").write_text('{"name": "x"}')
     with pytest.raises(AdapterError, match=r"is not a judgement .* Run `aftercall evaluate` again"):
-        load_judgement(tmp_path)
+        load_judgement(tmp_path / "evaluation.json")
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=12))

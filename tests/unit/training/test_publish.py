@@ -82,7 +82,8 @@ def test_a_full_disk_leaves_nothing_and_what_was_there_untouched(saved: Path, tm
 
 def make_card(manifest: AdapterManifest) -> Card:
     curve = (LossPoint(1, 0.5, 3.0, None), LossPoint(2, 1.0, 2.0, None), LossPoint(2, 1.0, None, 2.5))
-    means = {"words": 30.0, "copied": 20.0, "unsupported": 2.0}
+    form = {"words": 30.0, "two_sentences": 98.5, "whole": 97.5}
+    facts = {"copied": 20.0, "unsupported": 2.0, "role_swapped": 1.5}
     rouge = {f"rouge{kind}_{over}": 43.21 for kind in ("1", "2", "L") for over in ("average", "best")}
     return Card(
         judged_on="quantization none, float32",
@@ -91,7 +92,7 @@ def make_card(manifest: AdapterManifest) -> Card:
         training=Training(4_884_480, 139_400_000, 2, 1000, 90.0, "one GPU", curve),
         data="tweetsumm",
         licences=TWEETSUMM_LICENCES,
-        scores={"this": rouge | means},
+        scores={"this": rouge | form | facts},
     )
 
 
@@ -102,7 +103,10 @@ def test_the_card_says_what_a_reader_asks(saved: Path, tmp_path: Path) -> None:
     for fact in (
         "4,884,480 of 139,400,000 (3.50%)",
         "2 steps, 1.5 minutes on one GPU",
+        "| words | two sentences % | whole % | copied % | unsupported % | roles swapped % |",
         "| this | 43.2 |",
+        "| 30.0 | 98.5 | 97.5 | 20.0 | 2.0 | 1.5 |",
+        "its best is among one fewer",
         "CC BY-NC-SA",
     ):
         assert fact in text

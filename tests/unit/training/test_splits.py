@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aftercall.errors import SourceError
+from aftercall.errors import AdapterError, SourceError
 from tests.unit.training.examples import make_example
-from training.splits import load_splits, merge_examples
+from training.splits import TRAINED_ON_FILE, check_unseen, load_held_out, load_splits, merge_examples, save_trained_on
 
 
 def write_rows(path: Path, rows: list[tuple[str, str]]) -> str:
@@ -38,6 +38,15 @@ def test_what_one_source_holds_out_no_other_trains_on(tmp_path: Path) -> None:
     assert {example.text for example in splits.train} >= {"user: a b c\n"}
 
 
+def test_what_is_held_out_is_read_without_anything_to_train_on(tmp_path: Path) -> None:
+    (tmp_path / "split").mkdir()
+    write_rows(tmp_path / "split" / "validation.csv", [(f"user: order {number}", "Held out.") for number in range(3)])
+    other = write_rows(tmp_path / "other.csv", [(f"user: parcel {number}", "Late.") for number in range(40)])
+    held_out = load_held_out([str(tmp_path / "split"), other])
+    assert held_out[:3] == load_held_out([str(tmp_path / "split")])
+    assert held_out[3:] == load_splits([other]).validation
+
+
 @pytest.mark.parametrize("number", [1, 20])
 def test_an_empty_side_is_refused(tmp_path: Path, number: int) -> None:
     source = write_rows(tmp_path / "rows.csv", [("user: the same words", f"Summary {i}.") for i in range(number)])
@@ -48,3 +57,23 @@ def test_an_empty_side_is_refused(tmp_path: Path, number: int) -> None:
 def test_references_of_one_conversation_are_joined_and_each_is_kept_once() -> None:
     merged = merge_examples([make_example("a", "X.", "Y."), make_example("b", "Y.", "Z.")])
     assert [(example.conversation.external_id, example.references) for example in merged] == [("a", ("X.", "Y.", "Z."))]
+
+
+def test_an_adapter_is_not_judged_by_what_it_was_trained_on(tmp_path: Path) -> None:
+    known = [make_example(f"k{number}", "X.", user=f"order {number}") for number in range(4)]
+    new = [make_example(f"n{number}", "X.", user=f"parcel {number}") for number in range(2)]
+    check_unseen(tmp_path, known)
+    save_trained_on(tmp_path, known)
+    check_unseen(tmp_path, new)
+    with pytest.raises(
+        SourceError, match=rf"1 of 3 conversations were trained on by {tmp_path.name}: k2\. Give --data"
+    ):
+        check_unseen(tmp_path, [*new, known[2]])
+    # Another reference does not make it another conversation.
+    again = [make_example(example.conversation.external_id, "Y.", user=f"order {n}") for n, example in enumerate(known)]
+    with pytest.raises(SourceError, match=r"4 of 4 conversations .*: k0, k1, k2, …\."):
+        check_unseen(tmp_path, again)
+    assert "order" not in (tmp_path / TRAINED_ON_FILE).read_text()
+    (tmp_path / TRAINED_ON_FILE).write_text("[")
+    with pytest.raises(AdapterError, match=r"trained_on\.json is not JSON .*Copy the adapter's folder again"):
+        check_unseen(tmp_path, new)

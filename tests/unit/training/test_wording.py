@@ -15,11 +15,17 @@ CONVERSATION = "user: my iPhone 8 has died, said Bob's shop on 12/11\nagent: ple
         ("Customer asks Alice about the refund of 30.50.", ("Alice",)),
         ("Customer was told by Bob that it died on 12/11.", ()),
         ("Agent gave the link https://t.co/x to the customer.", ("https://t.co/x",)),
+        ("Agent is at www.foo.com, and (at https://t.co/x). Look!", ("www.foo.com", "https://t.co/x")),
         ("Refund of $31.50 promised, and Agent will DM.", ("31.50",)),
     ],
 )
 def test_numbers_names_and_links_must_stand_in_the_conversation(summary: str, unsupported: tuple[str, ...]) -> None:
     assert find_unsupported(summary, CONVERSATION) == unsupported
+
+
+def test_a_full_stop_after_a_link_is_not_the_links() -> None:
+    said = "user: where?\nagent: at www.foo.com or http://t.co/x thanks\n"
+    assert find_unsupported("Agent is at www.foo.com, and Customer (see http://t.co/x). Or www.foo.com.", said) == ()
 
 
 def test_words_that_are_always_written_large_are_no_names() -> None:

@@ -1,0 +1,53 @@
+"""The first promotion over a base model for which nothing ships: it is compared with the base model alone."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aftercall.errors import AdapterError
+from tests.fixtures.adapters import BASE, judge_always, make_candidate, run
+from training.home import open_home
+from training.judgement import BASE_EVALUATION_FILE, save_judgement
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installation of its own; the folder that holds its adapters."""
+    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("AFTERCALL_BASE_MODEL", BASE)
+    monkeypatch.setenv("COLUMNS", "200")
+    yield tmp_path / "home" / "adapters"
+
+
+def test_an_adapter_worse_than_the_base_model_stays_a_candidate_unless_forced(tmp_path: Path, home: Path) -> None:
+    worse = make_candidate(tmp_path, 1, "Nothing of the kind.")
+    save_judgement(home / worse / BASE_EVALUATION_FILE, judge_always(BASE, "Customer waits."), {})
+    with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by .*, than the base model"):
+        run("promote", worse)
+    assert "No adapter was promoted yet" in run("history").output
+    assert f"active: {worse}, in place of the base model (forced" in run("promote", "--force", worse).output
+    assert run("history").output.splitlines()[1].split()[-1] == "forced"
+
+
+def test_an_adapter_better_than_the_base_model_is_promoted_with_its_figures(tmp_path: Path, home: Path) -> None:
+    better = make_candidate(tmp_path, 1, "Customer waits.")
+    save_judgement(home / better / BASE_EVALUATION_FILE, judge_always(BASE, "Customer."), {})
+    assert "rouge_average: +" in run("promote", better).output
+    assert "ROUGE +" in run("history").output
+
+
+def test_a_base_model_judged_on_other_conversations_is_to_be_judged_again(tmp_path: Path, home: Path) -> None:
+    digest = make_candidate(tmp_path, 1, "Customer waits.")
+    with open_home() as opened:
+        opened.judgements.keep_base(home / digest, replace(judge_always(BASE, "Customer."), data_digest="other"))
+    with pytest.raises(AdapterError, match=f"Run `aftercall evaluate {digest} --with-base` to judge both"):
+        run("promote", digest)
+
+
+def test_without_a_judgement_of_the_base_model_it_is_said_that_nothing_was_compared(tmp_path: Path) -> None:
+    digest = make_candidate(tmp_path, 1, "Customer waits.")
+    assert f"uncompared: of the base model there is no judgement; `aftercall evaluate {digest} --with-base`" in (
+        run("promote", digest).output
+    )

@@ -1,0 +1,58 @@
+"""Adapters whose folders were lost or moved: what can be done about it, as it is typed."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aftercall.errors import AdapterError
+from tests.fixtures.adapters import BASE, make_candidate, run
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installation of its own; the folder that holds its adapters."""
+    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("AFTERCALL_BASE_MODEL", BASE)
+    monkeypatch.setenv("COLUMNS", "200")
+    yield tmp_path / "home" / "adapters"
+
+
+def test_what_was_lost_while_active_is_replaced_by_force_alone(tmp_path: Path, home: Path) -> None:
+    first, lost, new = (make_candidate(tmp_path, rank, "Customer waits.") for rank in (1, 2, 3))
+    for digest in (first, lost):
+        run("promote", digest)
+    for digest in (first, lost):
+        shutil.rmtree(home / digest)
+    with pytest.raises(AdapterError, match=rf"the folder of adapter {lost}, which is active, is gone: .*--force"):
+        run("promote", new)
+    with pytest.raises(AdapterError, match=f"the folder of adapter {lost} is gone"):
+        run("show", "active")
+    with pytest.raises(AdapterError, match=rf"the folder of adapter {first} is gone: .*`aftercall adapters register"):
+        run("rollback")
+    assert f"active: {new}, in place of {lost} (forced" in run("promote", "--force", new).output
+    assert run("history").output.splitlines()[1].split()[2:] == ["promote", new, lost, "forced"]
+
+
+def test_a_lost_candidate_is_said_to_be_gone(tmp_path: Path, home: Path) -> None:
+    served, lost = (make_candidate(tmp_path, rank, "Customer waits.") for rank in (1, 2))
+    run("promote", served)
+    shutil.rmtree(home / lost)
+    for command in (["promote", lost], ["promote", "--force", lost], ["diff", served, lost], ["show", lost]):
+        with pytest.raises(AdapterError, match=f"the folder of adapter {lost} is gone"):
+            run(*command)
+
+
+def test_a_folder_that_was_moved_is_registered_where_it_is_now(tmp_path: Path, home: Path) -> None:
+    digest = make_candidate(tmp_path, 1, "Customer waits.")
+    run("promote", digest)
+    moved = shutil.move(home / digest, tmp_path / digest)
+    assert run("register", str(moved)).output == f"active: {digest} in {moved}\n"
+    assert str(moved) in run("list").output
+
+
+def test_a_copy_does_not_take_the_place_of_a_folder_that_is_there(tmp_path: Path, home: Path) -> None:
+    digest = make_candidate(tmp_path, 1, "Customer waits.")
+    copy = shutil.copytree(home / digest, tmp_path / digest)
+    assert f"{digest} in {home / digest}\n" in run("register", str(copy)).output

@@ -1,0 +1,70 @@
+"""A run that was stopped and goes on is the run that it would have been: as long, as patient, and as many seconds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.model import build_tiny_model
+from tests.unit.training.examples import make_example
+from training.card import Training
+from training.checkpoint import find_checkpoint
+from training.recipe import LLAMA_LAYERS, Recipe
+from training.splits import Splits
+from training.stopwatch import Stopwatch
+from training.train import Outputs, train_adapter
+
+#: Learns nothing, so no epoch is better than the first.
+RECIPE = Recipe(
+    name="tiny",
+    base="tiny",
+    quantization="none",
+    target_modules=LLAMA_LAYERS,
+    batch_size=4,
+    learning_rate=1e-12,
+    num_epochs=6,
+    patience=2,
+    max_prompt_tokens=230,
+)
+EXAMPLES = [make_example(str(number), "Refund sent.", user=f"order {number}") for number in range(8)]
+
+
+def train(folder: Path, *, is_resuming: bool = False) -> Training:
+    tiny = build_tiny_model("llama")
+    outputs = Outputs(folder=folder, is_progress_shown=False, is_resuming=is_resuming)
+    _, training = train_adapter(RECIPE, tiny.model, tiny.tokenizer, Splits(EXAMPLES, EXAMPLES[:2]), outputs)
+    return training
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that was stopped after two epochs of two steps: one more, and its patience is at an end."""
+
+    def stop(self: Stopwatch, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Stopwatch, "on_save", stop)
+        train(folder)
+    assert find_checkpoint(folder).name == "checkpoint-4"
+    return folder
+
+
+def test_its_patience_is_not_renewed(stopped: Path, tmp_path: Path) -> None:
+    undisturbed = train(tmp_path / "undisturbed")
+    assert undisturbed.num_steps == 6
+    resumed = train(stopped, is_resuming=True)
+    assert [point.step for point in resumed.curve] == [point.step for point in undisturbed.curve]
+
+
+def test_its_seconds_before_are_counted(stopped: Path) -> None:
+    path = find_checkpoint(stopped) / "trainer_state.json"
+    state = json.loads(path.read_bytes())
+    (seconds,) = state["stateful_callbacks"]["Stopwatch"]["args"].values()
+    assert seconds > 0
+    state["stateful_callbacks"]["Stopwatch"]["args"]["before_s"] = 5000.0
+    path.write_text(json.dumps(state))
+    assert train(stopped, is_resuming=True).duration_s > 5000

@@ -1,0 +1,296 @@
+"""Reviews on both databases: summaries out to people, corrections in, and what a training file keeps."""
+
+import csv
+from dataclasses import astuple
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine, delete, event, insert, update
+
+from aftercall.errors import AftercallError, NotFoundError, SourceError
+from aftercall.models import Job, Submission, SubmissionJob, Summary
+from training import registry_cli
+from training.dataset import load_examples
+from training.home import open_home
+from training.review import export_review, import_review
+from training.splits import load_splits
+
+
+@pytest.fixture
+def summarized(database: Engine) -> int:
+    """The number of the submission."""
+    submit_thirty(database)
+    return 1
+
+
+def submit_thirty(database: Engine) -> None:
+    """A submission of thirty conversations with their summaries."""
+    with database.begin() as connection:
+        connection.execute(insert(Submission).values(id=1, name="night.csv", source_digest="s", created_at=0.0))
+        for number in range(1, 31):
+            connection.execute(
+                insert(Job).values(
+                    id=number,
+                    job_key=str(number),
+                    text=f"user: order {number} is late\n",
+                    cleaner_version="1",
+                    state="done",
+                    created_at=0.0,
+                )
+            )
+            connection.execute(
+                insert(SubmissionJob).values(
+                    submission_id=1, external_id=f"case-{number}", position=number, job_id=number
+                )
+            )
+            connection.execute(
+                insert(Summary).values(
+                    job_id=number,
+                    adapter_digest="a",
+                    text=f"=late {number}",
+                    base_model="tiny",
+                    quantization="none",
+                    compute_dtype="float32",
+                    prompt_version="1",
+                    cleaner_version="1",
+                    generation="{}",
+                    num_prompt_tokens=1,
+                    num_completion_tokens=1,
+                    finish_reason="stop",
+                    coverage=1.0,
+                    duration_s=0.1,
+                    worker="w",
+                    created_at=0.0,
+                )
+            )
+
+
+def edit(path: Path, corrected: dict[str, str]) -> None:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["corrected"] = corrected.get(row["id"], "")
+        row["conversation"] = "spoilt by the spreadsheet"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_what_people_corrected_becomes_training_rows(database: Engine, summarized: int, tmp_path: Path) -> None:
+    review, training = tmp_path / "review.csv", tmp_path / "training.csv"
+    assert export_review(database, summarized, review, 25) == 25
+    with review.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["summary"].startswith("'=late") for row in rows)
+
+    names = [row["id"] for row in rows[:20]]
+    edit(review, {name: f"Customer of {name} waits." for name in names} | {rows[20]["id"]: rows[20]["summary"]})
+    report = import_review(database, review, training)
+    assert (report.num_corrected, report.num_unchanged, report.num_rows) == (20, 5, 20)
+
+    edit(review, {names[0]: "Customer waits."})
+    assert import_review(database, review, training).num_rows == 20
+    splits = load_splits([str(training)])
+    references = {
+        example.conversation.external_id: example.references for example in [*splits.train, *splits.validation]
+    }
+    assert set(references) == set(names)
+    assert references[names[0]] == ("Customer waits.",)
+    assert all(example.text.startswith("user: order ") for example in splits.train)
+
+
+def test_a_row_whose_empty_cells_a_spreadsheet_left_out_is_unchanged(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review, training = tmp_path / "review.csv", tmp_path / "training.csv"
+    export_review(database, summarized, review, 3)
+    edit(review, {})
+    header, *rows = review.read_text().splitlines()
+    rows = [rows[0].removesuffix(","), ",".join(rows[1].split(",")[:3]), rows[2] + "Customer waits."]
+    review.write_text("\n".join([header, *rows]))
+    report = import_review(database, review, training)
+    assert (report.num_corrected, report.num_unchanged, report.num_rows) == (1, 2, 1)
+
+
+def test_a_review_in_a_spreadsheets_own_encoding_says_how_to_save_it(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review, training = tmp_path / "review.csv", tmp_path / "training.csv"
+    export_review(database, summarized, review, 1)
+    edit(review, {})
+    review.write_bytes((review.read_text().rstrip() + "Café waits.\n").encode("cp1252"))
+    with pytest.raises(SourceError, match=r"review\.csv: not UTF-8 .*save it as CSV UTF-8"):
+        import_review(database, review, training)
+    assert not training.exists()
+
+
+def test_a_missing_review_says_where_one_comes_from(database: Engine, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no such file; `aftercall review export` writes one"):
+        import_review(database, tmp_path / "review.csv", tmp_path / "training.csv")
+
+
+def test_a_review_of_another_database_is_refused_whole(database: Engine, summarized: int, tmp_path: Path) -> None:
+    review, training = tmp_path / "review.csv", tmp_path / "training.csv"
+    export_review(database, summarized, review, 2)
+    header = review.read_text().splitlines()[0]
+    review.write_text(f"{header}\n999,case-999,user: x,old,New summary.\n")
+    with pytest.raises(SourceError, match=r"review\.csv: none of its jobs is in this database"):
+        import_review(database, review, training)
+    assert not training.exists()
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def correct_all(database: Engine, folder: Path, num_rows: int, corrected: str) -> Path:
+    """A review in which every row is corrected."""
+    review = folder / "review.csv"
+    export_review(database, 1, review, num_rows)
+    edit(review, {row["id"]: corrected for row in read(review)})
+    return review
+
+
+def test_a_training_file_keeps_its_rows_and_columns_but_for_the_corrected_conversation(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review = correct_all(database, tmp_path, 1, "Customer waits.")
+    (number,) = (row["job"] for row in read(review))
+    ours = tmp_path / "ours.csv"
+    rows = [[f"user: {word} is late", f"Reference {each}.", "by hand"] for word in ("my parcel",) for each in (1, 2, 3)]
+    rows += [[f"user: order {number} is late", f"Reference {each}.", ""] for each in (1, 2)]
+    with ours.open("w", newline="") as file:
+        csv.writer(file).writerows([["conversation", "summary", "note"], *rows])
+    assert import_review(database, review, ours).num_rows == 4
+    kept = [list(row.values()) for row in read(ours)]
+    assert kept == [*rows[:3], [f"user: order {number} is late\n", "Customer waits.", ""]]
+
+
+def test_where_nothing_was_corrected_no_file_is_made_and_none_is_changed(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
+    export_review(database, summarized, review, 3)
+    assert astuple(import_review(database, review, ours)) == (0, 3, 0, 0)
+    assert not ours.exists()
+    for older in ("", "id,conversation,summary\n"):
+        ours.write_text(older)
+        import_review(database, review, ours)
+        assert ours.read_text() == older
+    edit(review, {read(review)[0]["id"]: "Customer waits."})
+    assert astuple(import_review(database, review, ours)) == (1, 2, 0, 1)
+
+
+def test_a_correction_that_is_the_conversation_is_refused_before_it_locks_the_training_file(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
+    export_review(database, summarized, review, 1)
+    (row,) = read(review)
+    edit(review, {row["id"]: row["conversation"]})
+    with pytest.raises(SourceError, match=r"review\.csv, line \d: the correction is the conversation itself"):
+        import_review(database, review, ours)
+    assert not ours.exists()
+
+
+def test_a_training_file_has_to_be_named_as_one(database: Engine, summarized: int, tmp_path: Path) -> None:
+    review = correct_all(database, tmp_path, 1, "Customer waits.")
+    with pytest.raises(SourceError, match=r"ours\.txt: a training file .* ends in \.csv"):
+        import_review(database, review, tmp_path / "ours.txt")
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "ours.csv")
+    with pytest.raises(AftercallError, match="is no regular file and is left alone"):
+        import_review(database, review, link)
+    assert import_review(database, review, tmp_path / "ours.csv").num_rows == 1
+
+
+@pytest.mark.parametrize("job", ["99999999999999999999", "9" * 5000, "-1", ""])
+def test_what_is_no_number_of_a_job_is_refused(job: str, database: Engine, summarized: int, tmp_path: Path) -> None:
+    review = tmp_path / "review.csv"
+    review.write_text(f"job,id,conversation,summary,corrected\n{job},a,user: x,old,New summary.\n")
+    with pytest.raises(SourceError, match=r"review\.csv, line 2: '.*' is no job; leave that column as it was"):
+        import_review(database, review, tmp_path / "ours.csv")
+
+
+def test_an_id_that_a_spreadsheet_would_take_for_a_formula_goes_out_guarded_and_comes_back_as_it_was(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    formula = '=HYPERLINK("http://x")'
+    with database.begin() as connection:
+        connection.execute(update(SubmissionJob).where(SubmissionJob.job_id == 7).values(external_id=formula))
+    review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
+    export_review(database, summarized, review, 30)
+    assert f"'{formula}" in {row["id"] for row in read(review)}
+    edit(review, {f"'{formula}": "Customer waits."})
+    import_review(database, review, ours)
+    assert [example.conversation.external_id for example in load_examples(str(ours), "train")] == [formula]
+
+
+def test_a_purged_conversation_is_left_out_and_the_others_come_in(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    review = correct_all(database, tmp_path, 3, "Customer waits.")
+    purged = int(read(review)[1]["job"])
+    with database.begin() as connection:
+        for table in (Summary, SubmissionJob):
+            connection.execute(delete(table).where(table.job_id == purged))
+        connection.execute(delete(Job).where(Job.id == purged))
+    assert astuple(import_review(database, review, tmp_path / "ours.csv")) == (2, 0, 1, 2)
+
+
+def test_texts_are_read_of_those_alone_that_were_drawn(database: Engine, summarized: int, tmp_path: Path) -> None:
+    asked: list[object] = []
+    event.listen(database, "before_cursor_execute", lambda _0, _1, sql, given, _4, _5: asked.append((sql, given)))
+    export_review(database, summarized, tmp_path / "review.csv", 2)
+    (of_texts,) = (given for sql, given in asked if "job.text" in sql)
+    drawn = [int(row["job"]) for row in read(tmp_path / "review.csv")]
+    values = list(of_texts.values()) if isinstance(of_texts, dict) else list(of_texts)
+    assert values == [summarized, *drawn]
+
+
+def test_a_submission_that_is_not_there_is_told_from_one_without_summaries(
+    database: Engine, summarized: int, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFoundError, match="there is no submission 99"):
+        export_review(database, 99, tmp_path / "review.csv", 1)
+    with database.begin() as connection:
+        connection.execute(delete(Summary))
+    with pytest.raises(SourceError, match="has no summaries yet"):
+        export_review(database, summarized, tmp_path / "review.csv", 1)
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation of its own with a review of two rows, one of them purged."""
+    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
+    with open_home() as home:
+        submit_thirty(home.database)
+        review = correct_all(home.database, tmp_path, 2, "Customer waits.")
+        with home.database.begin() as connection:
+            purged = int(read(review)[1]["job"])
+            for table in (Summary, SubmissionJob):
+                connection.execute(delete(table).where(table.job_id == purged))
+    return review
+
+
+def type_review(*args: object) -> Result:
+    return CliRunner().invoke(registry_cli.review, [str(arg) for arg in args])
+
+
+def test_what_is_typed_says_what_became_of_each_row(typed: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "ours.csv"
+    imported = type_review("import", typed, "--out", ours)
+    assert imported.stdout == f"1 corrected, 0 left as they were; {ours} has 1 rows now\n"
+    assert imported.stderr == "1 left out: their conversations are not in this database any more\n"
+    edit(typed, {})
+    assert type_review("import", typed, "--out", ours).stdout == (
+        f"0 corrected, 1 left as they were; {ours} is left as it was\n"
+    )
+
+
+def test_a_number_of_rows_below_one_is_refused(typed: Path, tmp_path: Path) -> None:
+    for num_rows in (0, -5):
+        assert type_review("export", 1, "--out", tmp_path / "out.csv", "--rows", num_rows).exit_code == 2
