@@ -21,7 +21,9 @@ from aftercall.errors import BrokerError, ModelError
 from aftercall.processes import die_with_parent
 from aftercall.settings import Settings
 
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
+#: A port is free when it is chosen; when the server asks for it, another program may have been given it.
+_MAX_PORTS = 3
 _INSIST_TIMEOUT_S = 30.0
 
 
@@ -34,20 +36,17 @@ def embedded_broker(data_dir: Path) -> Iterator[str]:
     log = broker_log(data_dir).resolve()
     folder = log.parent
     folder.mkdir(parents=True, exist_ok=True)
-    # Other users of the machine reach loopback too; the password is for this run alone.
-    password = secrets.token_urlsafe(24)
-    port = _free_port()
-    config = folder / "valkey.conf"
-    config.touch(mode=0o600)
-    config.write_text(_valkey_config(folder, port, password))
-    with log.open("w") as output:
-        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {})
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
-    try:
-        _wait_for_answer(server, url, log)
-        yield url
-    finally:
-        _stop(server, timeout_s=10.0)
+    for _ in range(_MAX_PORTS):
+        server, url = _start_valkey(folder, log)
+        try:
+            if _answers(server, url):
+                yield url
+                return
+            if server.poll() is None:
+                break
+        finally:
+            _stop(server, timeout_s=10.0)
+    raise BrokerError(f"the embedded Valkey server did not start; what it said is in {log}.")
 
 
 def broker_log(data_dir: Path) -> Path:
@@ -89,6 +88,19 @@ def _valkey_binary() -> Path:
     return Path(get_binary_path())
 
 
+def _start_valkey(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """A server that may still be starting, or have failed to, and its URL."""
+    # Other users of the machine reach loopback too; the password is for this run alone.
+    password = secrets.token_urlsafe(24)
+    port = _free_port()
+    config = folder / "valkey.conf"
+    config.touch(mode=0o600)
+    config.write_text(_valkey_config(folder, port, password))
+    with log.open("w") as output:
+        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {})
+    return server, f"redis://:{password}@127.0.0.1:{port}/0"
+
+
 def _valkey_config(folder: Path, port: int, password: str) -> str:
     return "\n".join(
         (
@@ -124,17 +136,19 @@ def _start(command: list[str], output: int, environment: dict[str, str]) -> subp
     )
 
 
-def _wait_for_answer(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until it does; False if it ends, or takes too long."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    with redis.Redis.from_url(url) as client:
+    # Whoever else has the port may never answer.
+    with redis.Redis.from_url(url, socket_timeout=2.0) as client:
         while time.monotonic() < deadline and server.poll() is None:
             try:
                 client.ping()
             except redis.RedisError:
                 time.sleep(0.05)
             else:
-                return
-    raise BrokerError(f"the embedded Valkey server did not start; what it said is in {log}.")
+                return True
+    return False
 
 
 def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:

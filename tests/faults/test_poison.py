@@ -98,9 +98,7 @@ def test_one_that_never_ends(tmp_path: Path, settings: Settings, database: Engin
     report = submit_file(write_source(tmp_path / "night.csv", [*IDS, "HANG"]), database, settings)
     exit_codes = finish_as_under_a_supervisor(start_worker, settings, database, report.submission_id)
 
-    assert_failed_alone(
-        database, report.submission_id, IDS, "HANG", "engine_hung", "the engine gave no answer for 8 s"
-    )
+    assert_failed_alone(database, report.submission_id, IDS, "HANG", "engine_hung", "the engine gave no answer for 8 s")
     assert num_attempts(start_worker, "HANG") == settings.max_attempts
     assert set(exit_codes) == {75}
 
