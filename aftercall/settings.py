@@ -141,8 +141,8 @@ class Settings(BaseSettings):
         return {PREFIX + name.upper(): str(value) for name, value in self.model_dump(exclude_defaults=True).items()}
 
 
-def load_settings(**overrides: object) -> Settings:
-    """Read the settings from the environment; `overrides` win (the command line's options).
+def load_settings() -> Settings:
+    """Read the settings from the environment.
 
     Raises SettingsError naming every unknown variable and every unusable value.
     """
@@ -154,7 +154,7 @@ def load_settings(**overrides: object) -> Settings:
             "Unset it, or correct its name (docs/operations.md has the table)."
         )
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return Settings()  # type: ignore[call-arg]
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors()))
         raise SettingsError(f"unusable setting: {problems}. docs/operations.md has the table.") from None

@@ -84,9 +84,9 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         # Once more, now that a migration would see this worker: one may have run just before.
         schema.check(database)
         served = load(settings, database)
-        presence.serve(served.model.base_model, served.model.adapter_digest)
-        adapter = served.model.adapter_digest or "none"
-        logger.info("serving %s, adapter %s, %s", served.model.base_model, adapter, served.model.held)
+        presence.serve(served.provenance.base_model, served.provenance.adapter_digest)
+        adapter = served.provenance.adapter_digest or "none"
+        logger.info("serving %s, adapter %s, %s", served.provenance.base_model, adapter, served.provenance.held)
         leases = LeaseKeeper(database, lease)
         serving = Serving(served)
         summarizer = Summarizer(

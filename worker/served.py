@@ -23,19 +23,19 @@ class Served:
     engine: Engine
     #: transformers' own tokenizer of the base model.
     tokenizer: Any
-    model: "ModelProvenance"
+    provenance: "ModelProvenance"
     sampling: SamplingSettings
     #: Puts another adapter's weights under the engine; None: the model stays as it was loaded.
     live_adapter: "LiveAdapter | None" = None
 
     @property
-    def provenance(self) -> dict[str, str]:
+    def columns(self) -> dict[str, str]:
         """The columns of a summary's row that are the same for every summary of this model."""
         return {
-            "base_model": self.model.base_model,
-            "adapter_digest": self.model.adapter_digest,
-            "quantization": self.model.quantization,
-            "compute_dtype": self.model.dtype,
+            "base_model": self.provenance.base_model,
+            "adapter_digest": self.provenance.adapter_digest,
+            "quantization": self.provenance.quantization,
+            "compute_dtype": self.provenance.dtype,
             "prompt_version": PROMPT_VERSION,
             "generation": json.dumps(asdict(self.sampling), sort_keys=True),
         }
@@ -81,7 +81,7 @@ class Serving:
         with self._isolation.alone():
             drained = time.monotonic()
             try:
-                self._now = replace(self._now, model=change())
+                self._now = replace(self._now, provenance=change())
             except BaseException:
                 self._now.engine.close()
                 raise

@@ -190,7 +190,7 @@ class Summarizer:
             coverage=prompted.prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
-            **served.provenance,
+            **served.columns,
         )
         return Finished(job.job_key, record)
 

@@ -69,7 +69,7 @@ class AdapterFollower:
         # Where the adapter is fixed there is nothing to follow.
         while live_adapter is not None and not self._is_stopped.wait(self._interval_s):
             try:
-                wanted = find_wanted(self._database, self._serving.now.model.base_model)
+                wanted = find_wanted(self._database, self._serving.now.provenance.base_model)
                 if self._is_news(wanted):
                     self._follow(wanted, live_adapter)
             except DBAPIError as error:
@@ -79,7 +79,7 @@ class AdapterFollower:
                 self._restart()
 
     def _is_news(self, wanted: Wanted) -> bool:
-        if wanted.digest == self._serving.now.model.adapter_digest:
+        if wanted.digest == self._serving.now.provenance.adapter_digest:
             self._refused = None
             return False
         return wanted != self._refused or time.monotonic() >= self._retry_at
@@ -96,18 +96,18 @@ class AdapterFollower:
             logger.warning("adapter %s needs a fresh process, which is to be started: %s", _spell(wanted.digest), error)
             self._restart()
         else:
-            left = self._serving.now.model.adapter_digest
+            left = self._serving.now.provenance.adapter_digest
             pause = self._serving.exchange(lambda: live_adapter.exchange(prepared))
             logger.info(
                 "adapter %s is served in place of %s: drained in %.2f s, the engine was idle for %.1f ms",
                 _spell(wanted.digest), _spell(left), pause.drain_s, pause.idle_s * 1000,
             )  # fmt: skip
-            self._on_served(self._serving.now.model.base_model, wanted.digest)
+            self._on_served(self._serving.now.provenance.base_model, wanted.digest)
 
     def _refuse(self, wanted: Wanted, error: Exception) -> None:
         """Say it loudly, but not every few seconds."""
         if wanted != self._refused:
-            served = _spell(self._serving.now.model.adapter_digest)
+            served = _spell(self._serving.now.provenance.adapter_digest)
             logger.error("adapter %s is active and cannot be served here, %s stays: %s", wanted.digest, served, error)
         self._refused = wanted
         self._retry_at = time.monotonic() + RETRY_S

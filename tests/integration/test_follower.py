@@ -85,7 +85,7 @@ def test_one_that_takes_a_fresh_process_ends_this_one_once(follow: Follow, resta
     with follower:
         wait_until(lambda: restarts, "the process asked to end")
         assert_never(lambda: len(restarts) > 1, "asked twice", 0.1)
-    assert serving.now.model.adapter_digest == ""
+    assert serving.now.provenance.adapter_digest == ""
 
 
 def test_an_exchange_that_breaks_off_ends_the_process_and_writes_nothing_more(
@@ -112,10 +112,10 @@ def test_one_that_is_refused_is_tried_again_later_and_then_served(
     serving, follower = follow(prepare)
     with follower:
         wait_until(lambda: "its folder is not here" in caplog.text, "a word about it")
-        assert_never(lambda: serving.now.model.adapter_digest, "served", 0.3)
+        assert_never(lambda: serving.now.provenance.adapter_digest, "served", 0.3)
         assert caplog.text.count("its folder is not here") == 1
         arrived.append(True)
-        wait_until(lambda: serving.now.model.adapter_digest == "wanted", "the adapter served")
+        wait_until(lambda: serving.now.provenance.adapter_digest == "wanted", "the adapter served")
     assert restarts == []
 
 
@@ -134,7 +134,7 @@ def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
     def change() -> Any:
         has_begun.set()
         is_over.wait()
-        return serving.now.model
+        return serving.now.provenance
 
     with ThreadPoolExecutor(2) as threads:
         try:

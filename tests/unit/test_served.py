@@ -24,11 +24,11 @@ def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
 
     def exchange() -> Any:
         seen.append("exchange")
-        return replace(serving.now.model, adapter_digest="new")
+        return replace(serving.now.provenance, adapter_digest="new")
 
     def call() -> None:
         with serving.using() as served:
-            seen.append(served.provenance["adapter_digest"])
+            seen.append(served.columns["adapter_digest"])
 
     with serving.using() as served:
         exchanging = threading.Thread(target=serving.exchange, args=(exchange,))
@@ -38,7 +38,7 @@ def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
         late.start()
         late.join(0.05)
         assert seen == []
-        assert served.provenance["adapter_digest"] == "old"
+        assert served.columns["adapter_digest"] == "old"
     exchanging.join(PATIENCE_S)
     late.join(PATIENCE_S)
     assert seen == ["exchange", "new"]
