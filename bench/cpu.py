@@ -31,7 +31,7 @@ Prompts = list[list[int]]
 def run_generate(loaded: LoadedModel, prompts: Prompts, max_new_tokens: int, batch_size: int = 8) -> int:
     """transformers' own loop over length-sorted, left-padded batches; returns the completion tokens.
 
-    It ends at the ends of text only: looking for the stop string would cost it 7%.
+    Looking for the stop string costs it less than the tokens behind it would.
     """
     ordered = sorted(prompts, key=len)
     num_tokens = 0
@@ -42,6 +42,8 @@ def run_generate(loaded: LoadedModel, prompts: Prompts, max_new_tokens: int, bat
             **inputs,
             max_new_tokens=max_new_tokens,
             do_sample=False,
+            stop_strings=[STOP_STRING],
+            tokenizer=loaded.tokenizer,
             pad_token_id=loaded.tokenizer.pad_token_id,
         )
         num_tokens += output[:, inputs["input_ids"].shape[1] :].ne(loaded.tokenizer.pad_token_id).sum().item()
