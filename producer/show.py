@@ -67,10 +67,10 @@ def _new_and_old(report: SubmitReport, is_dry_run: bool) -> str:
         "with nothing to summarize": report.num_insufficient,
     }
     of_these = "; ".join(f"{count:,} {what}" for what, count in shares.items() if count)
-    new = f"{report.num_added:,} {'to submit' if is_dry_run else 'new to the submission'}"
+    new = f"{report.num_added:,} {'to submit' if is_dry_run else 'new'}"
     num_old = report.num_read - report.num_added
     old = f", {num_old:,} {'repeated' if is_dry_run else 'repeated or there before'}" if num_old else ""
-    return f"{new} (of these {of_these}){old}" if of_these else f"{new}{old}"
+    return f"{new} ({of_these}){old}" if of_these else f"{new}{old}"
 
 
 def passed_over(error: OwnFileError) -> None:

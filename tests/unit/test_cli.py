@@ -225,6 +225,6 @@ def test_an_export_goes_to_stdout_alone_where_it_is_asked_for(aftercall: Callabl
 
 def test_a_text_that_stands_twice_in_a_source_is_not_of_another_submission(aftercall: Callable[..., Answer]) -> None:
     write_source(Path("night.csv"), map(str, range(MAX_BATCH_ROWS + 1)), lambda external_id: conversation_text("1"))
-    assert "1,001 new to the submission (of these 1 with a text known before, whose summary is taken over)" in (
+    assert "1,001 new (1 with a text known before, whose summary is taken over)" in (
         " ".join(aftercall("submit", "night.csv").output.split())
     )

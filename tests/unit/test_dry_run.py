@@ -43,7 +43,7 @@ def test_a_dry_run_and_the_submit_after_it_agree(aftercall: Callable[..., Answer
     submitted = aftercall("submit", "night.csv")
 
     assert (
-        "1,006 conversations read: 1,002 to submit (of these 1 with nothing to summarize), 4 repeated\n" in dry.output
+        "1,006 conversations read: 1,002 to submit (1 with nothing to summarize), 4 repeated\n" in dry.output
     )
     assert "6 rejected, all of them in night.csv.rejected.csv" in dry.output
     assert counts(dry) == counts(submitted)
@@ -58,7 +58,7 @@ def test_the_parts_of_the_account_make_up_the_whole(aftercall: Callable[..., Ans
         file.write("d,Customer: one more of these today\n")
     told = aftercall("submit", "night.csv").output
     assert (
-        "1,007 conversations read: 1,003 new to the submission (of these 1,002 with a text known before, whose summary "
+        "1,007 conversations read: 1,003 new (1,002 with a text known before, whose summary "
         "is taken over; 1 with nothing to summarize), 4 repeated or there before\n"
     ) in told
 
