@@ -132,8 +132,8 @@ def _from_hub(split: str) -> Iterator[Example]:
     except (OSError, RuntimeError, ValueError, DatasetsError) as error:
         line = str(error).strip().split("\n", maxsplit=1)[0]
         raise SourceError(
-            f"{HUB_NAME} cannot be read: {line}. Without the hub, give --data a folder of its rows as train.jsonl and "
-            "validation.jsonl (and test.jsonl)."
+            f"{HUB_NAME} cannot be read: {line}. Give --data a folder of its rows as train.jsonl and validation.jsonl "
+            "(and test.jsonl); docs/training.md shows how to fetch them."
         ) from error
     for number, row in enumerate(rows, start=1):
         yield example_from_dialogstudio(row, f"{HUB_NAME} {split} row {number}")
