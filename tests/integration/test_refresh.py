@@ -121,7 +121,7 @@ def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, 
     with serving.using() as now:
         prompt = tokenize("user: order 99 late\nagent: sorry, refunded\n", now.tokenizer, RECIPE.max_prompt_tokens)
         (completion,) = now.engine.generate([prompt.token_ids])
-        assert now.provenance["adapter_digest"] == good.name
+        assert now.columns["adapter_digest"] == good.name
     serving.close()
     assert isinstance(completion, Completion)
     assert completion.text == SUMMARY
