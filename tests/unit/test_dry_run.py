@@ -42,9 +42,7 @@ def test_a_dry_run_and_the_submit_after_it_agree(aftercall: Callable[..., Answer
     rejected = Path("night.csv.rejected.csv").read_bytes()
     submitted = aftercall("submit", "night.csv")
 
-    assert (
-        "1,006 conversations read: 1,002 to submit (1 with nothing to summarize), 4 repeated\n" in dry.output
-    )
+    assert "1,006 conversations read: 1,002 to submit (1 with nothing to summarize), 4 repeated\n" in dry.output
     assert "6 rejected, all of them in night.csv.rejected.csv" in dry.output
     assert counts(dry) == counts(submitted)
     assert Path("night.csv.rejected.csv").read_bytes() == rejected
