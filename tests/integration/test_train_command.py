@@ -93,7 +93,7 @@ def test_without_the_hub_its_data_is_asked_for_as_files(tmp_path: Path) -> None:
     done = run([*args], tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"))
     assert done.returncode == 3
     assert "aftercall: Salesforce/dialogstudio cannot be read: Couldn't reach" in done.stderr
-    assert "give --data a folder of its rows as train.jsonl and validation.jsonl (and test.jsonl)." in done.stderr
+    assert "Give --data a folder of its rows as train.jsonl and validation.jsonl (and test.jsonl);" in done.stderr
 
 
 def test_a_hub_that_does_not_answer_is_said_with_what_is_already_done(tmp_path: Path) -> None:
