@@ -1,24 +1,20 @@
 """The first promotion over a base model for which nothing ships: it is compared with the base model alone."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aftercall.errors import AdapterError
-from tests.fixtures.adapters import BASE, judge_always, make_candidate, run
+from tests.fixtures.adapters import BASE, install, judge_always, make_candidate, run
 from training.home import open_home
 from training.judgement import BASE_EVALUATION_FILE, save_judgement
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation of its own; the folder that holds its adapters."""
-    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
-    monkeypatch.setenv("AFTERCALL_BASE_MODEL", BASE)
-    monkeypatch.setenv("COLUMNS", "200")
-    yield tmp_path / "home" / "adapters"
+    return install(tmp_path, monkeypatch)
 
 
 def test_an_adapter_worse_than_the_base_model_stays_a_candidate_unless_forced(tmp_path: Path, home: Path) -> None:

@@ -1,22 +1,18 @@
 """Adapters whose folders were lost or moved: what can be done about it, as it is typed."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from aftercall.errors import AdapterError
-from tests.fixtures.adapters import BASE, make_candidate, run
+from tests.fixtures.adapters import install, make_candidate, run
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation of its own; the folder that holds its adapters."""
-    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
-    monkeypatch.setenv("AFTERCALL_BASE_MODEL", BASE)
-    monkeypatch.setenv("COLUMNS", "200")
-    yield tmp_path / "home" / "adapters"
+    return install(tmp_path, monkeypatch)
 
 
 def test_what_was_lost_while_active_is_replaced_by_force_alone(tmp_path: Path, home: Path) -> None:
