@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from aftercall import database
 from aftercall.errors import AdapterError, DatabaseError
-from tests.unit.training.learner import RECIPE, make_plan, save_base, write_labelled
+from tests.unit.training.learner import RECIPE, make_plan, standing_beside_base, write_labelled
 from training import cli, registry, registry_cli, serving
 from training.home import open_home
 from training.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, load_judgement
@@ -29,9 +29,7 @@ from worker.wanted import Wanted
 def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The base model as a folder here."""
     folder = tmp_path_factory.mktemp("models")
-    save_base(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with standing_beside_base(folder):
         yield
 
 

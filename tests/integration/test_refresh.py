@@ -16,7 +16,7 @@ from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.fixtures.workers import wait_until
-from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, save_base, write_labelled
+from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, standing_beside_base, write_labelled
 from training import history, registry
 from training.judgement import EVALUATION_FILE, load_judgement
 from training.judgements import Judgements
@@ -40,9 +40,7 @@ NONE = Wanted(None, "")
 def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The base model as a folder here."""
     folder = tmp_path_factory.mktemp("models")
-    save_base(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with standing_beside_base(folder):
         yield
 
 

@@ -1,8 +1,11 @@
 """A tiny model that can learn, and the data and the plan to let it: for the tests of the refresh loop."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 
 from aftercall.settings import Settings
@@ -28,6 +31,15 @@ RECIPE = Recipe(
     max_steps=40,
     max_prompt_tokens=230,
 )
+
+
+@contextmanager
+def standing_beside_base(folder: Path) -> Iterator[None]:
+    """The base model saved in `folder`, and that the current one, so that its name is its place."""
+    save_base(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
 
 
 def save_base(parent: Path) -> None:
