@@ -27,13 +27,13 @@ from trl import SFTConfig, SFTTrainer
 from aftercall.prompt import build_prompt
 from bench.training_table import Outcome, Table, plain_name
 from bench.workload import phi_config
-from training.dataset import Example, load_examples
-from training.recipe import get_recipe
-from training.speed import Speed, hasten
-from training.train import checkpointing, make_lora
-from training.trainer import TreeTrainer, make_collator, make_dataset
-from training.trees import encode_tree
-from worker.precision import quantization_config
+from training.data.dataset import Example, load_examples
+from training.data.trees import encode_tree
+from training.fit.recipe import get_recipe
+from training.fit.speed import Speed, hasten
+from training.fit.train import checkpointing, make_lora
+from training.fit.trainer import TreeTrainer, make_collator, make_dataset
+from worker.loading.precision import quantization_config
 
 RECIPE = replace(get_recipe("phi-1_5-tweetsumm"), lora_dropout=0.0)
 NUM_REFERENCES = 3

@@ -21,9 +21,9 @@ from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from aftercall.terminal import show_error
 from producer import advice, show
-from producer.choice import refuse_leftover, rejected_path, rejected_paths
-from producer.rehearsal import dry_run
+from producer.dry_run import dry_run
 from producer.source import FIELDS, OwnFileError, SourceOptions, open_source, parse_mapping, readable
+from producer.source_paths import refuse_leftover, rejected_path, rejected_paths
 from producer.submit import SubmitReport
 from producer.submit import submit as submit_source
 
@@ -193,7 +193,7 @@ def run(source: str, out: Path | None, mapping: str | None, encoding: str | None
 
     Stopped or killed, the same command goes on where it was.
     """
-    from producer.night import run_night
+    from producer.run import run_night
 
     return run_night(source, out, rejected_path(source), read_options(mapping, encoding, delimiter))
 

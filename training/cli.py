@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aftercall.errors import AdapterError, ModelError
-from training.home import Home, open_home, register, resolve, served_now
-from training.judgement import Judgement
-from training.judgements import Judgements
+from training.context import Home, open_home, register, resolve, served_now
+from training.judge.judgement import Judgement
+from training.judge.store import Judgements
 from worker.gpus import visible_gpus
-from worker.quiet import silence_bitsandbytes
+from worker.loading.quiet import silence_bitsandbytes
 
 if TYPE_CHECKING:
-    from training.evaluate import Evaluation
+    from training.judge.evaluate import Evaluation
 
 RUNS_DIR = Path("experiments/runs")
 
@@ -73,10 +73,11 @@ def train(
     --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
     of conversation and summary. Options change single values of the recipe.
     """
-    from training import hub, show
-    from training.checkpoint import find_checkpoint
-    from training.recipe import get_recipe
-    from training.splits import load_splits
+    from training import show
+    from training.data.splits import load_splits
+    from training.fit.checkpoint import find_checkpoint
+    from training.fit.recipe import get_recipe
+    from training.registry import hub
 
     # All that can be wrong with the command is said first: torch takes its time to load.
     recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
@@ -88,9 +89,9 @@ def train(
     show.splits(splits)
 
     silence_bitsandbytes()
+    from training.fit.speed import Speed
+    from training.fit.train import Outputs
     from training.refresh import Plan, refresh
-    from training.speed import Speed
-    from training.train import Outputs
 
     with open_home() as home:
         plan = Plan(
@@ -133,9 +134,9 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     """
     silence_bitsandbytes()
     from training import show
-    from training.baselines import judge_baselines
-    from training.serving import judge_base_alike, judge_served, load_split
-    from training.splits import check_unseen
+    from training.data.splits import check_unseen
+    from training.judge.baselines import judge_baselines
+    from training.judge.served import judge_base_alike, judge_served, load_split
 
     examples = load_split(sources, split)
     with open_home() as home:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from training import history as history_
-from training.baselines import PEOPLE
-from training.bootstrap import Interval, compare
-from training.gate import RANKING_METRIC, compare_at_gate
-from training.judgement import METRICS, Judgement
-from training.promotion import Promotion, spell_ways
-from training.registry import AdapterState, Entry
-from training.splits import Splits
-from worker.wanted import Wanted
+from training.data.splits import Splits
+from training.judge.baselines import PEOPLE
+from training.judge.bootstrap import Interval, compare
+from training.judge.judgement import METRICS, Judgement
+from training.registry import history as history_
+from training.registry.gate import RANKING_METRIC, compare_at_gate
+from training.registry.promotion import Promotion, spell_ways
+from training.registry.registry import AdapterState, Entry
+from worker.serving.desired import Wanted
 
 if TYPE_CHECKING:
-    from training.evaluate import Evaluation
+    from training.judge.evaluate import Evaluation
 
 console = Console(highlight=False)
 

@@ -16,13 +16,15 @@ from click.testing import CliRunner, Result
 from aftercall import database
 from aftercall.errors import AdapterError, DatabaseError
 from tests.unit.training.learner import RECIPE, make_plan, standing_beside_base, write_labelled
-from training import cli, registry, registry_cli, serving
-from training.home import open_home
-from training.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, load_judgement
-from training.promotion import promote
+from training import adapters_cli, cli
+from training.context import open_home
+from training.judge import served as served_judge
+from training.judge.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, load_judgement
 from training.refresh import refresh
-from worker.model import LoadedModel, ModelSettings, load_model
-from worker.wanted import Wanted
+from training.registry import registry
+from training.registry.promotion import promote
+from worker.loading.load import LoadedModel, ModelSettings, load_model
+from worker.serving.desired import Wanted
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,7 +140,7 @@ def test_of_two_models_the_first_is_gone_before_the_second_is_loaded(
         models.append(weakref.ref(loaded.model))
         return loaded
 
-    monkeypatch.setattr(serving, "load_model", load)
+    monkeypatch.setattr(served_judge, "load_model", load)
     # Nobody else's collection may come in between by chance.
     gc.disable()
     try:
@@ -168,10 +170,10 @@ def test_what_evaluate_keeps_goes_before_what_came_with_the_adapter_and_leaves_t
             registry.register(home.database, folder)
         promote(home.database, served.name, Wanted(None, ""), home.judgements, is_forced=True)
     assert type_evaluate(typed, "active", others).exit_code == 0
-    refused = typed.invoke(registry_cli.adapters, ["promote", candidate.name])
+    refused = typed.invoke(adapters_cli.adapters, ["promote", candidate.name])
     assert "Run `aftercall evaluate` for both" in str(refused.exception)
     assert type_evaluate(typed, candidate.name, others).exit_code == 0
-    compared = typed.invoke(registry_cli.adapters, ["diff", candidate.name, served.name])
+    compared = typed.invoke(adapters_cli.adapters, ["diff", candidate.name, served.name])
     assert "rouge_average" in compared.output
     assert (served / EVALUATION_FILE).read_bytes() == came_with_it
 
@@ -212,5 +214,5 @@ def test_an_adapter_that_the_database_missed_is_registered_by_the_command_that_i
     (folder,) = (tmp_path / "adapters").iterdir()
     command = re.search(r"`aftercall adapters (register .*)`", str(refusal.value))
     assert command
-    registered = typed.invoke(registry_cli.adapters, command[1].split(), catch_exceptions=False)
+    registered = typed.invoke(adapters_cli.adapters, command[1].split(), catch_exceptions=False)
     assert registered.output.startswith(f"candidate: {folder.name} in {folder}")

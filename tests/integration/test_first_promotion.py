@@ -7,8 +7,8 @@ import pytest
 
 from aftercall.errors import AdapterError
 from tests.fixtures.adapters import BASE, install, judge_always, make_candidate, run
-from training.home import open_home
-from training.judgement import BASE_EVALUATION_FILE, save_judgement
+from training.context import open_home
+from training.judge.judgement import BASE_EVALUATION_FILE, save_judgement
 
 
 @pytest.fixture(autouse=True)

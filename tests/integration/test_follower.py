@@ -25,13 +25,12 @@ from tests.fixtures.workers import (
     wait_until,
     write_source,
 )
-from worker import swap
+from worker.adapters.lora import NotExchangeableError
 from worker.engine.base import PromptFailure, SamplingSettings
-from worker.lease import LeaseKeeper
-from worker.lora import NotExchangeableError
-from worker.served import Served, Serving
-from worker.summarize import Summarizer
-from worker.swap import AdapterFollower
+from worker.jobs.summarizer import Summarizer
+from worker.serving.follower import AdapterFollower
+from worker.serving.served import Served, Serving
+from worker.upkeep.leases import LeaseKeeper
 
 INTERVAL_S = 0.01
 
@@ -101,7 +100,7 @@ def test_an_exchange_that_breaks_off_ends_the_process_and_writes_nothing_more(
 def test_one_that_is_refused_is_tried_again_later_and_then_served(
     follow: Follow, restarts: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(swap, "RETRY_S", 0.1)
+    monkeypatch.setattr("worker.serving.follower.RETRY_S", 0.1)
     arrived: list[Any] = []
 
     def prepare() -> Any:

@@ -7,7 +7,7 @@ from aftercall.ledger import work
 from aftercall.models import Job
 from tests.fixtures.workers import wait_until
 from tests.integration.test_ledger import claim_all, submit
-from worker.lease import LeaseKeeper
+from worker.upkeep.leases import LeaseKeeper
 
 #: Those of the ledger, and so many others that no statement takes them all.
 HELD = range(-140_000, 3)

@@ -13,15 +13,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from adapters import find_shipped
 from aftercall.errors import AdapterError
 from bench.random_adapter import ATTENTION, make_adapter
-from worker.adapter import CONFIG_FILE, WEIGHTS_FILE, compute_digest, read_manifest, write_manifest
-from worker.base_model import PACKAGED_MODEL, BaseModel, find_base_model
+from worker.adapters.lora import NotExchangeableError
+from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE, compute_digest, read_manifest, write_manifest
 from worker.engine import start_engine
 from worker.engine.base import Completion, Engine, SamplingSettings
-from worker.live_adapter import LiveAdapter
-from worker.lora import NotExchangeableError
-from worker.model import LoadedModel, ModelSettings, load_model
-from worker.precision import choose_quantization
-from worker.prompts import tokenize
+from worker.loading.base_model import PACKAGED_MODEL, BaseModel, find_base_model
+from worker.loading.load import LoadedModel, ModelSettings, load_model
+from worker.loading.precision import choose_quantization
+from worker.serving.hot_swap import LiveAdapter
+from worker.serving.prompts import tokenize
 
 SAMPLING = SamplingSettings(max_new_tokens=16)
 MLP = frozenset({"gate_proj", "up_proj", "down_proj"})

@@ -10,11 +10,11 @@ from sqlalchemy import Engine, delete, event, insert, update
 
 from aftercall.errors import AftercallError, NotFoundError, SourceError
 from aftercall.models import Job, Submission, SubmissionJob, Summary
-from training import registry_cli
-from training.dataset import load_examples
-from training.home import open_home
-from training.review import export_review, import_review
-from training.splits import load_splits
+from training import adapters_cli
+from training.context import open_home
+from training.data.dataset import load_examples
+from training.data.review import export_review, import_review
+from training.data.splits import load_splits
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def type_review(*args: object) -> Result:
-    return CliRunner().invoke(registry_cli.review, [str(arg) for arg in args])
+    return CliRunner().invoke(adapters_cli.review, [str(arg) for arg in args])
 
 
 def test_what_is_typed_says_what_became_of_each_row(typed: Path, tmp_path: Path) -> None:

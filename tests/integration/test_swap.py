@@ -18,9 +18,9 @@ from aftercall.settings import Settings
 from bench.random_adapter import make_adapter
 from producer import cli
 from tests.fixtures.workers import PATIENCE_S, submit_file, wait_until, wait_until_finished, write_source
-from training import registry
-from training.registry import Trial
-from worker.base_model import find_base_model
+from training.registry import registry
+from training.registry.registry import Trial
+from worker.loading.base_model import find_base_model
 
 pytestmark = [pytest.mark.parametrize("database_url", ["sqlite"], indirect=True), pytest.mark.timeout(600)]
 

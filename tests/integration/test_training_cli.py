@@ -7,8 +7,8 @@ import pytest
 
 from aftercall.errors import AdapterError
 from tests.fixtures.adapters import BASE, make_candidate, make_folder, run
-from training.home import open_home
-from training.registry import AdapterState, entries
+from training.context import open_home
+from training.registry.registry import AdapterState, entries
 
 
 @pytest.fixture(autouse=True)

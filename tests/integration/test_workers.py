@@ -12,7 +12,7 @@ from aftercall.ledger.workers import LIVE_S, WorkerRecord
 from aftercall.message import MESSAGE_VERSION
 from aftercall.models import Worker
 from tests.fixtures.workers import WorkerStarter, wait_until
-from worker.presence import Presence
+from worker.upkeep.presence import Presence
 
 RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "phi-1_5", None)
 

@@ -1,6 +1,6 @@
 """The ends of text are those by name, whatever a tokenizer takes for one."""
 
-from worker.end_of_text import find_end, find_ends
+from worker.loading.eos_tokens import find_end, find_ends
 
 
 class Tokenizer:

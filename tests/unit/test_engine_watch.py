@@ -4,7 +4,7 @@ import threading
 from contextlib import ExitStack
 
 from tests.fixtures.workers import PATIENCE_S
-from worker.engine_watch import EngineWatch
+from worker.upkeep.engine_watchdog import EngineWatch
 
 
 class Clock:

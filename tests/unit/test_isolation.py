@@ -4,7 +4,7 @@ import threading
 from contextlib import AbstractContextManager
 
 from tests.fixtures.workers import PATIENCE_S, wait_until
-from worker.isolation import Isolation
+from worker.serving.isolation import Isolation
 
 
 class Visitor(threading.Thread):

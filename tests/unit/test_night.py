@@ -11,8 +11,8 @@ from aftercall.ledger.work import SummaryRecord
 from aftercall.settings import Settings
 from producer import show
 from producer.cli import read_options, run
-from producer.night import Asked
 from producer.progress import showing_progress
+from producer.run import Asked
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
 

@@ -8,7 +8,7 @@ import pytest
 from aftercall.errors import BrokerError
 from tests.fixtures.workers import PATIENCE_S
 from tests.unit.test_upkeep import Clock
-from worker.upkeep import Pace, Upkeep
+from worker.upkeep.sweep_loop import Pace, Upkeep
 
 
 @pytest.fixture(autouse=True)

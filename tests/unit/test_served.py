@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
 from tests.fixtures.workers import PATIENCE_S, wait_until
 from worker.engine.base import PromptFailure, SamplingSettings
-from worker.served import Served, Serving
+from worker.serving.served import Served, Serving
 
 
 def make_serving() -> Serving:

@@ -3,7 +3,7 @@
 import threading
 
 from tests.fixtures.workers import PATIENCE_S
-from worker.upkeep import Upkeep, Watchdog
+from worker.upkeep.sweep_loop import Upkeep, Watchdog
 
 
 class Clock:

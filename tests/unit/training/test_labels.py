@@ -1,7 +1,7 @@
 """Which references are trained on."""
 
 from tests.unit.training.examples import make_example
-from training.labels import agreement, choose_references
+from training.fit.reference_choice import agreement, choose_references
 
 CLOSE = "Customer is complaining about a late order."
 CLOSER = "Customer is complaining about the late order."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.wording import describe, find_unsupported
+from training.judge.heuristics import describe, find_unsupported
 
 CONVERSATION = "user: my iPhone 8 has died, said Bob's shop on 12/11\nagent: please DM us, we will refund $30.50\n"
 
