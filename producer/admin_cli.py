@@ -1,4 +1,4 @@
-"""The commands of the morning after: status, failures, cancel, requeue, purge, doctor. Thin: each calls its module."""
+"""The commands status, failures, cancel, requeue, purge and doctor. Thin: each calls its module."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,8 +11,8 @@ from aftercall.models import JobState
 from aftercall.settings import load_settings
 from aftercall.sweep import Swept
 from producer import purge as purging
-from producer.cli import OUT, confirm, open_services, reaches_redis
 from producer.output import STDOUT
+from producer.services import OUT, confirm, open_services, reaches_redis
 from producer.status import status as show_status
 
 

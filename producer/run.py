@@ -1,12 +1,12 @@
-"""`aftercall run`: the whole night on one machine, from a source to its summaries, in one command.
+"""`aftercall run`: a source to its summaries on this machine, in one command: prepare, submit, work, write, show.
 
-Starts what is needed, and stops what it started. Knows the worker only as a process.
+Starts a broker and a worker and stops them at the end. The worker is only a child process here.
 """
 
 import shlex
 import signal
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -36,14 +36,14 @@ from producer.submit import SubmitReport, submit
 POLL_INTERVAL_S = 0.5
 NUM_SHOWN = 5
 
-#: Some 500 conversations; no engine is kept waiting by a few more messages for these.
+#: Some 500 conversations. A few more messages for so few keep no engine waiting.
 SMALL_SOURCE_BYTES = 500_000
 SMALL_CHUNK_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked for: a source, how to read it, and where what comes of it goes."""
+class RunRequest:
+    """What the user asked for: a source, how to read it, and where the results go."""
 
     source: str
     options: SourceOptions
@@ -52,7 +52,7 @@ class Asked:
 
     @property
     def command(self) -> str:
-        """The command line that asks for the same once more."""
+        """The command line that asks for the same again."""
         delimiter = self.options.delimiter
         given = {
             "--out": None if self.out == results_path(self.source) else str(self.out),
@@ -64,87 +64,107 @@ class Asked:
         return shlex.join(["aftercall", "run", self.source, *options])
 
 
-def run_night(source: str, out: Path | None, rejected_path: Path, options: SourceOptions) -> int:
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a finished run came to."""
+
+    report: SubmitReport
+    standing: Account
+    elapsed_s: float
+    #: Where an older results file with other summaries is now, if there was one.
+    older_path: Path | None
+
+    @property
+    def exit_code(self) -> int:
+        """What a script needs to know."""
+        if self.standing.failed:
+            return EXIT_SOME_FAILED
+        return EXIT_SOME_REJECTED if self.report.num_rejected else 0
+
+
+def run_source(request: RunRequest) -> int:
     """Summarize a source; returns the exit code.
 
-    Raises AftercallError, such as SourceError or ModelError, when the night cannot begin or go on.
+    Raises AftercallError, such as SourceError or ModelError, if the run can't begin or go on.
     """
-    settings = load_settings()
-    out = out or results_path(source)
-    if out == STDOUT:
-        raise AftercallError("the account of the night goes to stdout: name a file for the summaries.")
-    check_out(out, RESULT_COLUMNS)
-    with schema.open_ledger(settings, with_upgrade=True) as database:
-        return _run(Asked(source, options, out, rejected_path), settings, database)
-
-
-def _run(asked: Asked, settings: Settings, database: Engine) -> int:
     started = time.monotonic()
-    report = None
-    try:
-        with handling_signals(_interrupt, signal.SIGTERM, signal.SIGHUP), ExitStack() as stack:
-            url = stack.enter_context(embedded_broker(settings.data_dir))
-            chunk_size = _chunk_size(asked.source, settings)
-            settings = settings.model_copy(update={"redis_url": url, "chunk_size": chunk_size})
-            report = _submit(asked, settings, database)
-            if account.account(database, report.submission_id).open:
-                _work(settings, database, report.submission_id, stack)
-    except KeyboardInterrupt:
-        # What was in hand may have been the last.
-        if report is None or account.account(database, report.submission_id).open:
-            _show_interrupted(asked, database, report)
-            return EXIT_INTERRUPTED
-    older_path = write_results(database, report.submission_id, asked.out)
-    code = _show_account(asked, report, settings, database, time.monotonic() - started)
-    if older_path is not None:
-        show.console.print(Text(f"the older {asked.out} is kept as {older_path}"), soft_wrap=True)
-    return code
+    settings = _prepare(request)
+    with schema.open_ledger(settings, with_upgrade=True) as database:
+        report = None
+        try:
+            with handling_signals(_interrupt, signal.SIGTERM, signal.SIGHUP), embedded_broker(settings.data_dir) as url:
+                settings = settings.model_copy(update={"redis_url": url})
+                report = _submit(request, settings, database)
+                _work(settings, database, report.submission_id)
+        except KeyboardInterrupt:
+            # The jobs in hand were finished first, and may have been the last ones.
+            if report is None or account.account(database, report.submission_id).open:
+                _show_interrupted(request, database, report)
+                return EXIT_INTERRUPTED
+        outcome = _write(request, report, database, started)
+        _show(request, outcome, settings, database)
+    return outcome.exit_code
+
+
+def _prepare(request: RunRequest) -> Settings:
+    """The settings of this run, once it is known that its results can be written."""
+    settings = load_settings()
+    if request.out == STDOUT:
+        raise AftercallError("the account of the run goes to stdout: name a file for the summaries.")
+    check_out(request.out, RESULT_COLUMNS)
+    return settings.model_copy(update={"chunk_size": _chunk_size(request.source, settings)})
 
 
 def _chunk_size(source: str, settings: Settings) -> int:
-    """Small chunks for a small source, so that its bar moves; what a worker finishes, it writes by the chunk."""
+    """Small chunks for a small source: a worker writes its results by the chunk, and the progress bar should move."""
     is_small = source != "-" and Path(source).is_file() and Path(source).stat().st_size < SMALL_SOURCE_BYTES
     return min(SMALL_CHUNK_SIZE, settings.chunk_size) if is_small else settings.chunk_size
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM and a closed terminal stop the night as Ctrl-C does: in order, with nothing left running."""
-    # Shell and terminal may both tell of a hang-up, and only a person's second Ctrl-C is meant to hurry.
+    """SIGTERM and a closed terminal stop the run as Ctrl-C does: in order, with nothing left running."""
+    # The shell and the terminal may both report a hang-up. Only a person's second Ctrl-C asks for haste.
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _submit(asked: Asked, settings: Settings, database: Engine) -> SubmitReport:
-    with closing(Broker(settings)) as broker, open_source(asked.source, asked.options) as opened:
+def _submit(request: RunRequest, settings: Settings, database: Engine) -> SubmitReport:
+    with closing(Broker(settings)) as broker, open_source(request.source, request.options) as opened:
         with show.submitting(opened.name) as on_progress:
-            report = submit(opened, database, Sweeper(database, broker, settings), asked.rejected_path, on_progress)
-        show.submitted(opened, report, asked.rejected_path, is_dry_run=False)
+            report = submit(opened, database, Sweeper(database, broker, settings), request.rejected_path, on_progress)
+        show.submitted(opened, report, request.rejected_path, is_dry_run=False)
     return report
 
 
-def _work(settings: Settings, database: Engine, submission_id: int, stack: ExitStack) -> None:
-    """Run a worker until nothing is open, with a progress bar.
+def _work(settings: Settings, database: Engine, submission_id: int) -> None:
+    """Run a worker until every job of the submission has ended, with a progress bar. Starts none if all have.
 
-    Raises ModelError if the worker ends before its work does.
+    Raises ModelError if the worker ends before its work does, BrokerError if the embedded server does.
     """
+    standing = account.account(database, submission_id)
+    if not standing.open:
+        return
     log = _worker_log(settings)
-    broker = stack.enter_context(closing(Broker(settings)))
-    worker = stack.enter_context(embedded_worker(settings, log))
-    try:
-        standing = account.account(database, submission_id)
-        with showing_progress(standing, settings) as show_standing:
-            while standing.open:
-                check_worker(worker, log)
-                _check_broker(broker, settings)
+    with closing(Broker(settings)) as broker, embedded_worker(settings, log) as worker:
+        try:
+            with showing_progress(standing, settings) as show_standing:
+                while standing.open:
+                    check_worker(worker, log)
+                    _check_broker(broker, settings)
+                    show_standing(standing)
+                    time.sleep(POLL_INTERVAL_S)
+                    standing = account.account(database, submission_id)
                 show_standing(standing)
-                time.sleep(POLL_INTERVAL_S)
-                standing = account.account(database, submission_id)
-            show_standing(standing)
-    except KeyboardInterrupt:
-        click.echo(
-            f"stopping: what is in hand may finish (up to {settings.drain_timeout_s:g} s); Ctrl-C again stops at once."
-        )
-        raise
+        except KeyboardInterrupt:
+            timeout_s = settings.drain_timeout_s
+            click.echo(f"stopping: what is in hand may finish (up to {timeout_s:g} s); Ctrl-C again stops at once.")
+            raise
+
+
+def _write(request: RunRequest, report: SubmitReport, database: Engine, started: float) -> RunOutcome:
+    older_path = write_results(database, report.submission_id, request.out)
+    standing = account.account(database, report.submission_id)
+    return RunOutcome(report, standing, time.monotonic() - started, older_path)
 
 
 def _worker_log(settings: Settings) -> Path:
@@ -161,7 +181,7 @@ def _check_broker(broker: Broker, settings: Settings) -> None:
         ) from None
 
 
-def _show_interrupted(asked: Asked, database: Engine, report: SubmitReport | None) -> None:
+def _show_interrupted(request: RunRequest, database: Engine, report: SubmitReport | None) -> None:
     if report is None:
         click.echo("\nstopped while the source was read; what was read is kept.")
     else:
@@ -169,31 +189,32 @@ def _show_interrupted(asked: Asked, database: Engine, report: SubmitReport | Non
         click.echo(
             f"\nstopped: {standing.finished} of {standing.submitted} are finished and kept, {standing.open} wait."
         )
-    click.echo(f"Go on with the same command: {asked.command}")
+    click.echo(f"Go on with the same command: {request.command}")
 
 
-def _show_account(asked: Asked, report: SubmitReport, settings: Settings, database: Engine, elapsed_s: float) -> int:
-    """The one-screen account; returns the exit code that tells what a script needs to know."""
-    standing = account.account(database, report.submission_id)
-    show.summaries(account.results(database, report.submission_id), standing.done, NUM_SHOWN)
-    show.console.print(_account_line(standing, report, elapsed_s))
-    show.failures(database, report.submission_id)
+def _show(request: RunRequest, outcome: RunOutcome, settings: Settings, database: Engine) -> None:
+    """The account of the run, on one screen."""
+    submission_id = outcome.report.submission_id
+    show.summaries(account.results(database, submission_id), outcome.standing.done, NUM_SHOWN)
+    show.console.print(_account_line(outcome))
+    show.failures(database, submission_id)
     places = {
-        "summaries": asked.out,
-        "rejected": asked.rejected_path if report.num_rejected else None,
+        "summaries": request.out,
+        "rejected": request.rejected_path if outcome.report.num_rejected else None,
         "database": show_url(database.url),
         "worker log": _worker_log(settings),
     }
     for what, where in places.items():
         if where is not None:
             show.console.print(Text(f"{what:<10} {where}"), soft_wrap=True)
-    if standing.failed:
-        return EXIT_SOME_FAILED
-    return EXIT_SOME_REJECTED if report.num_rejected else 0
+    if outcome.older_path is not None:
+        show.console.print(Text(f"the older {request.out} is kept as {outcome.older_path}"), soft_wrap=True)
 
 
-def _account_line(standing: Account, report: SubmitReport, elapsed_s: float) -> str:
+def _account_line(outcome: RunOutcome) -> str:
+    standing = outcome.standing
     return (
         f"[bold green]{standing.done} done[/], {standing.failed} failed, {standing.cancelled} cancelled, "
-        f"{standing.insufficient} with nothing to summarize, {report.num_rejected} rejected, in {elapsed_s:.0f} s"
+        f"{standing.insufficient} with nothing to summarize, {outcome.report.num_rejected} rejected, "
+        f"in {outcome.elapsed_s:.0f} s"
     )

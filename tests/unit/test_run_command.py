@@ -12,7 +12,7 @@ from aftercall.settings import Settings
 from producer import show
 from producer.cli import read_options, run
 from producer.progress import showing_progress
-from producer.run import Asked
+from producer.run import RunRequest
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
 
@@ -33,11 +33,11 @@ def test_the_command_to_go_on_with_asks_for_the_same(given: list[str], aftercall
     options = dict(zip(given[::2], given[1::2], strict=True))
     read = read_options(options.get("--map"), options.get("--encoding"), options.get("--delimiter"))
     out = Path(options.get("--out", "night of the 1st.summaries.csv"))
-    asked = Asked("night of the 1st.csv", read, out, Path("rejected.csv"))
+    request = RunRequest("night of the 1st.csv", read, out, Path("rejected.csv"))
 
-    words = shlex.split(asked.command)
+    words = shlex.split(request.command)
     assert words[:3] == ["aftercall", "run", "night of the 1st.csv"]
-    assert run.make_context("run", words[2:]).params == run.make_context("run", [asked.source, *given]).params
+    assert run.make_context("run", words[2:]).params == run.make_context("run", [request.source, *given]).params
 
 
 def test_several_sources_are_too_many_for_one_night(aftercall: Callable[..., Answer]) -> None:
