@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aftercall.errors import AdapterError, ModelError
-from training.context import Home, open_home, register, resolve, served_now
+from training.context import TrainingContext, find_served, open_context, register, resolve
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
 from worker.gpus import visible_gpus
@@ -93,18 +93,18 @@ def train(
     from training.fit.train import Outputs
     from training.refresh import Plan, refresh
 
-    with open_home() as home:
+    with open_context() as context:
         plan = Plan(
             recipe=recipe,
             sources=sources,
             splits=splits,
             outputs=Outputs(folder=folder, is_logged=True, is_resuming=resumed is not None),
-            adapters_dir=home.settings.adapters_dir,
-            settings=home.settings,
-            served=served_now(home, recipe.base).folder,
+            adapters_dir=context.settings.adapters_dir,
+            settings=context.settings,
+            served=find_served(context, recipe.base).folder,
             speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
         )
-        entry = register(home, refresh(plan))
+        entry = register(context, refresh(plan))
     show.registered(entry)
     if repository:
         hub.push(entry.path, repository)
@@ -139,24 +139,26 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     from training.judge.served import judge_base_alike, judge_served, load_split
 
     examples = load_split(sources, split)
-    with open_home() as home:
-        folder = resolve(home, adapter)
+    with open_context() as context:
+        folder = resolve(context, adapter)
         if folder:
             check_unseen(folder, examples)
-        evaluation = judge_served(home.settings, folder, examples)
-        base = judge_base_alike(home.settings, evaluation, examples) if with_base and folder else None
-        judged = _name_judged(home, folder, evaluation.judgement, base)
+        evaluation = judge_served(context.settings, folder, examples)
+        base = judge_base_alike(context.settings, evaluation, examples) if with_base and folder else None
+        judged = _name_judged(context, folder, evaluation.judgement, base)
         show.evaluation(evaluation, judged | {each.name: each for each in judge_baselines(examples)})
     # The gate reads the judgement on the validation split.
     if folder and split == "validation":
-        _keep(home.judgements, folder, evaluation, base)
+        _keep(context.judgements, folder, evaluation, base)
 
 
-def _name_judged(home: Home, adapter: Path | None, ours: Judgement, base: Judgement | None) -> dict[str, Judgement]:
+def _name_judged(
+    context: TrainingContext, adapter: Path | None, ours: Judgement, base: Judgement | None
+) -> dict[str, Judgement]:
     """The columns of a table: ours, what is active now if it was judged on the same conversations, the base model."""
     judged = {"this adapter" if adapter else "base model alone": ours}
-    active = served_now(home, home.settings.base_model).folder
-    if active and active.resolve() != adapter and (kept := home.judgements.find_comparable(active, ours)):
+    active = find_served(context, context.settings.base_model).folder
+    if active and active.resolve() != adapter and (kept := context.judgements.find_comparable(active, ours)):
         judged["active now"] = kept
     if base:
         judged["base model alone"] = base

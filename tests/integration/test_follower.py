@@ -18,7 +18,7 @@ from aftercall.models import Adapter
 from aftercall.settings import Settings
 from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
 from tests.fixtures.workers import (
-    PATIENCE_S,
+    TIMEOUT_S,
     assert_never,
     cleaned_text,
     submit_file,
@@ -138,9 +138,9 @@ def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
     with ThreadPoolExecutor(2) as threads:
         try:
             threads.submit(serving.exchange, change)
-            assert has_begun.wait(PATIENCE_S)
+            assert has_begun.wait(TIMEOUT_S)
             threads.submit(summarizer.summarize, Chunk((ChunkJob(job_id, cleaned_text("C-1")),)))
-            assert has_hung.wait(PATIENCE_S), "nobody noticed"
+            assert has_hung.wait(TIMEOUT_S), "nobody noticed"
             (result,) = account.results(database, report.submission_id)
             assert (result.state, result.error_code) == ("queued", "engine_hung")
         finally:

@@ -25,21 +25,21 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hastened:
+class Optimizations:
     """What of it was done, as the card says it."""
 
     is_dequantized: bool
     is_compiled: bool
 
 
-def hasten(model: Any, speed: Speed) -> Hastened:
+def optimize_layers(model: Any, speed: Speed) -> Optimizations:
     """Make a peft model's steps faster in place."""
     is_dequantized = speed.is_dequantizing and dequantize_layers(model)
     if speed.is_compiling:
         # Otherwise the first layer, whose input needs no gradient, would be compiled for itself.
         model.enable_input_require_grads()
         compile_layers(model)
-    return Hastened(is_dequantized=is_dequantized, is_compiled=speed.is_compiling)
+    return Optimizations(is_dequantized=is_dequantized, is_compiled=speed.is_compiling)
 
 
 class DequantizedLinear(nn.Module):

@@ -21,7 +21,7 @@ from training.data.trees import Tree, encode_tree
 from training.fit.checkpoint import find_checkpoint
 from training.fit.recipe import Recipe
 from training.fit.reference_choice import choose_references
-from training.fit.speed import Speed, hasten
+from training.fit.speed import Speed, optimize_layers
 from training.fit.stopwatch import Stopwatch
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from training.fit.training_run import LossPoint, TrainingRun
@@ -53,7 +53,7 @@ def train_adapter(
         # transformers deprecates names that trl and peft still use: nothing that a user could mend.
         warnings.simplefilter("ignore", FutureWarning)
         trainer = _make_trainer(recipe, model, tokenizer, outputs, (trees, watched))
-        hastened = hasten(trainer.model, speed)
+        optimizations = optimize_layers(trainer.model, speed)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
     training = TrainingRun(
@@ -65,8 +65,8 @@ def train_adapter(
         device=_device_name(),
         curve=_read_curve(trainer.state.log_history),
         num_processes=trainer.accelerator.num_processes,
-        is_dequantized=hastened.is_dequantized,
-        is_compiled=hastened.is_compiled,
+        is_dequantized=optimizations.is_dequantized,
+        is_compiled=optimizations.is_compiled,
     )
     return trainer.model, training
 

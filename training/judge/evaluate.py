@@ -59,7 +59,7 @@ def evaluate(
     runtime_s = time.perf_counter() - start
     summaries = [extract_summary(outcome.text) if isinstance(outcome, Completion) else "" for outcome in outcomes]
     # Not what came of it: under `auto` two adapters may be served on other weights, each judged as it would be served.
-    written_as = f"quantization {quantization}, {loaded.provenance.dtype}; {_spell(sampling)}"
+    written_as = f"quantization {quantization}, {loaded.provenance.dtype}; {_format_sampling(sampling)}"
     return Evaluation(judge(name, summaries, examples, written_as), loss, runtime_s, loaded.provenance)
 
 
@@ -72,7 +72,7 @@ def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: Sampli
         engine.close()
 
 
-def _spell(sampling: SamplingSettings) -> str:
+def _format_sampling(sampling: SamplingSettings) -> str:
     drawn = (
         f"drawn with top_k {sampling.top_k}, top_p {sampling.top_p}, temperature {sampling.temperature}, "
         f"seed {sampling.seed}"

@@ -40,14 +40,16 @@ def compare_at_gate(candidate: Judgement, incumbent: Judgement) -> GateReport:
     }
     refusals = []
     if differences[RANKING_METRIC].mean < 0:
-        refusals.append(f"its ROUGE is lower by {_spell(differences[RANKING_METRIC])}")
+        refusals.append(f"its ROUGE is lower by {_format_interval(differences[RANKING_METRIC])}")
     for metric in HARM_METRICS:
         if differences[metric].low > 0:
-            refusals.append(f"more of its summaries are {metric.replace('_', ' ')}, by {_spell(differences[metric])}")
+            refusals.append(
+                f"more of its summaries are {metric.replace('_', ' ')}, by {_format_interval(differences[metric])}"
+            )
     return GateReport(differences, tuple(refusals))
 
 
-def _spell(interval: Interval) -> str:
+def _format_interval(interval: Interval) -> str:
     low, high = sorted((abs(interval.low), abs(interval.high)))
     is_sure = interval.low * interval.high > 0
     bounds = f"{low:.2f} to {high:.2f}" if is_sure else f"{interval.low:+.2f} to {interval.high:+.2f}"

@@ -11,7 +11,7 @@ from training.judge.store import Judgements
 from training.registry import registry, shipped
 from training.registry.gate import GateReport, compare_at_gate
 from training.registry.registry import AdapterState, Trial
-from worker.serving.desired import Wanted
+from worker.serving.desired import DesiredAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class Promotion:
     is_forced: bool
 
 
-def promote(database: Engine, digest: str, incumbent: Wanted, judgements: Judgements, *, is_forced: bool) -> Promotion:
+def promote(
+    database: Engine, digest: str, incumbent: DesiredAdapter, judgements: Judgements, *, is_forced: bool
+) -> Promotion:
     """Let an adapter through the gate and make it active.
 
     Args:
@@ -55,17 +57,17 @@ def promote(database: Engine, digest: str, incumbent: Wanted, judgements: Judgem
     return Promotion(entry.digest, replaced, report, is_forced)
 
 
-def incumbent_name(incumbent: Wanted) -> str:
+def incumbent_name(incumbent: DesiredAdapter) -> str:
     """What workers serve now, in words."""
     return f"adapter {incumbent.digest}" if incumbent.digest else "the base model"
 
 
-def spell_ways(ours: Judgement, theirs: Judgement) -> str:
+def format_settings(ours: Judgement, theirs: Judgement) -> str:
     """How the summaries of two judgements were written, where that differs."""
     return f"{ours.name} was judged as {ours.written_as}; {theirs.name} as {theirs.written_as}"
 
 
-def _compare(entry: registry.Entry, incumbent: Wanted, judgements: Judgements) -> GateReport | None:
+def _compare(entry: registry.Entry, incumbent: DesiredAdapter, judgements: Judgements) -> GateReport | None:
     registry.require_folder(entry.path, entry.digest)
     candidate = judgements.find(entry.path)
     if incumbent.folder is None:
@@ -79,8 +81,8 @@ def _compare(entry: registry.Entry, incumbent: Wanted, judgements: Judgements) -
     served = judgements.find(incumbent.folder)
     if not candidate.is_written_as(served):
         raise AdapterError(
-            f"{spell_ways(candidate, served)}. Run `aftercall evaluate` for both with the same AFTERCALL_QUANTIZATION, "
-            "AFTERCALL_COMPUTE_DTYPE and decoding."
+            f"{format_settings(candidate, served)}. Run `aftercall evaluate` for both with the same "
+            "AFTERCALL_QUANTIZATION, AFTERCALL_COMPUTE_DTYPE and decoding."
         )
     return compare_at_gate(candidate, served)
 

@@ -77,8 +77,10 @@ class AttachedLayers:
 
         Raises NotExchangeableError if the adapter differs in more than numbers from the one that is there.
         """
-        staged = {name: _spell(pair) for name, pair in pairs.items()}
-        if not self._layers or staged != {name: _spell(_pair_of(layer)) for name, layer in self._layers.items()}:
+        staged = {name: _shapes_and_scale(pair) for name, pair in pairs.items()}
+        if not self._layers or staged != {
+            name: _shapes_and_scale(_pair_of(layer)) for name, layer in self._layers.items()
+        }:
             raise NotExchangeableError("in the place of this one only one of the same layers, ranks and scaling fits")
         return partial(_do_all, [partial(_put, self._layers[name], pair) for name, pair in pairs.items()])
 
@@ -137,6 +139,6 @@ def _pair_of(layer: Any) -> LoraPair:
     return LoraPair(layer.lora_A["default"].weight, layer.lora_B["default"].weight, layer.scaling["default"])
 
 
-def _spell(pair: LoraPair) -> tuple[torch.Size, torch.Size, float]:
+def _shapes_and_scale(pair: LoraPair) -> tuple[torch.Size, torch.Size, float]:
     """What has to agree: graphs hold the addresses and the scaling."""
     return pair.down.shape, pair.up.shape, pair.scaling

@@ -120,7 +120,7 @@ class ModelRunner:
     def _start(self) -> None:
         """From the model as it came to steps ready to be launched."""
         self._take_over()
-        self._hasten()
+        self._optimize_layers()
         self._forward.layers = self._allocate(1)
         self.num_pages = self._plan()
         self._forward.layers = self._allocate(self.num_pages)
@@ -135,7 +135,7 @@ class ModelRunner:
         self._forward.layers = self._allocate(NUM_TRIAL_PAGES)
         check_answers(self._model, self.max_model_len, self._forward, expected)
 
-    def _hasten(self) -> None:
+    def _optimize_layers(self) -> None:
         """Put faster layers in the place of the model's own, as the options and the device have them."""
         if self.options.is_float8:
             round_linears(self._model)

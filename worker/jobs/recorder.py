@@ -62,7 +62,7 @@ class Recorder:
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
         for path, finished in self._spool.files():
-            num_written = self.insist(partial(self._store_late, finished))
+            num_written = self.retry_until_available(partial(self._store_late, finished))
             self._spool.drop(path)
             logger.info("wrote %d summaries from the spool", num_written)
 
@@ -78,13 +78,13 @@ class Recorder:
 
     def release(self, job_ids: Sequence[int]) -> None:
         """Give jobs back untried."""
-        self.insist(lambda: work.release(self._database, job_ids, self._owner))
+        self.retry_until_available(lambda: work.release(self._database, job_ids, self._owner))
 
     def record(self, failure: JobFailure) -> None:
         """Count a failed attempt. Raises DBAPIError while the database is away."""
         work.fail(self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s)
 
-    def insist(self, statement: Callable[[], Returned]) -> Returned:
+    def retry_until_available(self, statement: Callable[[], Returned]) -> Returned:
         """Run a statement until the database takes it. Gives up, raising DBAPIError, only when the worker stops."""
         waits = iter(RETRY_WAITS_S)
         wait_s = 0.0
@@ -104,7 +104,7 @@ class Recorder:
         except DBAPIError as error:
             path = self._keep(finished)
             logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(finished), path or "memory")
-            num_done = self.insist(lambda: self._store_own(finished))
+            num_done = self.retry_until_available(lambda: self._store_own(finished))
             if path is not None:
                 self._spool.drop(path)
         with self._lock:
@@ -152,4 +152,4 @@ class Recorder:
 
     def _fail(self, failure: JobFailure) -> None:
         logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)
-        self.insist(lambda: self.record(failure))
+        self.retry_until_available(lambda: self.record(failure))

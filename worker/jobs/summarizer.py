@@ -19,7 +19,7 @@ from worker.jobs.spool import Finished
 from worker.serving.isolation import Isolation
 from worker.serving.prompts import TokenizedPrompt, fit, tokenize_whole
 from worker.serving.served import Served, Serving
-from worker.upkeep.engine_watchdog import EngineWatch
+from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Summarizer:
         self._owner = leases.lease.owner
         self._recorder = Recorder(database, self._owner, settings)
         self._isolation = Isolation()
-        self._watch = EngineWatch(settings.engine_timeout_s)
+        self._watch = EngineWatchdog(settings.engine_timeout_s)
         self._watch.start(self._give_up)
 
     def summarize(self, chunk: Chunk) -> None:
@@ -85,7 +85,9 @@ class Summarizer:
 
     def _has_last_try(self, chunk: Chunk) -> bool:
         job_ids = [job.job_id for job in chunk.jobs]
-        return self._recorder.insist(lambda: work.has_last_try(self._database, job_ids, self._settings.max_attempts))
+        return self._recorder.retry_until_available(
+            lambda: work.has_last_try(self._database, job_ids, self._settings.max_attempts)
+        )
 
     def _take(self, chunk: Chunk, has_company: bool) -> int:
         """Claim what is free of the chunk and see it through. Returns how many jobs that was.
@@ -94,7 +96,7 @@ class Summarizer:
         """
         sent = {job.job_id: job for job in chunk.jobs}
         lease, max_attempts = self._leases.lease, self._settings.max_attempts
-        claimed = self._recorder.insist(
+        claimed = self._recorder.retry_until_available(
             lambda: work.claim(self._database, list(sent), lease, max_attempts, has_company)
         )
         held = self._keep_own(claimed, sent)

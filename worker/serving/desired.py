@@ -11,7 +11,7 @@ from worker.adapters.manifest import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredAdapter:
     """The adapter that is to be served for a base model."""
 
     #: None: the base model alone.
@@ -20,10 +20,10 @@ class Wanted:
     digest: str
 
 
-def find_wanted(database: Engine, base_model: str) -> Wanted:
+def find_desired(database: Engine, base_model: str) -> DesiredAdapter:
     """The active adapter of a base model by its name, else the one that ships for it, else none. One small query."""
     active = adapters.active(database, base_model)
     if active is not None:
-        return Wanted(active.folder, active.digest)
+        return DesiredAdapter(active.folder, active.digest)
     shipped = find_shipped(base_model)
-    return Wanted(shipped, read_manifest(shipped).digest) if shipped else Wanted(None, "")
+    return DesiredAdapter(shipped, read_manifest(shipped).digest) if shipped else DesiredAdapter(None, "")

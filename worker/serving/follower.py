@@ -1,12 +1,10 @@
-"""Follows the registry: a promotion or rollback is served by a running worker within seconds, between two batches.
+"""Follows the registry: a running worker serves a promoted or rolled-back adapter within seconds, between two batches.
 
-Looks which adapter is wanted, has it read and checked beside the engine's work, and exchanges it when no call is under
-way. An adapter that cannot be served leaves the worker on the one it has. Knows the order of these steps; what an
-adapter is, and how weights are written, is others'.
+Asks which adapter is active, loads and checks it in the background, and swaps it in when no engine call is under way.
+If the adapter can't be served, the worker stays on the one it has.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
@@ -15,22 +13,23 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.errors import AdapterError
-from worker.serving.desired import Wanted, find_wanted
+from worker.serving.desired import DesiredAdapter, find_desired
 from worker.serving.served import Serving
+from worker.upkeep.periodic import Periodic
 
 if TYPE_CHECKING:
     from worker.serving.hot_swap import LiveAdapter
 
 logger = logging.getLogger(__name__)
 
-#: An adapter that was refused may still be on its way to this machine. Hashing it again and again is no use.
+#: A refused adapter may still be on its way to this machine, but hashing it in every round would be waste.
 RETRY_S = 30.0
 
 STOP_S = 5.0
 
 
 class AdapterFollower:
-    """Follows while its block runs, in a daemon thread: that ends with the process.
+    """Follows while its block runs.
 
     Args:
         on_served: told the base model and the digest of the adapter that is served from now on.
@@ -49,42 +48,40 @@ class AdapterFollower:
         self._database = database
         self._on_served = on_served
         self._on_restart = on_restart
-        self._interval_s = interval_s
-        self._refused: Wanted | None = None
+        self._loop = Periodic("adapter follower", self._check, interval_s)
+        self._refused: DesiredAdapter | None = None
         self._retry_at = 0.0
-        self._is_stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="adapter", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        # With a fixed adapter there is nothing to follow.
+        if self._serving.now.live_adapter is not None:
+            self._loop.start()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._is_stopped.set()
-        # The database is about to be closed: a query under way may end before.
-        self._thread.join(STOP_S)
+        # The database is about to be closed: let a query under way end first.
+        self._loop.stop(STOP_S if self._serving.now.live_adapter is not None else 0.0)
 
-    def _run(self) -> None:
+    def _check(self) -> None:
         live_adapter = self._serving.now.live_adapter
-        # Where the adapter is fixed there is nothing to follow.
-        while live_adapter is not None and not self._is_stopped.wait(self._interval_s):
-            try:
-                wanted = find_wanted(self._database, self._serving.now.provenance.base_model)
-                if self._is_news(wanted):
-                    self._follow(wanted, live_adapter)
-            except DBAPIError as error:
-                logger.warning("which adapter is active cannot be seen: %s", error.orig)
-            except Exception:
-                logger.exception("the adapter could not be exchanged; this worker ends and is to be started again")
-                self._restart()
+        assert live_adapter is not None, "started without a live adapter"  # noqa: S101
+        try:
+            wanted = find_desired(self._database, self._serving.now.provenance.base_model)
+            if self._is_news(wanted):
+                self._follow(wanted, live_adapter)
+        except DBAPIError as error:
+            logger.warning("the active adapter can't be looked up: %s", error.orig)
+        except Exception:
+            logger.exception("the adapter swap failed; this worker ends and will be restarted")
+            self._restart()
 
-    def _is_news(self, wanted: Wanted) -> bool:
+    def _is_news(self, wanted: DesiredAdapter) -> bool:
         if wanted.digest == self._serving.now.provenance.adapter_digest:
             self._refused = None
             return False
         return wanted != self._refused or time.monotonic() >= self._retry_at
 
-    def _follow(self, wanted: Wanted, live_adapter: "LiveAdapter") -> None:
+    def _follow(self, wanted: DesiredAdapter, live_adapter: "LiveAdapter") -> None:
         # Imported here: whoever has a live adapter has torch, and only then.
         from worker.adapters.lora import NotExchangeableError
 
@@ -93,29 +90,31 @@ class AdapterFollower:
         except (AdapterError, OSError) as error:
             self._refuse(wanted, error)
         except NotExchangeableError as error:
-            logger.warning("adapter %s needs a fresh process, which is to be started: %s", _spell(wanted.digest), error)
+            logger.warning(
+                "adapter %s needs a new process, which will be started: %s", _format_digest(wanted.digest), error
+            )
             self._restart()
         else:
             left = self._serving.now.provenance.adapter_digest
             pause = self._serving.exchange(lambda: live_adapter.exchange(prepared))
             logger.info(
                 "adapter %s is served in place of %s: drained in %.2f s, the engine was idle for %.1f ms",
-                _spell(wanted.digest), _spell(left), pause.drain_s, pause.idle_s * 1000,
+                _format_digest(wanted.digest), _format_digest(left), pause.drain_s, pause.idle_s * 1000,
             )  # fmt: skip
             self._on_served(self._serving.now.provenance.base_model, wanted.digest)
 
-    def _refuse(self, wanted: Wanted, error: Exception) -> None:
-        """Say it loudly, but not every few seconds."""
+    def _refuse(self, wanted: DesiredAdapter, error: Exception) -> None:
+        """Log it as an error, but not in every round."""
         if wanted != self._refused:
-            served = _spell(self._serving.now.provenance.adapter_digest)
+            served = _format_digest(self._serving.now.provenance.adapter_digest)
             logger.error("adapter %s is active and cannot be served here, %s stays: %s", wanted.digest, served, error)
         self._refused = wanted
         self._retry_at = time.monotonic() + RETRY_S
 
     def _restart(self) -> None:
-        self._is_stopped.set()
+        self._loop.stop()
         self._on_restart()
 
 
-def _spell(digest: str) -> str:
+def _format_digest(digest: str) -> str:
     return digest or "none"

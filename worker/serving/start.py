@@ -13,7 +13,7 @@ from worker.engine.base import SamplingSettings
 from worker.loading.base_model import find_base_model
 from worker.loading.load import ModelSettings, load_model
 from worker.loading.precision import Device
-from worker.serving.desired import find_wanted
+from worker.serving.desired import find_desired
 from worker.serving.hot_swap import LiveAdapter
 from worker.serving.prompts import count_instruction
 from worker.serving.served import Served
@@ -80,7 +80,7 @@ def choose_adapter(settings: Settings, database: Database) -> Path | None:
         return Path(settings.adapter)
     # By name: a local folder's path says nothing about which model it holds.
     name = find_base_model(settings.base_model, settings.data_dir).name
-    wanted = find_wanted(database, name)
+    wanted = find_desired(database, name)
     if wanted.folder is None and (namesake := adapters.find_namesake(database, name)):
         logger.warning(
             "no adapter is active for %s, but one is for %s: if that is the same model, set AFTERCALL_BASE_MODEL to "

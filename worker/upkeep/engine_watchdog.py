@@ -1,8 +1,7 @@
-"""Notices an engine that has conversations in hand and gives none of them back.
+"""Detects an engine that holds conversations and finishes none of them.
 
-A call that hangs raises nothing: its threads wait, its leases are extended, and the night stands still. What counts is
-the time since the engine last answered any call, not how long one of them takes: that depends on how many there are.
-Knows jobs by their numbers only; what is to be done is its caller's business.
+A hung call raises nothing: its threads wait, its leases are extended, and the queue stands still. What counts is the
+time since the engine last answered any call. How long one call takes depends on how many there are.
 """
 
 import threading
@@ -10,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from worker.upkeep.periodic import Periodic
 
-class EngineWatch:
+
+class EngineWatchdog:
     """Watches the calls of several threads."""
 
     def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -19,15 +20,15 @@ class EngineWatch:
         self._clock = clock
         self._lock = threading.Lock()
         self._in_hand: set[int] = set()
-        #: When a call last came back, or began with no other under way.
-        self._last_sign = 0.0
+        #: When a call last returned, or began with no other under way.
+        self._last_answer = 0.0
 
     @contextmanager
     def calling(self, job_ids: Sequence[int]) -> Iterator[None]:
         """These jobs are in the engine for as long as the block runs."""
         with self._lock:
             if not self._in_hand:
-                self._last_sign = self._clock()
+                self._last_answer = self._clock()
             self._in_hand.update(job_ids)
         try:
             yield
@@ -35,20 +36,22 @@ class EngineWatch:
             with self._lock:
                 # A chunk with nothing left to do has not been in the engine, and says nothing of it.
                 if job_ids:
-                    self._last_sign = self._clock()
+                    self._last_answer = self._clock()
                 self._in_hand.difference_update(job_ids)
 
     def hung_jobs(self) -> list[int]:
         """What the engine has in hand, if it has been silent for too long."""
         with self._lock:
-            silent_s = self._clock() - self._last_sign
+            silent_s = self._clock() - self._last_answer
             return sorted(self._in_hand) if silent_s > self._timeout_s else []
 
     def start(self, on_hung: Callable[[list[int]], None]) -> None:
-        """Call `on_hung` once, with the jobs, when the engine hangs. From a daemon thread: it ends with the process."""
-        threading.Thread(target=self._wait, args=(on_hung,), name="engine-watch", daemon=True).start()
+        """Call `on_hung` once, with the jobs, when the engine hangs."""
 
-    def _wait(self, on_hung: Callable[[list[int]], None]) -> None:
-        while not (job_ids := self.hung_jobs()):
-            time.sleep(min(1.0, self._timeout_s / 10))
-        on_hung(job_ids)
+        def check() -> None:
+            if job_ids := self.hung_jobs():
+                loop.stop()
+                on_hung(job_ids)
+
+        loop = Periodic("engine watchdog", check, min(1.0, self._timeout_s / 10))
+        loop.start()

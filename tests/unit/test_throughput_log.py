@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from aftercall.errors import BrokerError
-from tests.fixtures.workers import PATIENCE_S
-from tests.unit.test_upkeep import Clock
-from worker.upkeep.sweep_loop import Pace, Upkeep
+from tests.fixtures.workers import TIMEOUT_S
+from tests.unit.test_consumer_watchdog import Clock
+from worker.upkeep.sweep_loop import ThroughputLog, Upkeep
 
 
 @pytest.fixture(autouse=True)
@@ -18,20 +18,20 @@ def at_info(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_each_minute_tells_what_was_done_in_it(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    pace = Pace(clock)
+    log = ThroughputLog(clock)
     for clock.now_s, num_done in ((59.0, 50), (61.0, 57), (62.0, 60), (121.0, 80)):
-        pace.tell(num_done)
+        log.update(num_done)
     assert caplog.messages == ["57 conversations done in the last 61 s", "23 conversations done in the last 60 s"]
 
 
 def test_a_minute_without_work_is_not_told_and_is_not_counted_to_the_next(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    pace = Pace(clock)
+    log = ThroughputLog(clock)
     for clock.now_s in range(0, 3600, 2):
-        pace.tell(0)
+        log.update(0)
     assert caplog.messages == []
     for clock.now_s in range(3600, 3662, 2):
-        pace.tell(5)
+        log.update(5)
     assert caplog.messages == ["5 conversations done in the last 60 s"]
 
 
@@ -44,9 +44,9 @@ def test_the_upkeep_tells_it_also_while_redis_is_away(caplog: pytest.LogCaptureF
     is_swept = threading.Event()
     clock = Clock()
     upkeep = Upkeep(AwaySweeper(), None, lambda: 0, lambda: 7, lambda: None, interval_s=0.001)  # type: ignore[arg-type]
-    upkeep._pace = Pace(clock)
+    upkeep._throughput = ThroughputLog(clock)
     clock.now_s = 60.0
     upkeep.start()
-    assert is_swept.wait(PATIENCE_S)
+    assert is_swept.wait(TIMEOUT_S)
     upkeep.stop()
     assert caplog.messages[0] == "7 conversations done in the last 60 s"

@@ -2,8 +2,8 @@
 
 import threading
 
-from tests.fixtures.workers import PATIENCE_S
-from worker.upkeep.sweep_loop import Upkeep, Watchdog
+from tests.fixtures.workers import TIMEOUT_S
+from worker.upkeep.sweep_loop import ConsumerWatchdog, Upkeep
 
 
 class Clock:
@@ -16,9 +16,9 @@ class Clock:
         return self.now_s
 
 
-def make_watchdog() -> tuple[Watchdog, Clock]:
+def make_watchdog() -> tuple[ConsumerWatchdog, Clock]:
     clock = Clock()
-    return Watchdog(patience_s=60.0, clock=clock), clock
+    return ConsumerWatchdog(stall_timeout_s=60.0, clock=clock), clock
 
 
 def test_messages_that_wait_beside_an_idle_worker_for_too_long_mean_stuck() -> None:
@@ -61,5 +61,5 @@ def test_upkeep_goes_on_after_an_error_that_nobody_foresaw() -> None:
     upkeep = Upkeep(sweeper, None, lambda: 0, lambda: 0, lambda: None, interval_s=0.001)  # type: ignore[arg-type]
     upkeep.start()
 
-    assert sweeper.has_recovered.wait(PATIENCE_S)
+    assert sweeper.has_recovered.wait(TIMEOUT_S)
     upkeep.stop()

@@ -3,8 +3,8 @@
 import threading
 from contextlib import ExitStack
 
-from tests.fixtures.workers import PATIENCE_S
-from worker.upkeep.engine_watchdog import EngineWatch
+from tests.fixtures.workers import TIMEOUT_S
+from worker.upkeep.engine_watchdog import EngineWatchdog
 
 
 class Clock:
@@ -17,9 +17,9 @@ class Clock:
         return self.now_s
 
 
-def make_watch() -> tuple[EngineWatch, Clock]:
+def make_watch() -> tuple[EngineWatchdog, Clock]:
     clock = Clock()
-    return EngineWatch(timeout_s=60.0, clock=clock), clock
+    return EngineWatchdog(timeout_s=60.0, clock=clock), clock
 
 
 def test_silence_beside_work_in_hand_means_that_it_hangs() -> None:
@@ -77,5 +77,5 @@ def test_the_jobs_are_told_once() -> None:
     with watch.calling([7]):
         clock.now_s += 61.0
         watch.start(lambda job_ids: (told.append(job_ids), is_told.set())[0])
-        assert is_told.wait(PATIENCE_S)
+        assert is_told.wait(TIMEOUT_S)
     assert told == [[7]]
