@@ -47,7 +47,7 @@ def test_a_spool_that_was_never_used_is_empty(tmp_path: Path) -> None:
 
 def test_what_another_worker_wrote_meanwhile_is_passed_over(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    paths = [spool.keep([record(number)]) for number in range(3)]
+    paths = [spool.keep([record(number)]) for number in range(1, 4)]
     files = spool.files()
     first, _ = next(files)
     second, third = (path for path in paths if path != first)
