@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from aftercall.masking import printable
 
@@ -75,8 +75,8 @@ def is_transient(error: DBAPIError) -> bool:
         return _sqlite_code(error.orig) in _TRANSIENT_CODES
     state = _state(error)
     if state is None:
-        # No server answered: it can't be reached, or the connection was lost.
-        return isinstance(error, OperationalError | InterfaceError)
+        # The driver's own error. Without a statement it comes from connecting: the server can't be reached.
+        return error.statement is None and isinstance(error, OperationalError)
     return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
 
 
