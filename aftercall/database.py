@@ -60,8 +60,9 @@ def connect(url: str, *, answer_timeout_s: float | None = None) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         dialect = parsed.get_backend_name()
-        # An @ in the password ends it too early: the rest is taken for the host, which errors name.
-        if dialect not in ("sqlite", "postgresql") or "@" in (parsed.host or ""):
+        # The first @ ends the password. If it has one itself, its rest is taken for the host, which errors name.
+        is_cut = dialect == "postgresql" and url.count("@") > 1
+        if dialect not in ("sqlite", "postgresql") or is_cut:
             raise NoSuchModuleError(dialect)
         if dialect == "postgresql":
             return _connect_postgresql(parsed, answer_timeout_s)
