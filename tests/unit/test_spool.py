@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aftercall.ledger.work import SummaryRecord
+from aftercall.message import MAX_CHUNK_JOBS
 from worker.jobs.spool import Finished, Spool
 
 
@@ -85,6 +86,13 @@ def test_a_damaged_value_sets_its_file_aside_once(kind: str, tmp_path: Path, cap
         assert list(spool.files()) == [(kept, [record(2)])]
     assert caplog.text.count("is damaged or of another version") == 1
     assert damaged.with_suffix(".refused").exists()
+
+
+def test_a_file_with_more_than_a_chunk_is_set_aside(tmp_path: Path) -> None:
+    # Its ids would be too many for one statement, in every round.
+    Spool(tmp_path).keep([record(number) for number in range(1, MAX_CHUNK_JOBS + 2)])
+    assert list(Spool(tmp_path).files()) == []
+    assert [path.suffix for path in tmp_path.iterdir()] == [".refused"]
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 200_000, b"\xff", b"null", b"{}", b"[[]]", b'[{"job_key": 1}]'])

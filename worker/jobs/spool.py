@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from aftercall.files import write_whole
 from aftercall.ledger.work import SummaryRecord
-from aftercall.message import MAX_JOB_ID
+from aftercall.message import MAX_CHUNK_JOBS, MAX_JOB_ID
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ def _read(path: Path) -> list[Finished]:
     Checked here, because a database refuses such a value with an error that may look like an outage.
     """
     finished = _FILE.validate_json(path.read_bytes(), strict=True)
+    if len(finished) > MAX_CHUNK_JOBS:
+        raise ValueError("more summaries than a chunk has")
     for each in finished:
         summary = each.summary
         if not 1 <= summary.job_id <= MAX_JOB_ID:
