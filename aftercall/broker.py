@@ -1,6 +1,7 @@
 """The Celery app, its delivery settings, and the queries to Redis.
 
-The settings follow from measurements (docs/decisions.md): the database is the source of truth, Redis only carries.
+The settings follow from measurements (docs/decisions/queue.md): the database is the source of truth, Redis only
+carries.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Errors that a person can fix.
 
 Each is shown as one message without a traceback: what was expected and what to do next. Each class has its own exit
-code. A test compares them with the table in the documentation.
+code (docs/operations.md has the table; a test compares them).
 """
 
 import errno
