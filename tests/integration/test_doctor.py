@@ -91,7 +91,7 @@ def test_with_an_unusable_redis_url_the_rest_is_looked_at(url: str, night: Setti
 def test_a_data_folder_that_is_a_file_is_an_error(night: Settings, tmp_path: Path) -> None:
     odd = tmp_path / "odd"
     odd.write_text("")
-    assert "is no folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
+    assert "is not a folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -104,7 +104,7 @@ def test_without_the_database_the_rest_is_looked_at(night: Settings) -> None:
     fine = found(away, Level.OK)
     assert {"redis", "disk", "spool", "model"} <= fine.keys()
     assert "adapter" not in fine, "the one that ships may not be the one that is served"
-    assert "cannot be seen while the database is away" in found(away, Level.WARNING)["adapter"][0]
+    assert "can't be seen while the database is unavailable" in found(away, Level.WARNING)["adapter"][0]
 
 
 def test_no_ledger_is_made_by_looking_for_one(tmp_path: Path) -> None:
