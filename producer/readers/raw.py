@@ -1,0 +1,33 @@
+"""What a reader takes from an export before it is decided which side each turn belongs to. Pure values."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aftercall.conversation import Speaker
+
+#: What an entry of an export is: something said to the other side, a note among colleagues, or a system's event.
+Kind = Literal["message", "note", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawTurn:
+    """One entry of an export, as it was written."""
+
+    text: str
+    #: Who wrote it, in the export's words: a role, a name, an address, an id. Empty if the export doesn't say.
+    label: str = ""
+    #: The side, where a role word or the layout settles it. None: decided over the whole file, by `sides`.
+    speaker: Speaker | None = None
+    kind: Kind = "message"
+    #: Seconds since 1970, or None if there is no time or it can't be parsed.
+    time: float | None = None
+    is_html: bool = False
+    is_email: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawConversation:
+    """One conversation of an export, its turns in the order of the file."""
+
+    external_id: str
+    turns: tuple[RawTurn, ...]
