@@ -1,36 +1,65 @@
-"""Shape one: a row is a conversation. Rows come and go one by one, in the source's order."""
+"""Records that are a conversation each. They come and go one by one, in the source's order."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from aftercall.conversation import Conversation
-from producer.readers.columns import Columns
-from producer.readers.rows import Outcome, Rejected, RowError, SourceRow, Table, Value, take_id
-from producer.readers.transcript import parse_transcript
+from producer.readers.items import ItemReader
+from producer.readers.jsonlines import is_json, parse_object
+from producer.readers.raw import RawConversation, RawRow
+from producer.readers.rows import Record, Rejected, RowError, Table
+from producer.readers.tables import TableRow, resolver
 
 
-def read_conversations(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
-    """Every row as its conversation, or rejected."""
-    pick = table.picker((columns["id"], columns["transcript"]))
+def read_conversations(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
+    """Every record as its raw conversation, or rejected."""
+    take = _taker(table, reader, max_chars)
     for record in table.records():
         if isinstance(record, Rejected):
             yield record
             continue
         try:
-            external_id, transcript = pick(record.cells)
-            conversation = _conversation(take_id(external_id, columns["id"]), transcript, max_chars)
+            conversation = take(record)
         except RowError as error:
             yield record.rejected(error)
         else:
-            yield SourceRow(record.line, conversation, record.cells)
+            yield RawRow(record.line, conversation, ((record.line, record.cells),), reader.num_unreadable)
 
 
-def _conversation(external_id: str, transcript: Value, max_chars: int) -> Conversation:
-    if isinstance(transcript, str) and len(transcript) > max_chars:
+def _taker(table: Table, reader: ItemReader, max_chars: int) -> Any:
+    """A function from a record to its conversation. A transcript in a column is picked without making a mapping."""
+    layout = reader.layout
+    if is_json(table):
+        return lambda record: reader.conversation(_sized(parse_object(record.cells[0]), record, max_chars), record.line)
+    columns = resolver(table.names)
+    if layout.transcript and (transcript := columns.column(layout.transcript)) in table.names:
+        external_id = columns.column(layout.id) if layout.id else None
+        return _Picking(table, reader, external_id, transcript, max_chars)
+    row = TableRow(table.names)
+    return lambda record: reader.conversation(row(record.cells), record.line)
+
+
+def _sized(item: Any, record: Record, max_chars: int) -> Any:
+    # Far more around the text than text: what is in it is counted when it is read.
+    if len(record.cells[0]) > max_chars * 50:
         raise RowError(too_long(max_chars))
-    turns = parse_transcript(transcript)
-    if isinstance(transcript, list) and sum(len(turn.text) for turn in turns) > max_chars:
-        raise RowError(too_long(max_chars))
-    return Conversation(external_id, turns)
+    return item
+
+
+class _Picking:
+    """Takes id and transcript from their columns."""
+
+    def __init__(self, table: Table, reader: ItemReader, external_id: str | None, transcript: str | None, max_chars: int) -> None:
+        self._pick = table.picker((external_id, transcript))
+        self._id_column = external_id
+        self._reader = reader
+        self._max_chars = max_chars
+
+    def __call__(self, record: Record) -> RawConversation:
+        external_id, transcript = self._pick(record.cells)
+        key = self._reader.take_key(external_id, record.line)
+        if len(transcript) > self._max_chars:
+            raise RowError(too_long(self._max_chars))
+        return RawConversation(key, tuple(self._reader.transcript(transcript)))
 
 
 def too_long(max_chars: int) -> str:

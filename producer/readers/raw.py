@@ -31,3 +31,22 @@ class RawConversation:
 
     external_id: str
     turns: tuple[RawTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A raw conversation and what it came from."""
+
+    #: The first line of the source that it came from.
+    line: int
+    conversation: RawConversation
+    #: The rows as they were; more than one where a row is a turn.
+    rows: tuple["RowOrigin", ...] = ()
+    #: Turns with a time that could not be read.
+    num_unreadable: int = 0
+    #: Rows that said the same as another one.
+    num_duplicates: int = 0
+
+
+#: A row's line and its cells.
+RowOrigin = tuple[int, tuple[str, ...]]

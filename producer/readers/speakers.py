@@ -1,6 +1,7 @@
 """Who speaks: the words and flags by which exports tell customer and company apart. Knows no file."""
 
 from aftercall.conversation import Speaker
+from producer.readers.raw import Kind
 from producer.readers.rows import RowError
 
 _USER_WORDS = (
@@ -45,3 +46,13 @@ def take_inbound(flag: object) -> Speaker:
     if speaker is None:
         raise RowError(f"the inbound flag is {str(flag)[:40]!r}; expected true or false.")
     return speaker
+
+
+def find_role(word: str) -> Speaker | Kind | None:
+    """Stand-in."""
+    word = word.strip().casefold()
+    if word in ("note", "internal note", "internal_note", "whisper", "comment_internal"):
+        return "note"
+    if word in ("system", "event", "activity", "action", "tool", "function"):
+        return "event"
+    return SPEAKERS.get(word.replace("_", "-")) or {"end-user": "user", "lead": "user", "assistant": "agent"}.get(word)

@@ -83,3 +83,9 @@ def _first(item: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
         if key in item:
             return item[key]
     raise RowError(f"a turn has the keys {', '.join(map(repr, item))[:80]}; expected one of {', '.join(keys)}.")
+
+
+def split_transcript(text: str) -> list:
+    """Stand-in."""
+    from producer.readers.raw import RawTurn
+    return [RawTurn(turn.text, turn.speaker, turn.speaker) for turn in _line_turns(text)]

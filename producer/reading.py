@@ -1,0 +1,137 @@
+"""From raw conversations to conversations: text prepared, notes dropped, turns in order, sides decided.
+
+Knows no container and no layout. What a conversation loses on the way is counted in the account.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from aftercall.conversation import Conversation, Turn
+from producer.cleaning.prepare import is_auto_reply, looks_like_email, prepare_text
+from producer.readers.account import Account, SideLine
+from producer.readers.conversations import too_long
+from producer.readers.ordering import find_direction, order_turns
+from producer.readers.raw import RawConversation, RawRow, RawTurn
+from producer.readers.rows import Outcome, Rejected, RowError, SourceRow
+from producer.readers.sides import Census, SideRules, Sides
+
+#: Conversations that are looked at before it is decided whether the text is e-mail.
+_NUM_SAMPLES = 50
+_SOUND_ORDERS = ("time", "file")
+_PLURAL = {"note": "notes", "event": "events"}
+
+Read = Callable[[], Iterator[RawRow | Outcome]]
+
+
+class Reading:
+    """One pass over a source. The sides of unknown speakers are decided over the whole of it, when the first is met."""
+
+    def __init__(self, read: Read, rules: SideRules, account: Account, *, keep_notes: bool, max_chars: int) -> None:
+        self._read = read
+        self._rules = rules
+        self._account = account
+        self._keep_notes = keep_notes
+        self._max_chars = max_chars
+        self._sides: Sides | None = None
+        self._is_email = False
+        self._is_newest_first = False
+        #: Whether no conversation goes the short way.
+        self._is_careful = False
+
+    def pairs(self) -> Iterator[tuple[RawConversation | None, Outcome]]:
+        """Every conversation as it stands in the file, and as it is read or rejected."""
+        self._learn()
+        for row in self._read():
+            if not isinstance(row, RawRow):
+                if isinstance(row, SourceRow):
+                    self._account.count(row.conversation.turns)
+                yield None, row
+                continue
+            try:
+                turns = self._finish(row)
+            except RowError as error:
+                yield from ((row.conversation, Rejected(line, str(error), cells)) for line, cells in row.rows)
+            else:
+                self._account.count(turns)
+                cells = row.rows[0][1] if len(row.rows) == 1 else ()
+                yield row.conversation, SourceRow(row.line, Conversation(row.conversation.external_id, turns), cells)
+
+    def _finish(self, row: RawRow) -> tuple[Turn, ...]:
+        if row.num_duplicates:
+            self._account.dropped["duplicates"] += row.num_duplicates
+        turns = None if self._is_careful else _ready(row.conversation.turns)
+        if turns is None:
+            turns = self._decide(self._prepare(row, self._account))
+        if not any(turn.text.strip() for turn in turns):
+            raise RowError("the transcript is empty.")
+        if sum(len(turn.text) + 1 for turn in turns) > self._max_chars + 1:
+            raise RowError(too_long(self._max_chars))
+        return turns
+
+    def _prepare(self, row: RawRow, account: Account) -> RawConversation:
+        """The conversation as it will be read, but for its sides."""
+        conversation = row.conversation
+        turns, order = order_turns(
+            conversation.turns, num_unreadable=row.num_unreadable, newest_first=self._is_newest_first
+        )
+        account.orders[order] += 1
+        account.num_out_of_order += order not in _SOUND_ORDERS
+        kept = [turn for turn in turns if self._is_kept(turn, account)]
+        is_email = self._is_email or any(turn.is_email or looks_like_email(turn.text) for turn in kept)
+        prepared = [self._prepare_turn(turn, is_email, account) for turn in kept]
+        return replace(conversation, turns=tuple(turn for turn in prepared if turn.text.strip()))
+
+    def _is_kept(self, turn: RawTurn, account: Account) -> bool:
+        if turn.kind == "message" or (turn.kind == "note" and self._keep_notes):
+            return True
+        account.dropped[_PLURAL[turn.kind]] += 1
+        return False
+
+    def _prepare_turn(self, turn: RawTurn, is_email: bool, account: Account) -> RawTurn:
+        text = prepare_text(turn.text, is_html=turn.is_html, is_email=is_email)
+        if is_email and is_auto_reply(text):
+            account.dropped["automatic replies"] += 1
+            return replace(turn, text="")
+        if is_email and len(text) < len(turn.text.strip()):
+            account.dropped["quotes and signatures"] += 1
+        # Whose note it is does not matter: no customer writes one.
+        speaker = turn.speaker or ("agent" if turn.kind == "note" else None)
+        return replace(turn, text=text, speaker=speaker)
+
+    def _decide(self, conversation: RawConversation) -> tuple[Turn, ...]:
+        if all(turn.speaker for turn in conversation.turns) and not (self._rules.agents or self._rules.customers):
+            return tuple(Turn(turn.speaker, turn.text) for turn in conversation.turns if turn.speaker)
+        if self._sides is None:
+            self._sides = self._take_census()
+            self._account.sides = [SideLine(*line) for line in self._sides.accounts]
+        return self._sides.resolve(conversation)
+
+    def _take_census(self) -> Sides:
+        census, unheard = Census(), Account()
+        for row in self._read():
+            if isinstance(row, RawRow):
+                census.add(self._prepare(row, unheard))
+        return census.decide(self._rules)
+
+    def _learn(self) -> None:
+        """What the first conversations say about all: whether they are e-mails, and which way their times run."""
+        rows = [row for row in islice(self._read(), _NUM_SAMPLES) if isinstance(row, RawRow)]
+        turns = [turn for row in rows for turn in row.conversation.turns if turn.kind == "message"]
+        self._is_email = sum(looks_like_email(turn.text) for turn in turns) * 5 > len(turns)
+        directions = [find_direction(row.conversation.turns) for row in rows]
+        self._is_newest_first = directions.count("newest first") > directions.count("oldest first")
+        self._is_careful = bool(self._is_email or self._rules.agents or self._rules.customers)
+
+
+def _ready(turns: Sequence[RawTurn]) -> tuple[Turn, ...] | None:
+    """Turns that need nothing done: the way that most rows go, and so a short one."""
+    ready = []
+    for turn in turns:
+        if (
+            turn.speaker is None or turn.kind != "message" or turn.time is not None or turn.is_html or turn.is_email
+            or "<" in turn.text or "\n>" in turn.text or "wrote:" in turn.text
+        ):  # fmt: skip
+            return None
+        ready.append(Turn(turn.speaker, turn.text))
+    return tuple(ready)
