@@ -1,40 +1,122 @@
-"""Who speaks: the words and flags by which exports tell customer and company apart. Knows no file."""
+"""Who speaks: the words and flags by which exports tell customer and company apart. Reads no file.
+
+A word is compared without case, accents, punctuation, emoji and numbers: `END_USER`, `End-User 2` and `end user` are
+one word. Names are nobody's side here; `sides` decides those over the whole source.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
 
 from aftercall.conversation import Speaker
+from producer.readers import roles
 from producer.readers.raw import Kind
 from producer.readers.rows import RowError
 
-_USER_WORDS = (
-    "user customer client caller consumer guest passenger visitor contact buyer subscriber member shopper human "
-    "end-user enduser requester inbound cliente kunde kundin klant"
-)
-_AGENT_WORDS = (
-    "agent support rep representative assistant advisor adviser operator bot chatbot system company brand staff "
-    "associate csr service helpdesk admin employee specialist supervisor manager outbound agente berater conseiller"
-)
-_AGENT_PHRASES = ("customer service", "customer support", "customer care", "support agent", "service agent")
+#: A side, or "note" or "event" for what nobody said to the other side.
+Role = Speaker | Kind
 
-SPEAKERS: dict[str, Speaker] = {
-    **dict.fromkeys(_USER_WORDS.split(), "user"),
-    **dict.fromkeys(_AGENT_WORDS.split(), "agent"),
-    **dict.fromkeys(_AGENT_PHRASES, "agent"),
+#: Nobody calls a speaker by more than this; a longer label is a sentence.
+_MAX_LABEL_CHARS = 80
+_IN_BRACKETS = re.compile(r"^(.*?)[(\[{（【「<]([^()\[\]{}（）【】「」<>]*)[)\]}）】」>]\s*$")
+_APART = re.compile(r"\s+[-–—|/,]\s+|[,|/;]\s*")
+
+
+def plain_label(label: str) -> str:
+    """What two spellings of one label have in common: no case, no invisible characters, single spaces."""
+    text = unicodedata.normalize("NFKC", label).casefold()
+    return " ".join("".join(char for char in text if unicodedata.category(char) != "Cf").split())
+
+
+def _plain_word(word: str) -> str:
+    """The letters of a word and nothing else, without accents."""
+    text = unicodedata.normalize("NFKD", word.casefold())
+    letters = ("" if _is_mark(char) else char if char.isalpha() or char == "'" else " " for char in text)
+    return unicodedata.normalize("NFC", " ".join("".join(letters).split()))
+
+
+def _is_mark(char: str) -> bool:
+    category = unicodedata.category(char)
+    # Devanagari and Thai spell vowels with marks; those are letters of the word.
+    return category == "Cf" or (category == "Mn" and unicodedata.combining(char) not in (0, 7, 9, 107))
+
+
+def _table(words: str) -> frozenset[str]:
+    return frozenset(plain for word in words.split(",") if (plain := _plain_word(word)))
+
+
+_SIDES: dict[str, Speaker] = {
+    **dict.fromkeys(_table(roles.USER_WORDS), "user"),
+    **dict.fromkeys(_table(roles.AGENT_WORDS), "agent"),
 }
+_ROLES: dict[str, Role] = {
+    **dict.fromkeys(_table(roles.EVENT_WORDS), "event"),
+    **dict.fromkeys(_table(roles.NOTE_WORDS), "note"),
+    **_SIDES,
+}
+_ENDINGS = _table(roles.AGENT_ENDINGS)
+_OPENINGS = _table(roles.SIDE_OPENINGS)
+_FIELDS = _table(roles.FIELD_WORDS)
 
 _FLAGS: dict[str, Speaker] = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1", "inbound", "incoming", "in"), "user"),
-    **dict.fromkeys(("false", "f", "no", "n", "0", "outbound", "outgoing", "out"), "agent"),
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0", "inbound", "incoming", "in", "received"), "user"),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0", "outbound", "outgoing", "out", "sent"), "agent"),
 }
+
+
+@lru_cache(maxsize=4096)
+def find_role(word: str) -> Role | None:
+    """The side that a label such as `Customer`, `Anna (Agent)` or `Visitor 4711` names.
+
+    "note" and "event" for labels of what is no speech; None for a name, or for a word that is not known.
+    """
+    if len(word) > _MAX_LABEL_CHARS:
+        return None
+    whole = _plain_word(word)
+    if whole in _ROLES:
+        return _ROLES[whole]
+    if match := _IN_BRACKETS.match(word.strip()):
+        outer, inner = match.groups()
+        return find_role(inner) or (find_role(outer) if outer.strip() else None)
+    parts = {role for part in _APART.split(word) if (role := _ROLES.get(_plain_word(part)))}
+    if len(parts) == 1:
+        return parts.pop()
+    return _phrase_role(whole) if not parts else None
+
+
+def _phrase_role(phrase: str) -> Role | None:
+    """The side of several words, by the last of them or else by the first."""
+    first, _, rest = phrase.partition(" ")
+    if not rest:
+        return None
+    last = rest.rpartition(" ")[2]
+    if last in _ENDINGS:
+        return "agent"
+    if first in _OPENINGS and rest not in _FIELDS and phrase not in _FIELDS and len(rest.split()) <= 3:
+        return _SIDES[first]
+    return None
+
+
+def is_field_word(label: str) -> bool:
+    """Whether a label is what forms, logs and preambles call a field, such as `Order number`."""
+    plain = _plain_word(label)
+    return plain in _FIELDS or (plain.rpartition(" ")[2] in _FIELDS and plain not in _ROLES)
 
 
 def take_speaker(word: object) -> Speaker:
     """The speaker that a word such as `Customer` or `rep` means.
 
-    Raises RowError on a word that is not known.
+    Raises RowError on a word that is not known. A `system` that speaks is a dialogue system, the company's voice.
     """
-    speaker = SPEAKERS.get(str(word).strip().casefold())
-    if speaker is None:
-        raise RowError(f"unknown speaker {str(word)[:40]!r}; expected a word like user, customer, agent or support.")
-    return speaker
+    role = find_role(str(word))
+    if role == "user" or role == "agent":
+        return role
+    if role == "event" and _plain_word(str(word)) == "system":
+        return "agent"
+    raise RowError(
+        f"unknown speaker {str(word)[:40]!r}; expected a word like user, customer, agent or support. "
+        "If it is a name, say whose: --agents 'Maria*,Tom*' or --customers 'Jonas*'"
+    )
 
 
 def take_inbound(flag: object) -> Speaker:
@@ -46,13 +128,3 @@ def take_inbound(flag: object) -> Speaker:
     if speaker is None:
         raise RowError(f"the inbound flag is {str(flag)[:40]!r}; expected true or false.")
     return speaker
-
-
-def find_role(word: str) -> Speaker | Kind | None:
-    """Stand-in."""
-    word = word.strip().casefold()
-    if word in ("note", "internal note", "internal_note", "whisper", "comment_internal"):
-        return "note"
-    if word in ("system", "event", "activity", "action", "tool", "function"):
-        return "event"
-    return SPEAKERS.get(word.replace("_", "-")) or {"end-user": "user", "lead": "user", "assistant": "agent"}.get(word)

@@ -1,0 +1,195 @@
+"""What a line of a transcript may open a turn with: a time, a label, a separator. Looks at one line at a time.
+
+Whether it does open one is decided over the whole transcript, by `labels`.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from producer.readers.speakers import Role, find_role, is_field_word, plain_label
+from producer.readers.times import parse_time
+
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u061c\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+_SPACE = rf"[\s{_INVISIBLE}]"
+_MONTH = r"[^\W\d_]{3,12}\.?"
+_DATE = (
+    r"(?:\d{4}[-/.年년]\s?\d{1,2}[-/.月월]\s?\d{1,2}[日일.]?|\d{1,2}[-/.]\s?\d{1,2}[-/.]\s?\d{2,4}\.?"
+    rf"|(?:{_MONTH},?\s)?(?:{_MONTH}[\s-]\d{{1,2}}(?:st|nd|rd|th)?,?[\s-]\d{{4}}"
+    rf"|\d{{1,2}}\.?(?:\sde)?[\s-]{_MONTH}(?:\sde)?[\s-]\d{{4}}))"
+)
+_HALF = r"(?:[ap]\.?\s?m\b\.?|上午|下午|午前|午後|오전|오후|ص|م|Uhr\b)"
+_ZONE = r"(?:Z|UTC|GMT|[A-Z]{2,4}T)?(?:\s?[+-]\d{2}:?\d{2})?(?!\w)"
+_CLOCK = rf"(?:{_HALF}\s?)?(?:\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,]\d{{1,9}})?|\d{{1,2}}h\d{{2}})(?:\s?{_HALF})?(?:\s?{_ZONE})?"
+_ELAPSED = r"(?:\d{1,3}\s?h\s?)?(?:\d{1,4}\s?m(?:in)?\s?)?\d{1,5}(?:\.\d+)?\s?s(?:ec)?|\d{1,3}\s?h\s?\d{1,2}\s?m|\d{1,4}\s?m(?:in)?"
+_UNIX = r"1\d{9}(?:\d{3})?(?:\.\d+)?"
+_TIME = rf"(?:{_DATE}(?:(?:T|,?\s(?:at\s|um\s|-\s|à\s)?|\s?[-–|]\s?){_CLOCK})?|{_CLOCK}(?:,?\s{_DATE})?|{_ELAPSED}|{_UNIX})"
+
+_STAMP = re.compile(
+    rf"(?P<bracket>[\[(<{{【（]){_SPACE}?(?P<inner>{_TIME}){_SPACE}?[\])>}}】）]|(?P<bare>{_TIME})(?=[\s\]|–—,;-])",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(rf"{_SPACE}*(?:(?:[-*•·▪●►▶]|#?\d{{1,4}}[.)]|#\d{{1,4}}\b){_SPACE}+(?=\S))?")
+_AFTER_STAMP = re.compile(rf"{_SPACE}*(?:[-–—|:,;·>]{_SPACE}*)?")
+#: `[Agent] …`, `<Agent> …`, `【客服】…`, with or without a colon.
+_BRACKETED = re.compile(rf"[*_]{{0,2}}(?:\[([^\[\]]{{1,60}})\]|<([^<>]{{1,60}})>|【([^【】]{{1,60}})】|「([^「」]{{1,60}})」)[*_]{{0,2}}\s?([:：]?)")
+_COLON = re.compile(r"[*_]{0,2}([^:：]{1,80}?)[*_]{0,2}\s{0,2}([:：])[*_]{0,2}")
+_OTHER = re.compile(r"[*_]{0,2}([^|>»→\t]{1,60}?)[*_]{0,2}(\s[-–—−]{1,2}\s|\s?>{1,2}(?=\s|$)|\s?[»→›](?=\s|$)|\s?\|\s|\s?[=-]>(?=\s|$)|\t)")
+_TIME_BEHIND = re.compile(
+    rf"^(?P<label>.*?[^\s,(\[@–-]){_SPACE}*(?:[\[(（]{_SPACE}?(?P<inner>{_TIME}){_SPACE}?[\])）]|(?:,|\bat\b|@|\bum\b|[-–|])?\s+(?P<bare>{_TIME}))$",
+    re.IGNORECASE,
+)
+_EVENT = re.compile(r"^(?:\*{2,3}\s?\S.*\*{2,3}|-{3,}.*-{3,}|={3,}.*={3,}|[-=_*~─—]{3,}|\[[^\[\]]{3,}\]|<[^<>]{3,}>)$")
+_HAPPENED = re.compile(
+    r"\b(?:joined|left|entered|assigned|reassigned|unassigned|transferred|routed|escalated|connected|disconnected|"
+    r"accepted|ended|closed|reopened|resolved|started|created|timed out|changed|updated|merged|snoozed|tagged|"
+    r"has been|was added|was removed|beigetreten|verlassen|beendet|geschlossen|zugewiesen|gestartet|a rejoint|a quitté|"
+    r"assigné|terminé|fermé|se ha unido|se unió|abandonó|asignad[oa]|finalizad[oa]|cerrad[oa]|entrou|saiu|atribuíd[oa]|"
+    r"encerrad[oa]|è entrat[oa]|è uscit[oa]|assegnat[oa]|chius[oa]|deelgenomen|verlaten|toegewezen|gesloten)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a line begins, if it begins like a turn."""
+
+    label: str
+    #: What two spellings of one label share.
+    key: str
+    role: Role | None
+    #: The time as written, without its brackets; empty if there is none.
+    stamp: str
+    #: The dress of the line: where its time stands and what separates label and text.
+    style: str
+    text: str
+
+    @property
+    def is_timed(self) -> bool:
+        return self.stamp != ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A line that begins with a time and no label: something that happened."""
+
+    stamp: str
+    style: str
+    text: str
+
+
+def read_opening(line: str) -> Opening | Stamped | None:
+    """What a line opens; None if it can only go on with what was said above."""
+    start = _LEAD.match(line).end()  # type: ignore[union-attr]
+    stamp, style = "", ""
+    if match := _STAMP.match(line, start):
+        stamp = match["inner"] or match["bare"]
+        style = f"{match['bracket'] or ''}{'date' if len(stamp) > 14 else 'time'}"
+        start = _AFTER_STAMP.match(line, match.end()).end()  # type: ignore[union-attr]
+    opening = _read_label(line[start:], stamp, style)
+    if opening is None and stamp:
+        return Stamped(stamp, style, line[start:].strip())
+    return opening
+
+
+def _read_label(text: str, stamp: str, style: str) -> Opening | None:
+    if match := _BRACKETED.match(text):
+        label = match[1] or match[2] or match[3] or match[4]
+        return _make(label, stamp, f"{style}[]{match[5]}", text[match.end() :])
+    match = _COLON.match(text)
+    if match and (opening := _with_colon(match, text, stamp, style)):
+        return opening
+    if match := _OTHER.match(text):
+        return _make(match[1], stamp, style + match[2].strip(" "), text[match.end() :])
+    return _bare_label(text, stamp, style)
+
+
+def _with_colon(match: re.Match[str], text: str, stamp: str, style: str) -> Opening | None:
+    """A label before a colon. A colon inside a time or behind it may not be the label's own."""
+    label, end = match[1], match.end()
+    if label[-1:].isdigit() and text[end : end + 2].isdigit():  # `Customer 10:02: …`, `Agent (10:02): …`
+        longer = re.compile(r"([^：]{1,100}?)\s{0,2}([:：])(?=\s|$)[*_]{0,2}").match(text)
+        if not longer or not _TIME_BEHIND.match(longer[1]):
+            return None
+        label, end = longer[1], longer.end()
+    rest = text[end:]
+    if rest.startswith(("//", "\\")):
+        return None
+    opening = _make(label, stamp, f"{style}:", rest)
+    is_apart = not rest or rest[0].isspace() or match[2] == "：" or ord(rest[0]) > 0x2E7F
+    return opening if opening and (is_apart or opening.role) else None
+
+
+def _bare_label(text: str, stamp: str, style: str) -> Opening | None:
+    """A line of a label alone, perhaps with a time: the words stand in the lines below."""
+    label = text.strip().strip("*_")
+    if not label or len(label) > 60:
+        return None
+    opening = _make(label, stamp, f"{style}alone", "")
+    return opening if opening and (opening.role or (opening.stamp and not stamp)) else None
+
+
+def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
+    label = label.strip().strip("*_").strip()
+    if not stamp and (match := _TIME_BEHIND.match(label)):
+        label, stamp, style = match["label"], match["inner"] or match["bare"], f"behind{style}"
+    known = _known(label)
+    return Opening(known[0], known[1], known[2], stamp, style, text) if known else None
+
+
+@lru_cache(maxsize=4096)
+def _known(label: str) -> tuple[str, str, Role | None] | None:
+    """A label, its plain form and its role; None if no speaker is called so."""
+    label = re.sub(f"[{_INVISIBLE}]", "", label).strip().strip("[]<>【】").strip()
+    role = find_role(label)
+    return (label, plain_label(label), role) if role or is_name_like(label) else None
+
+
+_SENTENCE_MARKS = re.compile(r"[!?;…\"“”„«»=\\/{}。、！？]|[.,](?=\s*$)|\.\s+[a-z]|,\s+[a-z]")
+_PARTICLES = frozenset("van von de der den del della di da dos du la le el al bin ben bint ibn of the and y e zu ter".split())
+
+
+def is_name_like(label: str) -> bool:
+    """Whether somebody could be called so: a name, a nickname, an address, a number; not the start of a sentence."""
+    bare = re.sub(r"[(\[（][^()\[\]（）]*[)\]）]\s*$", "", label).strip()
+    words = bare.split()
+    if not words or len(bare) > 50 or len(words) > 5 or _SENTENCE_MARKS.search(bare) or "://" in bare:
+        return False
+    if len(words) == 1:
+        return bare.casefold() not in _NO_NAMES
+    return all(_is_name_word(word) for word in words) and words[0][0].casefold() not in "'’"
+
+
+def _is_name_word(word: str) -> bool:
+    first = next((char for char in word if char.isalnum()), "")
+    return not first or not first.islower() or word.casefold() in _PARTICLES
+
+
+_NO_NAMES = frozenset("http https mailto ftp tel www also but and or so then that this it i ich und aber".split())
+
+
+def is_event(text: str) -> bool:
+    """Whether a line without a label says what happened, such as `*** Anna joined the chat ***`."""
+    return bool(_EVENT.match(text)) or has_happened(text)
+
+
+def has_happened(text: str) -> bool:
+    """Whether a short line reports a change, such as `Conversation was assigned to Tier 2`."""
+    return len(text) <= 200 and bool(_HAPPENED.search(text))
+
+
+def is_form_value(text: str) -> bool:
+    """Whether this is what a form has behind its field: a few words or a number, no sentence."""
+    text = text.strip()
+    return len(text.split()) <= 4 and len(text) <= 60 and not text.endswith((".", "!", "?", "。", "！", "？", "…"))
+
+
+def is_form_line(opening: Opening) -> bool:
+    """Whether a line looks like a field of a form and its value."""
+    return is_field_word(opening.label) or is_form_value(opening.text)
+
+
+@lru_cache(maxsize=4096)
+def stamp_time(stamp: str) -> float | None:
+    """The time of a line. Within one transcript it doesn't matter which of two readings a date has."""
+    return parse_time(stamp) if (time := parse_time(stamp)) is not None else parse_time(stamp, day_first=False)
