@@ -13,10 +13,12 @@ from typing import Self
 
 from aftercall.errors import SourceError
 from producer.readers.columns import FIELDS, Columns, OwnFileError, Shape, is_known, parse_mapping, recognise
-from producer.readers.content import Content, locate, readable, staying_as_it_was
+from producer.readers.content import Content, readable, staying_as_it_was
 from producer.readers.conversations import read_conversations
 from producer.readers.encoding import inspect
 from producer.readers.jsonlines import is_json, read_json_lines
+from producer.readers.limits import Limits
+from producer.readers.locate import locate
 from producer.readers.rows import Outcome, Rejected, SourceRow, Table
 from producer.readers.table import read_table
 from producer.readers.turns import read_turns
@@ -52,6 +54,7 @@ class SourceOptions:
     delimiter: str | None = None
     #: A longer conversation is rejected.
     max_conversation_chars: int = 1_000_000
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         delimiter = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
@@ -100,7 +103,7 @@ def open_source(path: str, options: SourceOptions | None = None) -> Source:
     Raises SourceError, with what to do, if it cannot be read as a whole.
     """
     options = options or SourceOptions()
-    content = locate(path)
+    content = locate(path, options.limits)
     try:
         return _recognise(content, options)
     except BaseException:

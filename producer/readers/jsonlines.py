@@ -3,7 +3,7 @@
 import io
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -31,7 +31,7 @@ class JsonLines:
     def records(self) -> Iterator[Record | Rejected]:
         yield from _records(self.content, self.encoding)
 
-    def picker(self, names: Sequence[str | None]) -> Picker:
+    def picker(self, names: Sequence[str | None], optional: Collection[str | None] = ()) -> Picker:
         def pick(cells: Sequence[str]) -> list[Value]:
             item = _parse_object(cells[0])
             return ["" if name is None else _value(item.get(name), name) for name in names]

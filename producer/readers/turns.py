@@ -47,7 +47,7 @@ class _TurnReader:
     def __init__(self, table: Table, columns: Columns) -> None:
         self._id_column = columns["id"]
         self._take = take_speaker if "speaker" in columns else take_inbound
-        self._pick_place = table.picker((columns["id"], columns.get("time")))
+        self._pick_place = table.picker((columns["id"], columns.get("time")), optional=(columns.get("time"),))
         self._pick_turn = table.picker((columns.get("speaker", columns.get("inbound")), columns["text"]))
 
     def place(self, record: Record) -> tuple[str, float | None]:
