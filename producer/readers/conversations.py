@@ -34,7 +34,7 @@ def _taker(table: Table, reader: ItemReader, max_chars: int) -> Any:
     if layout.transcript and (transcript := columns.column(layout.transcript)) in table.names:
         external_id = columns.column(layout.id) if layout.id else None
         return _Picking(table, reader, external_id, transcript, max_chars)
-    row = TableRow(table.names)
+    row = TableRow(table, reader.needed(table))
     return lambda record: reader.conversation(row(record.cells), record.line)
 
 

@@ -6,7 +6,7 @@ layout; `places` says where records may stand, and a JsonDocument reads those of
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -97,7 +97,7 @@ class JsonDocument:
             else:
                 yield from map(_as_record, ijson.items(stream, place.prefix, multiple_values=True))
 
-    def picker(self, names: Sequence[str | None]) -> Picker:
+    def picker(self, names: Sequence[str | None], optional: Collection[str | None] = ()) -> Picker:
         return pick_keys(names)
 
 

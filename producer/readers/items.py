@@ -65,6 +65,12 @@ class ItemReader:
         self._by_value = layout.roles.get(OTHERS)
         self._by_kind = layout.kinds.get(OTHERS)
 
+    def needed(self, table: Table) -> frozenset[str]:
+        """The columns without which a row of a table says nothing."""
+        columns = resolver(table.names)
+        paths = [self.layout.id, self.layout.transcript, *(self.layout.turn.get(name) for name in ("text", "speaker"))]
+        return frozenset(column for path in paths if path and (column := columns.column(path)))
+
     def take_id(self, item: Any, number: int) -> str:
         """The conversation's id; its number where the layout names none."""
         return self.take_key(self._outer["id"](item) if "id" in self._outer else None, number)

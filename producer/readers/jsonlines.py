@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -40,7 +40,7 @@ class JsonLines:
     def records(self) -> Iterator[Record | Rejected]:
         yield from _records(self.content, self.encoding)
 
-    def picker(self, names: Sequence[str | None]) -> Picker:
+    def picker(self, names: Sequence[str | None], optional: Collection[str | None] = ()) -> Picker:
         return pick_keys(names)
 
 

@@ -80,7 +80,7 @@ def _items(table: Table) -> Iterator[Mapping[str, Any]]:
     if is_json(table):
         yield from _objects(table)
     else:
-        row = TableRow(table.names)
+        row = TableRow(table)
         yield from (row(record.cells) for record in table.records() if isinstance(record, Record))
 
 

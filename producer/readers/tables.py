@@ -1,21 +1,27 @@
 """Rows of a table as records: a column is found by its name, whatever its dress, or by a JMESPath expression."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from producer.readers.names import plain, snake
 from producer.readers.paths import Getter, compile_path
+from producer.readers.rows import Table
 
 
 class TableRow:
-    """Makes a mapping of a row's cells, under the columns' names and under the same in snake_case."""
+    """Makes a mapping of a row's cells, under the columns' names and under the same in snake_case.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = [*names, *map(snake, names)]
+    Raises RowError on a row that was cut short before one of the `needed` columns.
+    """
+
+    def __init__(self, table: Table, needed: Iterable[str | None] = ()) -> None:
+        # In this order the first of two columns of one name wins.
+        names = list(reversed(dict.fromkeys(table.names)))
+        self._pick = table.picker(names, optional=frozenset(names) - frozenset(needed))
+        self._names = [*map(snake, names), *names]
 
     def __call__(self, cells: Sequence[str]) -> dict[str, Any]:
-        # In this order the first of two columns of one name wins.
-        return dict(zip(reversed(self._names), [*reversed(cells)] * 2, strict=False))
+        return dict(zip(self._names, [*self._pick(cells)] * 2, strict=True))
 
 
 class resolver:  # noqa: N801 - used as a function

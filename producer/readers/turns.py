@@ -26,7 +26,7 @@ _Parse = Callable[[tuple[str, ...]], Any]
 
 def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
     """Every conversation that the rows make; a row that belongs to none is rejected alone."""
-    parse = _parser(table)
+    parse = _parser(table, reader)
     with open_scratch() as scratch:
         yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
         scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
@@ -35,10 +35,10 @@ def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[Raw
             yield from _assemble(rows, parse, reader, max_chars)
 
 
-def _parser(table: Table) -> _Parse:
+def _parser(table: Table, reader: ItemReader) -> _Parse:
     if is_json(table):
         return lambda cells: parse_object(cells[0])
-    return TableRow(table.names)
+    return TableRow(table, reader.needed(table))
 
 
 def _place(record: Record, parse: _Parse, reader: ItemReader) -> tuple[str]:

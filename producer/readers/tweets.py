@@ -58,14 +58,15 @@ class _TweetReader:
     def __init__(self, table: Table, columns: Columns) -> None:
         self._id_column = columns["id"]
         self._reply_column = columns["reply_to"]
-        self._pick_place = table.picker((columns["id"], columns["reply_to"], columns.get("time")))
-        self._pick_speech = table.picker((columns.get("author"), columns["inbound"], columns["text"]))
+        optional = (columns["reply_to"], columns.get("time"), columns.get("author"))
+        self._pick_place = table.picker((columns["id"], columns["reply_to"], columns.get("time")), optional)
+        self._pick_speech = table.picker((columns.get("author"), columns["inbound"], columns["text"]), optional)
 
     def place(self, record: Record) -> tuple[str, str | None, float | None]:
         """Its id, the id of the tweet that it answers, and its time, if the whole row is sound."""
         id_cell, reply_cell, time = self._pick_place(record.cells)
-        tweet_id = _whole(take_id(id_cell, self._id_column))
-        parent = _whole(take_id(reply_cell, self._reply_column)) if str(reply_cell).strip() else None
+        tweet_id = take_id(id_cell, self._id_column)
+        parent = take_id(reply_cell, self._reply_column) if str(reply_cell).strip() else None
         place = tweet_id, parent if parent != tweet_id else None, parse_time(str(time))
         self.tweet(record, place)
         return place
@@ -75,11 +76,6 @@ class _TweetReader:
         author, inbound, text = self._pick_speech(record.cells)
         tweet_id, parent, time = place
         return Tweet(record.line, tweet_id, parent, str(author), take_inbound(inbound), time, take_text(text))
-
-
-def _whole(tweet_id: str) -> str:
-    """`8.0` is tweet 8: a column of ids with gaps turns to floats on its way through pandas."""
-    return tweet_id.removesuffix(".0")
 
 
 def _grow_trees(scratch: sqlite3.Connection) -> None:

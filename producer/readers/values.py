@@ -9,16 +9,13 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from producer.readers.rows import MAX_ID_CHARS, RowError
+from producer.readers.rows import RowError, present, take_id
 
 _PART_KEYS = ("text", "value", "content", "body", "msg")
 _MAX_PARTS = 10_000
 
 _TRUE = frozenset("true t yes y 1 public external inbound incoming in customer".split())
 _FALSE = frozenset("false f no n 0 private internal outbound outgoing out agent".split())
-
-#: What stands in a cell for nothing at all.
-MISSING = frozenset(("", "nan", "null", "none", "n/a", "\\n", "<na>", "#n/a"))
 
 
 def take_flag(value: Any) -> bool | None:
@@ -31,7 +28,7 @@ def take_flag(value: Any) -> bool | None:
 
 def is_missing(value: Any) -> bool:
     """Whether a value holds nothing; `nan` and `NULL` are what programs write for that."""
-    return value is None or (isinstance(value, str) and value.strip().casefold() in MISSING)
+    return value is None or (isinstance(value, str) and not present(value.strip()))
 
 
 def take_words(value: Any) -> str:
@@ -69,14 +66,8 @@ def take_key(value: Any, path: str) -> str:
 
     Raises RowError.
     """
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or is_missing(value):
-        raise RowError(f"no id in column {path!r}; every row needs one.")
-    external_id = value.strip()
-    if len(external_id) > MAX_ID_CHARS or not external_id.isprintable():
-        raise RowError(f"the id in column {path!r} is longer than {MAX_ID_CHARS} characters or not printable.")
-    return external_id
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return take_id(str(value) if is_number else value, path)
 
 
 def take_label(value: Any) -> str:

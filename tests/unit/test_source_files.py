@@ -90,7 +90,7 @@ def _bad(folder: Path, content: str | bytes, **options: str) -> str:
         (b"", "the file is empty"),
         (b"\n \n", "empty but for white space"),
         (b"id,transcript\n", "a header and no rows"),
-        (b"PK\x03\x04 and so on", "an Excel workbook or another ZIP archive: open it and export it as CSV"),
+        (b"PK\x03\x04 and so on", "the archive is cut off or damaged"),
         (b"%PDF-1.7", "a PDF document"),
         (b"id,trans\x00cript\n1,user: hi", "byte 8 is NUL"),
         (_TEXT.encode("utf-16-le"), "--encoding utf-16-le"),
@@ -141,7 +141,7 @@ def test_a_map_to_a_column_that_is_not_there(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         open_source(str(tmp_path / "missing.csv"))
-    with pytest.raises(SourceError, match="a folder; name the files in it"):
+    with pytest.raises(SourceError, match="there is no file in it that can be read"):
         open_source(str(tmp_path))
 
 
