@@ -14,7 +14,7 @@ from aftercall.errors import SourceError
 from producer.readers.content import Content
 from producer.readers.delimited import Lines, read_records
 from producer.readers.rows import Record
-from producer.readers.speakers import SPEAKERS
+from producer.readers.speakers import find_role
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -137,7 +137,7 @@ def _guess_names(rows: Sequence[tuple[str, ...]]) -> list[str]:
     speech = lengths.index(max(lengths))
     names[speech] = "transcript"
     for index, column in enumerate(columns):
-        if index != speech and all(cell.casefold() in SPEAKERS for cell in column):
+        if index != speech and all(find_role(cell) is not None for cell in column):
             names[index], names[speech] = "speaker", "text"
         elif index != speech and all(map(_DATE.match, column)):
             names[index] = "time"

@@ -171,9 +171,11 @@ class ItemReader:
         if "kind" not in self._turn:
             return "message"
         word = take_label(self._turn["kind"](entry)).casefold()
+        if not word:
+            return "message"
         meaning = self.layout.kinds.get(word)
         if meaning is None and not self.layout.kinds:
-            found = find_role(word) if word else None
+            found = find_role(word)
             meaning = found if found in ("note", "event") else "message"
         return _KINDS[meaning or self._by_kind or "message"]
 

@@ -14,6 +14,9 @@ _PLAIN = re.compile(rf"{_STEP}(?:\.{_STEP})*", re.ASCII)
 _STEPS = re.compile(_STEP, re.ASCII)
 _EITHER = re.compile(rf"{_PLAIN.pattern}(?:\s*\|\|\s*{_PLAIN.pattern})+", re.ASCII)
 
+#: The name of a column with a space in it, which JMESPath would want in quotes.
+_SPACED = re.compile(r"\w[\w /#-]* [\w /#-]*")
+
 #: What JMESPath takes for false; `||` goes on to the next path then.
 _FALSE: tuple[Any, ...] = (None, "", [], {})
 
@@ -26,6 +29,8 @@ def compile_path(path: str) -> Getter:
     """
     if _PLAIN.fullmatch(path):
         return _walk(tuple(step.strip('"') for step in _STEPS.findall(path)))
+    if _SPACED.fullmatch(path):
+        return _walk((path,))
     if _EITHER.fullmatch(path):
         return _first_of([compile_path(part.strip()) for part in path.split("||")])
     return _search(path)

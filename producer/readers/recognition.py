@@ -53,7 +53,8 @@ def choose(table: Table, mapping: Mapping[str, str], layout_name: str | None) ->
             for candidate in candidates:
                 if candidate.fits(layout):
                     found = candidate.with_siblings(candidates, layout)
-                    return Recognised(_override(layout, mapping), f"it has {_keys(layout)}", found.table)
+                    fitting = _override(_without_absent_id(layout, candidate), mapping)
+                    return Recognised(fitting, f"it has {_keys(layout)}", found.table)
     return _discover(candidates, mapping)
 
 
@@ -276,6 +277,14 @@ def _override(layout: Layout, mapping: Mapping[str, str]) -> Layout:
     outer = {field: path for field, path in mapping.items() if field in ("id", "transcript")}
     inner = {field: path for field, path in mapping.items() if field not in outer}
     return replace(layout, **outer, turn={**layout.turn, **inner})
+
+
+def _without_absent_id(layout: Layout, candidate: _Candidate) -> Layout:
+    """Where no record has the conversation's id, the records are numbered."""
+    if layout.shape != "conversations" or layout.id is None or not candidate.samples:
+        return layout
+    get = compile_path(layout.id) if candidate.is_json else resolver(candidate.table.names)(layout.id)
+    return layout if any(not is_missing(get(item)) for item in candidate.samples) else replace(layout, id=None)
 
 
 def _keys(layout: Layout) -> str:

@@ -32,7 +32,7 @@ def is_missing(value: Any) -> bool:
 
 
 def take_words(value: Any) -> str:
-    """What is said, from a string or a list of parts; empty if there is nothing.
+    """What is said, from a string or a list of parts; empty if there is nothing, as in a picture.
 
     Raises RowError if it is neither.
     """
@@ -42,8 +42,8 @@ def take_words(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return "\n".join(_parts(value))
-    if isinstance(value, Mapping) and (words := next(_parts([value]), "")):
-        return words
+    if isinstance(value, Mapping):
+        return next(_parts([value]), "")
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return str(value)
     raise RowError(f"the text is {_shown(value)}; expected a string.")
