@@ -13,6 +13,8 @@ from producer.readers.rows import Picker, Record, Rejected, RowError, Table, Val
 
 #: So many broken lines at the start, and it is no JSON Lines file.
 _MAX_BROKEN = 100
+#: Keys that are looked at.
+_MAX_NAMES = 1_000
 #: A line that is longer is no conversation, and is not held whole.
 MAX_LINE_CHARS = 64 << 20
 #: What the cells of a record are called.
@@ -23,7 +25,7 @@ _SHOWN_CHARS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """One object a line; the first sound one says which keys there are."""
+    """One object a line; the first sound ones say which keys there are."""
 
     content: Content
     encoding: str
@@ -60,16 +62,19 @@ def pick_keys(names: Sequence[str | None]) -> Picker:
 
 
 def read_json_lines(content: Content, encoding: str) -> JsonLines:
-    """Take the keys from the first line that is an object.
+    """Take the keys from the first lines that are objects.
 
     Raises SourceError if the first hundred lines hold none.
     """
+    names: dict[str, None] = {}
     for record in islice(_records(content, encoding), _MAX_BROKEN):
         try:
             if isinstance(record, Record):
-                return JsonLines(content, encoding, tuple(parse_object(record.cells[0])))
+                names |= dict.fromkeys(parse_object(record.cells[0]))
         except RowError:
             continue
+    if names:
+        return JsonLines(content, encoding, tuple(islice(names, _MAX_NAMES)))
     raise SourceError(f"{content.name}: starts like JSON, but no line is a whole object. Write one object a line.")
 
 

@@ -1,5 +1,6 @@
 """Where conversations and turns stand in JSON of an unknown kind. Pure: takes a few records, makes a layout."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -66,14 +67,16 @@ def _entries(value: Any) -> list[Any]:
 def _list_paths(samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Paths to lists of objects or pairs, those that are called like turns first, the outer ones first."""
     ranks = {plain(name): rank for rank, name in enumerate(names.TURN_LISTS)}
-    found: dict[str, tuple[int, int]] = {}
+    found: Counter[str] = Counter()
     for item in samples:
         for path, value in _walk(item, "", 1):
-            is_list = isinstance(value, list) and any(isinstance(each, Mapping | list) for each in value)
-            if is_list and path not in found:
-                last = path.replace('"', "").rpartition(".")[2]
-                found[path] = (ranks.get(plain(last), len(ranks)), path.count("."))
-    yield from sorted(found, key=lambda path: found[path])
+            found[path] += isinstance(value, list) and any(isinstance(each, Mapping | list) for each in value)
+
+    def surest(path: str) -> tuple[int, int]:
+        return ranks.get(plain(path.replace('"', "").rpartition(".")[2]), len(ranks)), path.count(".")
+
+    # Where few records have it, it is something else, or those few are odd.
+    yield from sorted((path for path in found if found[path] * 2 >= len(samples)), key=surest)
 
 
 def _walk(item: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:

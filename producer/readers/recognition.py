@@ -237,7 +237,10 @@ def _refuse_message_ids(layout: Layout, candidate: _Candidate, mapping: Mapping[
 
 
 def _embedded_turns(layout: Layout, candidate: _Candidate) -> Mapping[str, str]:
-    """The fields of turns that are written out in a cell as JSON, or as Python does."""
+    """The fields of turns that are written out in a cell as JSON, or as Python does.
+
+    Raises SourceError where they don't say who speaks.
+    """
     column = (layout.transcript or "").strip('"')
     turns: list[Any] = []
     for item in candidate.samples:
@@ -245,8 +248,15 @@ def _embedded_turns(layout: Layout, candidate: _Candidate) -> Mapping[str, str]:
         value = parse_list(value) if isinstance(value, str) else value
         if isinstance(value, Mapping):
             value = next((inner for inner in value.values() if isinstance(inner, list)), None)
-        turns += value if isinstance(value, list) else []
-    return discover_turn(turns) if turns else {}
+        turns += [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    fields = discover_turn(turns) if turns else {}
+    if len(turns) > 1 and fields and not fields.keys() & {"speaker", "inbound", "outbound"}:
+        raise SourceError(
+            f"the turns in {column!r} have the keys {', '.join(map(repr, list(turns[0])[:20]))}, and none says who "
+            "speaks. Name it, for example --map "
+            + shlex.quote(f"transcript={column},speaker=KEY,text={fields['text']}")
+        )
+    return fields
 
 
 def _check_paths(candidate: _Candidate, mapping: Mapping[str, str]) -> None:
