@@ -106,8 +106,10 @@ class _BoundedFile(io.FileIO):
         return super().read(size if size is not None else -1) or b""
 
 
-def _open_zip(content: Content) -> zipfile.ZipFile:
-    return zipfile.ZipFile(cast("io.BufferedReader", _BoundedFile(content.path)))
+@contextmanager
+def _open_zip(content: Content) -> Iterator[zipfile.ZipFile]:
+    with _BoundedFile(content.path) as file, zipfile.ZipFile(cast("io.BufferedReader", file)) as archive:
+        yield archive
 
 
 @contextmanager

@@ -119,13 +119,16 @@ def _is_like(cell: str, other: str) -> bool:
 
 def _without_header(content: Content, header: Header, rows: Sequence[tuple[str, ...]]) -> str:
     """The refusal. It shows no cell: what stands where the header is missing are customers' words."""
-    names = header.delimiter.join(_guess_names(rows))
-    line = shlex.quote(names)
-    file = "FILE" if content.is_spooled else shlex.quote(str(content.path))
-    command = content.reading_command
+    sentence = f"{content.name}: there is no header row: the first row holds values, not column names."
+    if not header.delimiter.isprintable() and header.delimiter != "\t":
+        return f"{sentence} Put a line with the column names above it."
+    told = "" if header.delimiter in DELIMITERS else f" --delimiter {shlex.quote(header.delimiter)}"
+    file = str(content.path)
+    file = shlex.quote(file) if file.isprintable() and not content.is_spooled else "FILE"
+    line = header.delimiter.join(_guess_names(rows)).replace("%", "%%").replace("\t", "\\t")
     return (
-        f"{content.name}: there is no header row: the first row holds values, not column names. Put a line with the "
-        f"column names above it, for example\n  {{ printf '%s\\n' {line}; {command} {file}; }} | aftercall submit -"
+        f"{sentence} Put a line with the column names above it, for example\n  {{ printf {shlex.quote(line + chr(92) + 'n')}; "
+        f"{content.reading_command} {file}; }} | aftercall submit{told} -"
     )
 
 
