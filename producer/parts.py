@@ -4,24 +4,25 @@ A file among several that is nothing to read is passed over, with its reason; if
 the source's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from aftercall.errors import SourceError
+from producer.readers import mbox, whatsapp
 from producer.readers.columns import is_known
 from producer.readers.content import Content, Contents, staying_as_it_was
 from producer.readers.conversations import read_conversations
 from producer.readers.documents import read_document, tell_form
-from producer.readers.encoding import inspect
+from producer.readers.encoding import digest_of, inspect
 from producer.readers.items import ItemReader
 from producer.readers.joined import JoinedTable
 from producer.readers.jsonlines import read_json_lines
 from producer.readers.layout import Layout
-from producer.readers.raw import RawRow
-from producer.readers.recognition import choose, sample_times
+from producer.readers.raw import RawConversation, RawRow
+from producer.readers.recognition import Recognised, choose, sample_times
 from producer.readers.rows import Outcome, Rejected, Table
 from producer.readers.table import read_table
 from producer.readers.turns import read_turns
@@ -52,29 +53,62 @@ class Part:
     name: str
     encoding: str
     digest: str
-    table: Table
     layout: Layout
     why: str
+    #: The records; the bytes alone where the format has none that a layout could describe.
+    records: Table | Content
     #: Times of the first records, by which it is known where the day stands in them.
-    times: tuple[str, ...]
+    times: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names for the cells of a rejected row."""
-        return self.table.columns
+        return _FORMATS[self.layout.name].columns if isinstance(self.records, Content) else self.records.columns
 
     def read(self, max_chars: int) -> Iterator[RawRow | Outcome]:
         """Every raw conversation, and every row that makes none."""
-        if self.layout.shape == "tweets":
-            fields = {**self.layout.turn, **({"id": self.layout.id} if self.layout.id else {})}
-            rows: Iterator[RawRow | Outcome] = read_tweets(self.table, fields, max_chars)
+        for row in self._rows(max_chars):
+            yield replace(row, reason=f"{self.name}: {row.reason}") if self.name and isinstance(row, Rejected) else row
+
+    def _rows(self, max_chars: int) -> Iterator[RawRow | Outcome]:
+        if isinstance(self.records, Content):
+            yield from _FORMATS[self.layout.name].read(self.records, self.encoding, max_chars)
+        elif self.layout.shape == "tweets":
+            fields = {**self.layout.turn, "id": self.layout.id or ""}
+            yield from read_tweets(self.records, fields, max_chars)
         else:
             prefix = f"{PurePosixPath(self.name).stem}-" if self.name else ""
-            reader = ItemReader(self.layout, self.times, self.table, prefix)
+            reader = ItemReader(self.layout, self.times, self.records, prefix)
             read = read_turns if self.layout.shape == "turns" else read_conversations
-            rows = iter(read(self.table, reader, max_chars))
-        for row in rows:
-            yield replace(row, reason=f"{self.name}: {row.reason}") if self.name and isinstance(row, Rejected) else row
+            yield from read(self.records, reader, max_chars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A format of its own, whose conversations no layout describes."""
+
+    layout: Layout
+    columns: tuple[str, ...]
+    read: Callable[[Content, str, int], Iterator[RawRow | Outcome]]
+
+
+def _numbered(found: Iterator[tuple[int, RawConversation] | Rejected]) -> Iterator[RawRow | Outcome]:
+    for row in found:
+        yield row if isinstance(row, Rejected) else RawRow(*row, rows=((row[0], ()),))
+
+
+_FORMATS = {
+    "mbox": _Format(
+        Layout("mbox", "A mailbox: threads of e-mails", "conversations"),
+        mbox.COLUMNS,
+        lambda content, encoding, max_chars: _numbered(mbox.read_mbox(content, max_chars)),
+    ),
+    "whatsapp": _Format(
+        Layout("whatsapp", "WhatsApp: one chat, as the app exports it", "conversations"),
+        whatsapp.COLUMNS,
+        lambda content, encoding, max_chars: _numbered(whatsapp.read_whatsapp(content, encoding, max_chars)),
+    ),
+}
 
 
 def open_parts(contents: Contents, options: PartOptions) -> tuple[tuple[Part, ...], list[tuple[str, str]]]:
@@ -97,22 +131,31 @@ def open_parts(contents: Contents, options: PartOptions) -> tuple[tuple[Part, ..
 
 
 def _open(content: Content, options: PartOptions, *, is_alone: bool) -> Part:
+    name = "" if is_alone else content.name
+    if mbox.is_mbox(content.head()):
+        return Part(name, "bytes", digest_of(content), _FORMATS["mbox"].layout, "it begins as a mailbox does", content)
     inspection = inspect(content, options.encoding)
     with staying_as_it_was(content.name):
-        table = _open_table(content, inspection.encoding, options)
-        is_empty = next(table.records(), None) is None
-        try:
-            found = choose(table, options.mapping, options.layout)
-        except SourceError as error:
-            raise type(error)(f"{content.name}: {error}") from None
-        times = tuple(sample_times(found))
+        if options.delimiter is None and whatsapp.is_whatsapp(content, inspection.encoding):
+            layout, why = _FORMATS["whatsapp"].layout, "it begins as an exported chat does"
+            return Part(name, inspection.encoding, inspection.digest, layout, why, content)
+        found, times = _recognise(content, inspection.encoding, options)
+    return Part(name, inspection.encoding, inspection.digest, found.layout, found.why, found.table, times)
+
+
+def _recognise(content: Content, encoding: str, options: PartOptions) -> tuple[Recognised, tuple[str, ...]]:
+    table = _open_table(content, encoding, options)
+    is_empty = next(table.records(), None) is None
+    try:
+        found = choose(table, options.mapping, options.layout)
+    except SourceError as error:
+        raise type(error)(f"{content.name}: {error}") from None
     if is_empty:
         raise SourceError(
             f"{content.name}: the file has a header and no rows. Check the filter of the export, or whether it had "
             "ended."
         )
-    name = "" if is_alone else content.name
-    return Part(name, inspection.encoding, inspection.digest, found.table, found.layout, found.why, times)
+    return found, tuple(sample_times(found))
 
 
 def _open_table(content: Content, encoding: str, options: PartOptions) -> Table:
@@ -137,8 +180,10 @@ def _join(parts: Sequence[Part]) -> Iterator[Part]:
             yield first
             continue
         digest = sha256("".join(part.digest for part in (first, *others)).encode()).hexdigest()
-        table = JoinedTable(tuple((part.name, part.table) for part in (first, *others)))
+        table = JoinedTable(
+            tuple((part.name, part.records) for part in (first, *others) if not isinstance(part.records, Content))
+        )
         times = tuple(time for part in (first, *others) for time in part.times)
-        yield replace(first, name="", digest=digest, table=table, times=times)
+        yield replace(first, name="", digest=digest, records=table, times=times)
 
 

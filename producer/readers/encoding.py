@@ -52,6 +52,14 @@ def inspect(content: Content, encoding: str | None = None) -> Inspection:
     return Inspection(probe.finish(), digest.hexdigest())
 
 
+def digest_of(content: Content) -> str:
+    """The digest alone, of bytes that are no text of one encoding."""
+    digest = sha256()
+    for chunk in content.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _by_bom(head: bytes) -> str:
     return next((encoding for bom, encoding in _BOMS.items() if head.startswith(bom)), "utf-8")
 
