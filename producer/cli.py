@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from aftercall.sweep import Sweeper
 from aftercall.terminal import show_error
 from producer import advice, show
 from producer.choice import refuse_leftover, rejected_path, rejected_paths
+from producer.readers.limits import Limits
 from producer.rehearsal import dry_run
 from producer.source import FIELDS, OwnFileError, SourceOptions, open_source, parse_mapping, readable
 from producer.submit import SubmitReport
@@ -85,8 +86,14 @@ def source_options(command: Command) -> Command:
 
 def read_options(mapping: str | None, encoding: str | None, delimiter: str | None) -> SourceOptions:
     """The options as the source takes them."""
-    fields = parse_mapping(mapping) if mapping else {}
-    return SourceOptions(fields, encoding, delimiter, load_settings().max_conversation_chars)
+    told = parse_mapping(mapping) if mapping else {}
+    settings = load_settings()
+    return SourceOptions(told, encoding, delimiter, settings.max_conversation_chars, limits_of(settings))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much a source may cost."""
+    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
 
 
 @click.command()

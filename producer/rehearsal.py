@@ -21,7 +21,10 @@ def dry_run(
     Raises SourceError if the source turns out to be unreadable as a whole.
     """
     report = SubmitReport(submission_id=0)
-    with open_scratch() as scratch, RejectedFile(rejected_path, source.columns, is_dry_run=True) as rejected:
+    with (
+        open_scratch() as scratch,
+        RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars, is_dry_run=True) as rejected,
+    ):
         scratch.execute("CREATE TABLE place (id PRIMARY KEY, job_key) WITHOUT ROWID")
         for batch in read_batches(source):
             take_in(batch, partial(_add_jobs, scratch), report, rejected)

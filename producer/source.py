@@ -72,6 +72,7 @@ class Source:
     encoding: str
     #: Names for the cells of a rejected row.
     columns: tuple[str, ...]
+    limits: Limits
     #: Of the decompressed content and the options: the same file, read the same way, has the same digest.
     digest: str
     _content: Content
@@ -130,6 +131,7 @@ def _recognise(content: Content, options: SourceOptions) -> Source:
         shape=shape,
         encoding=inspection.encoding,
         columns=table.columns,
+        limits=options.limits,
         digest=_digest(inspection.digest, options),
         _content=content,
         _table=table,

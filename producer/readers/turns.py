@@ -4,14 +4,17 @@ Inside a conversation the turns stand in time order if each of them has a time t
 of their lines. Rejected rows come first, then the conversations, in the order in which their first rows appear.
 """
 
+import sqlite3
+from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from aftercall.conversation import Conversation, Turn
 from producer.readers.columns import Columns
 from producer.readers.conversations import too_long
+from producer.readers.repeats import without_repeats
 from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
 from producer.readers.scratch import open_scratch, stage
 from producer.readers.speakers import take_inbound, take_speaker
@@ -28,6 +31,9 @@ FROM staged WINDOW conversation AS (PARTITION BY id) ORDER BY 1, 2, 3
 _READ = """
 SELECT place.first, staged.* FROM place CROSS JOIN staged USING (line) ORDER BY place.first, place.time, place.line
 """
+_ROWS_OF_CONVERSATION = """
+SELECT staged.* FROM place CROSS JOIN staged USING (line) WHERE place.first = ? ORDER BY place.time, place.line
+"""
 
 
 def read_turns(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
@@ -37,8 +43,9 @@ def read_turns(table: Table, columns: Columns, max_chars: int) -> Iterator[Outco
         yield from stage(scratch, table, "id, time", reader.place)
         scratch.execute("CREATE TABLE place (first, time, line, PRIMARY KEY (first, time, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
-        for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
-            yield from _assemble(rows, reader, max_chars)
+        for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):
+            once = without_repeats(rows, itemgetter(3), itemgetter(slice(4, None)), Counter())
+            yield from _assemble(scratch, first, once, reader, max_chars)
 
 
 class _TurnReader:
@@ -63,17 +70,19 @@ class _TurnReader:
         return Turn(self._take(speaker), take_text(text))
 
 
-def _assemble(rows: Iterator[tuple[Any, ...]], reader: _TurnReader, max_chars: int) -> Iterator[Outcome]:
-    """One conversation from its rows; if it is too long all of them are rejected, and no more than fits is held."""
-    held: list[Record] = []
+def _assemble(
+    scratch: sqlite3.Connection, first: int, rows: Iterator[tuple[Any, ...]], reader: _TurnReader, max_chars: int
+) -> Iterator[Outcome]:
+    """One conversation from its rows; if it is too long all of them are rejected. Only what is said is held."""
     turns: list[Turn] = []
     num_chars = 0
+    external_id = ""
     for row in rows:
-        held.append(Record(row[1], row[4:]))
-        turns.append(reader.turn(held[-1]))
+        external_id = row[2]
+        turns.append(reader.turn(Record(row[1], row[4:])))
         num_chars += len(turns[-1].text) + 1
         if num_chars > max_chars:
-            rest = (Record(later[1], later[4:]) for later in rows)
-            yield from (record.rejected(too_long(max_chars)) for record in chain(held, rest))
+            for row in scratch.execute(_ROWS_OF_CONVERSATION, (first,)):
+                yield Record(row[0], row[3:]).rejected(too_long(max_chars))
             return
-    yield SourceRow(row[0], Conversation(row[2], tuple(turns)))
+    yield SourceRow(first, Conversation(external_id, tuple(turns)))
