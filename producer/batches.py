@@ -59,6 +59,7 @@ def prepare(source: Source) -> Iterator[Batch]:
     batch: Batch = []
     num_chars = position = 0
     for row in source:
+        num_chars += sum(map(len, row.row))
         if isinstance(row, Rejected):
             batch.append(row)
         else:

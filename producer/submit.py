@@ -75,7 +75,7 @@ def submit(
     try:
         report = SubmitReport(intake.open_submission(database, source.name, source.digest))
         add_jobs = partial(intake.add_jobs, database, report.submission_id)
-        with RejectedFile(rejected_path, source.columns) as rejected:
+        with RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars) as rejected:
             for batch in read_batches(source):
                 take_in(batch, add_jobs, report, rejected)
                 _send(sweeper, report)

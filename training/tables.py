@@ -5,7 +5,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from aftercall.errors import SourceError
-from producer.readers.table import MAX_CELL_CHARS
+from producer.readers.delimited import MAX_RECORD_CHARS
 
 
 def read_rows(path: Path, columns: Set[str], expected: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -18,7 +18,7 @@ def read_rows(path: Path, columns: Set[str], expected: str) -> Iterator[tuple[st
     Raises SourceError if a column is missing, or if the file is no CSV in UTF-8.
     """
     # The limit is the process', and others may have set theirs.
-    csv.field_size_limit(MAX_CELL_CHARS)
+    csv.field_size_limit(MAX_RECORD_CHARS)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restval="")
         try:

@@ -48,7 +48,9 @@ def is_archive(content: Content) -> bool:
     with _opening(content), _open_zip(content) as archive:
         names = archive.namelist()
     for mark, description in _DOCUMENTS.items():
-        if any(name.startswith(mark) for name in names) and ("[Content_Types].xml" in names or "mimetype" in names or "iwa" in mark):
+        if any(name.startswith(mark) for name in names) and (
+            "[Content_Types].xml" in names or "mimetype" in names or "iwa" in mark
+        ):
             raise SourceError(f"{content.name}: this is {description}: save it as CSV (UTF-8) or .xlsx.")
     return "xl/workbook.xml" not in names
 
@@ -68,10 +70,9 @@ def read_zip(content: Content, folder: Path, budget: Budget) -> Iterator[Content
 def read_tar(content: Content, folder: Path, budget: Budget) -> Iterator[Content]:
     """Every file of a tar archive, compressed or not, in its order."""
     with _opening(content), content.open() as stream:
-        archive = tarfile.open(fileobj=stream, mode="r|", tarinfo=_BoundedTarInfo)
-        with archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_BoundedTarInfo) as archive:
             for number, member in enumerate(archive):
-                archive.members.clear()  # the module keeps them all
+                archive.members = []  # type: ignore[attr-defined]  # the module keeps them all
                 budget.spend(tarfile.BLOCKSIZE)
                 file = archive.extractfile(member) if member.isreg() else None
                 if file is None:

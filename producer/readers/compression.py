@@ -43,7 +43,7 @@ def open_decompressed(path: Path, codec: Codec) -> BinaryIO:
     if codec == "gzip":
         return cast(BinaryIO, gzip.open(path))
     if codec == "bzip2":
-        return bz2.open(path)
+        return cast(BinaryIO, bz2.open(path))
     if codec == "plain":
         return path.open("rb")
     make = _make_xz if codec == "xz" else _make_zstd()
@@ -70,8 +70,10 @@ def _make_zstd() -> Callable[[], _Decompressor]:
     try:
         from backports import zstd
     except ImportError:
-        raise SourceError("files compressed with zstd need one package more: pip install 'aftercall[exports]'") from None
-    options = {zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG}
+        raise SourceError(
+            "files compressed with zstd need one package more: pip install 'aftercall[exports]'"
+        ) from None
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG}
     return lambda: zstd.ZstdDecompressor(options=options)
 
 

@@ -72,9 +72,9 @@ class Lines:
             yield _ESCAPED_QUOTE.sub(r'\1""', line)
 
 
-def read_records(lines: Lines, delimiter: str, *, first_line: int = 1, has_rows: bool = False) -> Iterator[
-    Record | Rejected
-]:
+def read_records(
+    lines: Lines, delimiter: str, *, first_line: int = 1, has_rows: bool = False
+) -> Iterator[Record | Rejected]:
     """Every record but the blank ones, the header first. One broken record costs its own line only.
 
     Args:

@@ -24,8 +24,10 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_MARKUP = re.compile(r"\s*(?:<!--.*?-->\s*)*<(\?xml|!doctype|[a-z_][\w:.-]*)(?=[\s>/?])([^>]*)", re.IGNORECASE | re.DOTALL)
-_HTML = frozenset("html head body table meta style title div !doctype".split())
+_MARKUP = re.compile(
+    r"\s*(?:<!--.*?-->\s*)*<(\?xml|!doctype|[a-z_][\w:.-]*)(?=[\s>/?])([^>]*)", re.IGNORECASE | re.DOTALL
+)
+_HTML = frozenset(["html", "head", "body", "table", "meta", "style", "title", "div", "!doctype"])
 _MAIL = re.compile(rb"(?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}")
 _MAIL_HEADERS = (b"from:", b"subject:", b"date:")
 

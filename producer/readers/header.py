@@ -92,10 +92,7 @@ def _find(delimiter: str, rows: Sequence[tuple[str, ...]], is_known: IsKnown, *,
 def _looks_like_names(rows: Sequence[tuple[str, ...]]) -> bool:
     first, below = rows[0], rows[1:]
     return all(map(_looks_like_name, filter(None, first))) and not any(
-        _is_like(cell, row[index])
-        for index, cell in enumerate(first)
-        for row in below
-        if cell and index < len(row)
+        _is_like(cell, row[index]) for index, cell in enumerate(first) for row in below if cell and index < len(row)
     )
 
 
@@ -125,10 +122,10 @@ def _without_header(content: Content, header: Header, rows: Sequence[tuple[str, 
     told = "" if header.delimiter in DELIMITERS else f" --delimiter {shlex.quote(header.delimiter)}"
     file = str(content.path)
     file = shlex.quote(file) if file.isprintable() and not content.is_spooled else "FILE"
-    line = header.delimiter.join(_guess_names(rows)).replace("%", "%%").replace("\t", "\\t")
+    line = header.delimiter.join(_guess_names(rows)).replace("%", "%%").replace("\t", "\\t") + "\\n"
     return (
-        f"{sentence} Put a line with the column names above it, for example\n  {{ printf {shlex.quote(line + chr(92) + 'n')}; "
-        f"{content.reading_command} {file}; }} | aftercall submit{told} -"
+        f"{sentence} Put a line with the column names above it, for example\n"
+        f"  {{ printf {shlex.quote(line)}; {content.reading_command} {file}; }} | aftercall submit{told} -"
     )
 
 

@@ -15,6 +15,8 @@ class Limits:
     max_source_files: int = 100_000
     #: Memory of the process that reads an Excel workbook or a Parquet file.
     max_convert_bytes: int = 4_000_000_000
+    #: Characters of a rejected row that are written to the file of rejected rows.
+    max_rejected_chars: int = 100_000
 
 
 class Budget:

@@ -91,7 +91,7 @@ def _ids(message: Message, name: str) -> list[str]:
 
 def _references(message: Message) -> tuple[str, ...]:
     references = _ids(message, "References")
-    return tuple([*references[:1], *references[-_MAX_REFERENCES:], *_ids(message, "In-Reply-To")[:1]])
+    return (*references[:1], *references[-_MAX_REFERENCES:], *_ids(message, "In-Reply-To")[:1])
 
 
 def _addresses(message: Message) -> Iterator[str]:

@@ -26,7 +26,8 @@ COLUMNS = ("from", "text")
 
 #: A message is held in memory. Mail servers take half as much.
 MAX_MESSAGE_BYTES = 48 << 20
-_MAX_LINE_BYTES = 1 << 20
+MAX_MESSAGE_LINES = 1_000_000
+_MAX_PIECE_BYTES = 1 << 20
 
 _FROM_LINE = re.compile(rb"From (?:\S+|.*@\S+)\s+\w{3}\s+\w{3}\s+\d{1,2}\s+\d{1,2}:\d{2}.*\d{4}\s*")
 _QUOTED_FROM = re.compile(rb">+From ")
@@ -38,7 +39,10 @@ _TABLES = (
     "CREATE TABLE root (thread PRIMARY KEY, root) WITHOUT ROWID",
 )
 _INSERT = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_PLACE = "CREATE TABLE place AS SELECT min(line) OVER (PARTITION BY root) AS first, line FROM message JOIN root USING (thread)"
+_PLACE = """
+CREATE TABLE place AS
+SELECT min(line) OVER (PARTITION BY root) AS first, line FROM message JOIN root USING (thread)
+"""
 _READ = "SELECT first, message.* FROM place CROSS JOIN message USING (line) ORDER BY first, line"
 
 
@@ -55,7 +59,9 @@ def read_mbox(content: Content, max_chars: int) -> Iterator[tuple[int, RawConver
         for line, source in _split(content):
             try:
                 if source is None:
-                    raise RowError(f"the message is longer than {MAX_MESSAGE_BYTES >> 20} MiB.")
+                    raise RowError(
+                        f"the message is longer than {MAX_MESSAGE_BYTES >> 20} MiB or {MAX_MESSAGE_LINES:,} lines."
+                    )
                 threads.add(line, parse_mail(source))
             except RowError as error:
                 yield Rejected(line, str(error), ("", ""))
@@ -66,24 +72,28 @@ def read_mbox(content: Content, max_chars: int) -> Iterator[tuple[int, RawConver
 
 def _split(content: Content) -> Iterator[tuple[int, bytes | None]]:
     """Every message with the number of its first line; None for one that is too large."""
-    lines: list[bytes] = []
-    first = size = 0
-    is_after_blank = True
+    message = bytearray()
+    first = last = 0
+    is_after_blank = is_after_break = True
     with content.open() as stream:
-        for number, line in enumerate(iter(lambda: stream.readline(_MAX_LINE_BYTES), b""), 1):
-            if is_after_blank and _FROM_LINE.fullmatch(line):
+        for piece in iter(lambda: stream.readline(_MAX_PIECE_BYTES), b""):
+            last += is_after_break
+            if is_after_blank and _FROM_LINE.fullmatch(piece):
                 if first:
-                    yield first, b"".join(lines) if size <= MAX_MESSAGE_BYTES else None
-                first, size, lines = number, 0, []
-            else:
-                size += len(line)
-                if size <= MAX_MESSAGE_BYTES:
-                    lines.append(line[1:] if _QUOTED_FROM.match(line) else line)
-                else:
-                    lines.clear()
-            is_after_blank = not line.strip()
+                    yield first, _whole(message, last - first)
+                first = last
+                message.clear()
+            elif len(message) <= MAX_MESSAGE_BYTES:
+                message += piece[1:] if is_after_break and _QUOTED_FROM.match(piece) else piece
+            is_after_blank = is_after_break and not piece.strip()
+            is_after_break = piece.endswith(b"\n")
     if first:
-        yield first, b"".join(lines) if size <= MAX_MESSAGE_BYTES else None
+        yield first, _whole(message, last - first)
+
+
+def _whole(message: bytearray, num_lines: int) -> bytes | None:
+    """A copy of the message, if it is not too large to be taken apart in memory."""
+    return bytes(message) if len(message) <= MAX_MESSAGE_BYTES and num_lines <= MAX_MESSAGE_LINES else None
 
 
 class _Threads:
@@ -151,16 +161,13 @@ def _assemble(
     turns: list[RawTurn] = []
     external_id = ""
     num_chars = 0
-    for _, line, _, message_id, label, kind, time, is_html, text in rows:
+    for _, _, _, message_id, label, kind, time, is_html, text in rows:
         num_chars += len(text) + 1
         if num_chars > max_chars:
-            yield Rejected(line, too_long(max_chars), (label, text[:max_chars]))
-            continue
+            yield Rejected(first, too_long(max_chars), (label, ""))
+            return
         external_id = external_id or message_id
         turns.append(RawTurn(text, label, kind=cast(Kind, kind), time=time, is_html=bool(is_html), is_email=True))
-    if num_chars > max_chars:
-        yield Rejected(first, too_long(max_chars), (turns[0].label if turns else "", ""))
-        return
     with suppress(RowError):
         yield first, RawConversation(take_id(external_id, None), tuple(turns))
         return

@@ -7,13 +7,12 @@ limits allow, and no path in it is used.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from aftercall.errors import SourceError
 from producer.readers import archives, filekinds
 from producer.readers.compression import find_codec
 from producer.readers.content import Content, new_folder, readable
-from producer.readers.conversion import convert
+from producer.readers.conversion import Kind, convert
 from producer.readers.limits import Budget
 
 PassedOver = tuple[tuple[str, str], ...]
@@ -58,7 +57,7 @@ def _read_one(content: Content, head: bytes, resources: ExitStack, budget: Budge
     if filekinds.is_zip(head) or filekinds.is_parquet(head):
         if content.codec != "plain":
             raise SourceError(f"{content.name}: there is a compressed file in a compressed file; decompress it first.")
-        kind = "parquet" if filekinds.is_parquet(head) else "workbook"
+        kind: Kind = "parquet" if filekinds.is_parquet(head) else "workbook"
         yield from convert(kind, content, new_folder(resources), budget)
         return
     filekinds.refuse_unread(content.name, head)
@@ -87,7 +86,9 @@ def _read_each(
             continue
         members += _read_one(file, head, resources, budget)
     if not members:
-        raise SourceError(f"{content.name}: there is no file in it that can be read. Expected CSV, JSON, Excel or text.")
+        raise SourceError(
+            f"{content.name}: there is no file in it that can be read. Expected CSV, JSON, Excel or text."
+        )
     return tuple(members), tuple(passed_over)
 
 

@@ -113,7 +113,7 @@ def test_a_long_transcript_is_read_and_a_cell_that_never_ends_is_named(
     file.write_text(f"conversation,summary\nuser: {'hello ' * 40_000},Hello.\n")
     (example,) = load_examples(str(file), "train")
     assert len(example.text) > 200_000
-    monkeypatch.setattr(tables, "MAX_CELL_CHARS", 10_000)
+    monkeypatch.setattr(tables, "MAX_RECORD_CHARS", 10_000)
     with pytest.raises(SourceError, match=r"rows\.csv, after line 1: field larger than field limit"):
         load_examples(str(file), "train")
 
