@@ -19,27 +19,41 @@ _DATE = (
     rf"|\d{{1,2}}\.?(?:\sde)?[\s-]{_MONTH}(?:\sde)?[\s-]\d{{4}}))"
 )
 _HALF = r"(?:[ap]\.?\s?m\b\.?|上午|下午|午前|午後|오전|오후|ص|م|Uhr\b)"
-_ZONE = r"(?:Z|UTC|GMT|[A-Z]{2,4}T)?(?:\s?[+-]\d{2}:?\d{2})?(?!\w)"
-_CLOCK = rf"(?:{_HALF}\s?)?(?:\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,]\d{{1,9}})?|\d{{1,2}}h\d{{2}})(?:\s?{_HALF})?(?:\s?{_ZONE})?"
-_ELAPSED = r"(?:\d{1,3}\s?h\s?)?(?:\d{1,4}\s?m(?:in)?\s?)?\d{1,5}(?:\.\d+)?\s?s(?:ec)?|\d{1,3}\s?h\s?\d{1,2}\s?m|\d{1,4}\s?m(?:in)?"
+_ZONE = r"(?-i:Z|UTC|GMT|[A-Z]{2,4}T)?(?:\s?[+-]\d{2}:?\d{2})?(?!\w)"
+_CLOCK = (
+    rf"(?:{_HALF}\s?)?(?:\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,]\d{{1,9}})?|\d{{1,2}}h\d{{2}})"
+    rf"(?:\s?{_HALF})?(?:\s?{_ZONE})?"
+)
+_ELAPSED = (
+    r"(?:\d{1,3}\s?h\s?)?(?:\d{1,4}\s?m(?:in)?\s?)?\d{1,5}(?:\.\d+)?\s?s(?:ec)?"
+    r"|\d{1,3}\s?h\s?\d{1,2}\s?m|\d{1,4}\s?m(?:in)?"
+)
 _UNIX = r"1\d{9}(?:\d{3})?(?:\.\d+)?"
-_TIME = rf"(?:{_DATE}(?:(?:T|,?\s(?:at\s|um\s|-\s|à\s)?|\s?[-–|]\s?){_CLOCK})?|{_CLOCK}(?:,?\s{_DATE})?|{_ELAPSED}|{_UNIX})"
+_TIME = (
+    rf"(?:{_DATE}(?:(?:T|,?\s(?:at\s|um\s|-\s|à\s)?|\s?[-–|]\s?){_CLOCK})?|{_CLOCK}(?:,?\s{_DATE})?|{_ELAPSED}|{_UNIX})"
+)
 
 _STAMP = re.compile(
-    rf"(?P<bracket>[\[(<{{【（]){_SPACE}?(?P<inner>{_TIME}){_SPACE}?[\])>}}】）]|(?P<bare>{_TIME})(?=[\s\]|–—,;-])",
+    rf"(?P<bracket>[\[(<{{【（]){_SPACE}?(?P<inner>{_TIME})(?:\s?(?:-->|[-–—]|to)\s?{_TIME})?{_SPACE}?[\])>}}】）]"
+    rf"|(?P<bare>{_TIME})(?=[\s\]|–—,:;-])",
     re.IGNORECASE,
 )
 _LEAD = re.compile(rf"{_SPACE}*(?:(?:[-*•·▪●►▶]|#?\d{{1,4}}[.)]|#\d{{1,4}}\b){_SPACE}+(?=\S))?")
 _AFTER_STAMP = re.compile(rf"{_SPACE}*(?:[-–—|:,;·>]{_SPACE}*)?")
 #: `[Agent] …`, `<Agent> …`, `【客服】…`, with or without a colon.
-_BRACKETED = re.compile(rf"[*_]{{0,2}}(?:\[([^\[\]]{{1,60}})\]|<([^<>]{{1,60}})>|【([^【】]{{1,60}})】|「([^「」]{{1,60}})」)[*_]{{0,2}}\s?([:：]?)")
+_BRACKETED = re.compile(
+    r"[*_]{0,2}(?:\[([^\[\]]{1,60})\]|<([^<>]{1,60})>|【([^【】]{1,60})】|「([^「」]{1,60})」)[*_]{0,2}\s?([:：]?)"
+)
 _COLON = re.compile(r"[*_]{0,2}([^:：]{1,80}?)[*_]{0,2}\s{0,2}([:：])[*_]{0,2}")
-_OTHER = re.compile(r"[*_]{0,2}([^|>»→\t]{1,60}?)[*_]{0,2}(\s[-–—−]{1,2}\s|\s?>{1,2}(?=\s|$)|\s?[»→›](?=\s|$)|\s?\|\s|\s?[=-]>(?=\s|$)|\t)")
+_OTHER = re.compile(
+    r"[*_]{0,2}([^|>»→\t]{1,60}?)[*_]{0,2}(\s[-–—−]{1,2}\s|\s?>{1,2}(?=\s|$)|\s?[»→›](?=\s|$)|\s?\|\s|\s?[=-]>(?=\s|$)|\t)"
+)
 _TIME_BEHIND = re.compile(
     rf"^(?P<label>.*?[^\s,(\[@–-]){_SPACE}*(?:[\[(（]{_SPACE}?(?P<inner>{_TIME}){_SPACE}?[\])）]|(?:,|\bat\b|@|\bum\b|[-–|])?\s+(?P<bare>{_TIME}))$",
     re.IGNORECASE,
 )
-_EVENT = re.compile(r"^(?:\*{2,3}\s?\S.*\*{2,3}|-{3,}.*-{3,}|={3,}.*={3,}|[-=_*~─—]{3,}|\[[^\[\]]{3,}\]|<[^<>]{3,}>)$")
+_EVENT = re.compile(r"^(?:\*{2,3}\s?\S.*\*{2,3}|-{3,}.*-{3,}|={3,}.*={3,}|[-=_*~─—]{3,})$")
+_BRACKETED_EVENT = re.compile(r"^(?:\[[^\[\]]{3,200}\]|\([^()]{3,200}\)|<[^<>]{3,200}>|[-=*~]{1,3}\s.{3,200})$")
 _HAPPENED = re.compile(
     r"\b(?:joined|left|entered|assigned|reassigned|unassigned|transferred|routed|escalated|connected|disconnected|"
     r"accepted|ended|closed|reopened|resolved|started|created|timed out|changed|updated|merged|snoozed|tagged|"
@@ -63,6 +77,8 @@ class Opening:
     #: The dress of the line: where its time stands and what separates label and text.
     style: str
     text: str
+    #: Whether the label could as well be the start of a sentence, such as `maria keller` or `my question`.
+    is_weak: bool = False
 
     @property
     def is_timed(self) -> bool:
@@ -86,6 +102,7 @@ def read_opening(line: str) -> Opening | Stamped | None:
         stamp = match["inner"] or match["bare"]
         style = f"{match['bracket'] or ''}{'date' if len(stamp) > 14 else 'time'}"
         start = _AFTER_STAMP.match(line, match.end()).end()  # type: ignore[union-attr]
+    stamp = stamp.strip()
     opening = _read_label(line[start:], stamp, style)
     if opening is None and stamp:
         return Stamped(stamp, style, line[start:].strip())
@@ -123,7 +140,7 @@ def _with_colon(match: re.Match[str], text: str, stamp: str, style: str) -> Open
 def _bare_label(text: str, stamp: str, style: str) -> Opening | None:
     """A line of a label alone, perhaps with a time: the words stand in the lines below."""
     label = text.strip().strip("*_")
-    if not label or len(label) > 60:
+    if not label or len(label) > 60 or has_happened(label):
         return None
     opening = _make(label, stamp, f"{style}alone", "")
     return opening if opening and (opening.role or (opening.stamp and not stamp)) else None
@@ -131,33 +148,53 @@ def _bare_label(text: str, stamp: str, style: str) -> Opening | None:
 
 def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
     label = label.strip().strip("*_").strip()
+    if label.startswith(_QUOTES):  # somebody quotes what a speaker said
+        return None
     if not stamp and (match := _TIME_BEHIND.match(label)):
         label, stamp, style = match["label"], match["inner"] or match["bare"], f"behind{style}"
     known = _known(label)
-    return Opening(known[0], known[1], known[2], stamp, style, text) if known else None
+    if known is None:
+        return None
+    label, key, role, is_weak = known
+    return Opening(label, key, role, stamp, style, text, is_weak and not stamp)
 
 
 @lru_cache(maxsize=4096)
-def _known(label: str) -> tuple[str, str, Role | None] | None:
-    """A label, its plain form and its role; None if no speaker is called so."""
+def _known(label: str) -> tuple[str, str, Role | None, bool] | None:
+    """A label, its plain form, its role and whether it is weak; None if no speaker is called so."""
     label = re.sub(f"[{_INVISIBLE}]", "", label).strip().strip("[]<>【】").strip()
     role = find_role(label)
-    return (label, plain_label(label), role) if role or is_name_like(label) else None
+    is_weak = role is None and not is_name_like(label)
+    if is_weak and (not _is_phrase(label) or len(label.split()) > 3):
+        return None
+    return label, plain_label(label), role, is_weak
 
 
+_QUOTES = tuple("\"'“”„‚‘’«»‹›>「『")
 _SENTENCE_MARKS = re.compile(r"[!?;…\"“”„«»=\\/{}。、！？]|[.,](?=\s*$)|\.\s+[a-z]|,\s+[a-z]")
-_PARTICLES = frozenset("van von de der den del della di da dos du la le el al bin ben bint ibn of the and y e zu ter".split())
+_PARTICLES_WORDS = (
+    "van von de der den del della di da dos du la le el al bin ben bint ibn of the and y e zu ter from at via bei chez"
+)
+_PARTICLES = frozenset(_PARTICLES_WORDS.split())
 
 
 def is_name_like(label: str) -> bool:
     """Whether somebody could be called so: a name, a nickname, an address, a number; not the start of a sentence."""
-    bare = re.sub(r"[(\[（][^()\[\]（）]*[)\]）]\s*$", "", label).strip()
+    words = _without_remark(label).split()
+    return _is_phrase(label) and (len(words) == 1 or all(map(_is_name_word, words)))
+
+
+def _is_phrase(label: str) -> bool:
+    """Whether this is one to five words and no more than words."""
+    bare = _without_remark(label)
     words = bare.split()
-    if not words or len(bare) > 50 or len(words) > 5 or _SENTENCE_MARKS.search(bare) or "://" in bare:
+    if not words or len(bare) > 50 or len(words) > 5 or _SENTENCE_MARKS.search(bare):
         return False
-    if len(words) == 1:
-        return bare.casefold() not in _NO_NAMES
-    return all(_is_name_word(word) for word in words) and words[0][0].casefold() not in "'’"
+    return len(words) > 1 or bare.casefold() not in _NO_NAMES
+
+
+def _without_remark(label: str) -> str:
+    return re.sub(r"[(\[（][^()\[\]（）]*[)\]）]\s*$", "", label).strip()
 
 
 def _is_name_word(word: str) -> bool:
@@ -165,12 +202,13 @@ def _is_name_word(word: str) -> bool:
     return not first or not first.islower() or word.casefold() in _PARTICLES
 
 
-_NO_NAMES = frozenset("http https mailto ftp tel www also but and or so then that this it i ich und aber".split())
+_NO_NAMES_WORDS = "http https mailto ftp tel www also but and or so then that this it i ich und aber"
+_NO_NAMES = frozenset(_NO_NAMES_WORDS.split())
 
 
 def is_event(text: str) -> bool:
     """Whether a line without a label says what happened, such as `*** Anna joined the chat ***`."""
-    return bool(_EVENT.match(text)) or has_happened(text)
+    return bool(_EVENT.match(text)) or bool(_BRACKETED_EVENT.match(text) and has_happened(text))
 
 
 def has_happened(text: str) -> bool:
@@ -192,4 +230,5 @@ def is_form_line(opening: Opening) -> bool:
 @lru_cache(maxsize=4096)
 def stamp_time(stamp: str) -> float | None:
     """The time of a line. Within one transcript it doesn't matter which of two readings a date has."""
-    return parse_time(stamp) if (time := parse_time(stamp)) is not None else parse_time(stamp, day_first=False)
+    time = parse_time(stamp)
+    return time if time is not None else parse_time(stamp, day_first=False)

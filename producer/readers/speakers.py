@@ -54,6 +54,13 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(_table(roles.NOTE_WORDS), "note"),
     **_SIDES,
 }
+#: Roles as transcripts spell them most, for a lookup without any normalisation.
+PLAIN_SIDES: dict[str, Speaker] = {
+    spelling: side
+    for word, side in _SIDES.items()
+    if word.isascii()
+    for spelling in (word, word.capitalize(), word.title(), word.upper())
+}
 _ENDINGS = _table(roles.AGENT_ENDINGS)
 _OPENINGS = _table(roles.SIDE_OPENINGS)
 _FIELDS = _table(roles.FIELD_WORDS)
@@ -81,20 +88,24 @@ def find_role(word: str) -> Role | None:
     parts = {role for part in _APART.split(word) if (role := _ROLES.get(_plain_word(part)))}
     if len(parts) == 1:
         return parts.pop()
-    return _phrase_role(whole) if not parts else None
+    return _phrase_role(whole, word) if not parts else None
 
 
-def _phrase_role(phrase: str) -> Role | None:
-    """The side of several words, by the last of them or else by the first."""
+def _phrase_role(phrase: str, written: str) -> Role | None:
+    """The side of several words, by the last of them or else by the first, if the rest may be a name."""
     first, _, rest = phrase.partition(" ")
     if not rest:
         return None
     last = rest.rpartition(" ")[2]
     if last in _ENDINGS:
         return "agent"
-    if first in _OPENINGS and rest not in _FIELDS and phrase not in _FIELDS and len(rest.split()) <= 3:
-        return _SIDES[first]
-    return None
+    is_name = len(rest.split()) <= 3 and not any(part[0].islower() for part in written.split()[1:])
+    return _SIDES[first] if first in _OPENINGS and is_name and not is_field_word(written) else None
+
+
+def is_role_word(word: str) -> bool:
+    """Whether the word itself is a role, not only a phrase with a role in it."""
+    return _plain_word(word) in _ROLES
 
 
 def is_field_word(label: str) -> bool:

@@ -146,7 +146,7 @@ def _parse_written(text: str, day_first: bool | None) -> float | None:
     words = _read_words(text)
     if words is None or not (clock or numeric or words.month):
         return None
-    seconds = _clock_seconds(*clock.groups(), words.half) if clock else 0.0
+    seconds = _clock_seconds(clock[1], clock[2], clock[3], words.half) if clock else 0.0
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     if numeric and not numbers and not words.month:
         date = _order_numeric(numeric, day_first)

@@ -1,17 +1,172 @@
-"""Stand-in."""
-from producer.readers.raw import RawTurn
-from producer.readers.rows import RowError
-from producer.readers.speakers import find_role
+"""A whole conversation in one cell: `speaker: text` lines, or, from JSON, a list of turns. Reads no table.
+
+A line that opens no turn belongs to the turn above it. Which lines do is decided in `labels`; most transcripts have two
+plain role words as labels and nothing else that could be one, and those never get there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aftercall.conversation import Speaker, Turn
+from producer.readers.breaks import restore_breaks, restore_html_breaks
+from producer.readers.labels import Reading, choose
+from producer.readers.openings import Opening, Stamped, is_event, read_opening, stamp_time
+from producer.readers.preamble import is_preamble, take_header
+from producer.readers.raw import Kind, RawConversation, RawTurn
+from producer.readers.rows import RowError, Value, take_text
+from producer.readers.sides import Sides, voice_system
+from producer.readers.speakers import PLAIN_SIDES, Role, take_inbound, take_speaker
+
+_SPEAKER_KEYS = ("speaker", "role", "author_type", "sender", "from")
+_TEXT_KEYS = ("text", "content", "message", "body", "utterance")
+_DIALOGSTUDIO: tuple[tuple[str, Speaker], ...] = (("user utterance", "user"), ("system response", "agent"))
+
+_NOBODY = "nobody speaks in the transcript, it holds events or notes only; expected lines as in 'customer: …'."
+
+#: A line that starts with one of these may be an event, even if it has no colon.
+_EVENT_STARTS = ("*", "-", "=", "[", "(", "<", "~")
 
 
 def split_transcript(text: str) -> list[RawTurn]:
-    turns = []
-    for line in text.splitlines():
-        label, _, words = line.partition(":")
-        if (role := find_role(label)) and _:
-            turns.append(RawTurn(words, label, role if role in ("user", "agent") else None, role if role in ("note", "event") else "message"))
-        elif turns:
-            turns[-1] = RawTurn(turns[-1].text + "\n" + line, turns[-1].label, turns[-1].speaker, turns[-1].kind)
-        elif line.strip():
-            raise RowError(f"the transcript starts with {line.strip()[:40]!r}; expected a speaker")
+    """The turns of a transcript, its notes and its events, in the order of the text.
+
+    Raises RowError if it is empty, or if who speaks cannot be told.
+    """
+    turns = _split_plain(text)
+    if turns is None:
+        turns = _split_lines(restore_html_breaks(text))
+    if not any(turn.text.strip() for turn in turns if turn.kind == "message"):
+        raise RowError("the transcript is empty." if not any(turn.text.strip() for turn in turns) else _NOBODY)
     return turns
+
+
+def _split_plain(text: str) -> list[RawTurn] | None:
+    """The turns if two labels, one of each side, are all that could be labels; else None."""
+    labels: list[str] = []
+    speakers: list[Speaker] = []
+    texts: list[str] = []
+    for line in text.splitlines():
+        label, colon, words = line.partition(":")
+        speaker = PLAIN_SIDES.get(label)
+        if speaker is not None and colon:
+            labels.append(label)
+            speakers.append(speaker)
+            texts.append(words)
+        elif texts and not colon and "：" not in line and not line.lstrip().startswith(_EVENT_STARTS):
+            texts[-1] = f"{texts[-1]}\n{line}"
+        else:
+            return None
+    if len(set(labels)) != 2 or len(set(speakers)) != 2:
+        return None
+    return list(map(RawTurn, texts, labels, speakers))
+
+
+def _split_lines(text: str) -> list[RawTurn]:
+    """The turns of a transcript whose labels are names, or whose lines have times, events or no breaks."""
+    lines, stands, header = _read(text)
+    if _num_labels(stands) < 2 and (restored := restore_breaks(text)) is not None:
+        lines, stands, header = _read(restored)
+    builder = _Builder(header)
+    for line, reading in zip(lines, stands, strict=True):
+        builder.take(line, reading)
+    return builder.finish()
+
+
+def _read(text: str) -> tuple[list[str], list[Reading], dict[str, Role]]:
+    lines = text.splitlines()
+    readings = [read_opening(line) for line in lines]
+    header = take_header(lines, readings)
+    return lines, choose(readings, lines), header
+
+
+def _num_labels(stands: Sequence[Reading]) -> int:
+    return len({reading.key for reading in stands if isinstance(reading, Opening)})
+
+
+class _Builder:
+    """Makes turns of lines, one after the other."""
+
+    def __init__(self, header: Mapping[str, Role]) -> None:
+        self._header = header
+        self._turns: list[RawTurn] = []
+        self._texts: list[list[str]] = []
+        self._speaking: Opening | None = None
+        self._is_interrupted = False
+
+    def take(self, line: str, reading: Reading) -> None:
+        """One line more, and what it opens. Raises RowError if nobody says it."""
+        if isinstance(reading, Opening):
+            self._open(reading)
+        elif isinstance(reading, Stamped):
+            self._turns.append(RawTurn("", kind="event", time=stamp_time(reading.stamp)))
+            self._texts.append([reading.text])
+        elif is_event(stripped := line.strip()):
+            self._add_event(stripped)
+        elif self._is_interrupted and self._speaking and stripped:
+            self._open(replace(self._speaking, text=line))
+        elif self._turns and self._speaking:
+            self._texts[-1].append(line)
+        elif is_preamble(stripped):
+            self._add_event(stripped)
+        elif stripped:
+            raise RowError(
+                f"the transcript starts with {stripped[:40]!r}; expected a speaker, as in 'customer: …'. "
+                "If each row is one turn, say where the speaker stands: --map speaker=COLUMN"
+            )
+
+    def _open(self, opening: Opening) -> None:
+        role = opening.role or self._header.get(opening.key)
+        speaker = role if role == "user" or role == "agent" else None
+        kind: Kind = role if role == "note" or role == "event" else "message"
+        time = stamp_time(opening.stamp) if opening.stamp else None
+        self._turns.append(RawTurn("", opening.label, speaker, kind, time))
+        self._texts.append([opening.text])
+        self._speaking, self._is_interrupted = opening, False
+
+    def _add_event(self, text: str) -> None:
+        if text:
+            self._turns.append(RawTurn("", kind="event"))
+            self._texts.append([text])
+            self._is_interrupted = True
+
+    def finish(self) -> list[RawTurn]:
+        """All turns. A dialogue system that speaks as `System` is the company's voice."""
+        turns = [replace(turn, text="\n".join(lines)) for turn, lines in zip(self._turns, self._texts, strict=True)]
+        return voice_system(turns)
+
+
+def parse_transcript(value: Value) -> tuple[Turn, ...]:
+    """The turns of a transcript that says itself who speaks, without its notes and events.
+
+    Raises RowError if it is empty, or if who speaks cannot be told.
+    """
+    turns = (
+        split_transcript(value) if isinstance(value, str) else [turn for item in value for turn in _item_turns(item)]
+    )
+    if not any(turn.text.strip() for turn in turns):
+        raise RowError("the transcript is empty.")
+    return Sides().resolve(RawConversation("", tuple(turns)))
+
+
+def _item_turns(item: object) -> Iterator[RawTurn]:
+    """The turns of one element of a JSON list."""
+    if isinstance(item, str):
+        yield from split_transcript(item)
+    elif not isinstance(item, dict):
+        raise RowError(f"a turn is {str(item)[:40]!r}; expected an object with speaker and text.")
+    elif any(key in item for key, _ in _DIALOGSTUDIO):
+        yield from (RawTurn(take_text(item.get(key) or ""), speaker=speaker) for key, speaker in _DIALOGSTUDIO)
+    else:
+        yield RawTurn(take_text(_first(item, _TEXT_KEYS) or ""), speaker=_item_speaker(item))
+
+
+def _item_speaker(item: Mapping[str, Any]) -> Speaker:
+    return take_inbound(item["inbound"]) if "inbound" in item else take_speaker(_first(item, _SPEAKER_KEYS))
+
+
+def _first(item: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        if key in item:
+            return item[key]
+    raise RowError(f"a turn has the keys {', '.join(map(repr, item))[:80]}; expected one of {', '.join(keys)}.")
