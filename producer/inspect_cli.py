@@ -18,9 +18,7 @@ from producer.source_options import source_options
     help="Write how the source was laid out to this file, to go on from.",
 )
 @source_options
-def inspect(
-    source: str, limit: int | None, format_: str, save_layout: Path | None, options: SourceOptions
-) -> int:
+def inspect(source: str, limit: int | None, format_: str, save_layout: Path | None, options: SourceOptions) -> int:
     """Show what SOURCE would be submitted as: layout, speakers, what is dropped, the first conversations.
 
     As jsonl: one conversation a line to stdout, and the counts on the last line of stderr.

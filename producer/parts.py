@@ -94,7 +94,7 @@ class _Format:
 
 def _numbered(found: Iterator[tuple[int, RawConversation] | Rejected]) -> Iterator[RawRow | Outcome]:
     for row in found:
-        yield row if isinstance(row, Rejected) else RawRow(*row, rows=((row[0], ()),))
+        yield row if isinstance(row, Rejected) else RawRow(*row, rows=lambda line=row[0]: [(line, ())])  # type: ignore[misc]
 
 
 _FORMATS = {
@@ -185,5 +185,3 @@ def _join(parts: Sequence[Part]) -> Iterator[Part]:
         )
         times = tuple(time for part in (first, *others) for time in part.times)
         yield replace(first, name="", digest=digest, records=table, times=times)
-
-

@@ -14,7 +14,7 @@ from producer.readers.conversations import too_long
 from producer.readers.ordering import find_direction, order_turns
 from producer.readers.raw import RawConversation, RawRow, RawTurn
 from producer.readers.rows import Outcome, Rejected, RowError, SourceRow
-from producer.readers.sides import Census, SideRules, Sides
+from producer.readers.sides import Census, SideRules, Sides, is_settled, voice_system
 
 #: Conversations that are looked at before it is decided whether the text is e-mail.
 _NUM_SAMPLES = 50
@@ -51,15 +51,14 @@ class Reading:
             try:
                 turns = self._finish(row)
             except RowError as error:
-                yield from ((row.conversation, Rejected(line, str(error), cells)) for line, cells in row.rows)
+                yield from ((row.conversation, Rejected(line, str(error), cells)) for line, cells in row.rows())
             else:
                 self._account.count(turns)
-                cells = row.rows[0][1] if len(row.rows) == 1 else ()
-                yield row.conversation, SourceRow(row.line, Conversation(row.conversation.external_id, turns), cells)
+                yield row.conversation, SourceRow(row.line, Conversation(row.conversation.external_id, turns), row.row)
 
     def _finish(self, row: RawRow) -> tuple[Turn, ...]:
-        if row.num_duplicates:
-            self._account.dropped["duplicates"] += row.num_duplicates
+        if row.num_repeats:
+            self._account.dropped["repeated rows"] += row.num_repeats
         turns = None if self._is_careful else _ready(row.conversation.turns)
         if turns is None:
             turns = self._decide(self._prepare(row, self._account))
@@ -77,7 +76,7 @@ class Reading:
         )
         account.orders[order] += 1
         account.num_out_of_order += order not in _SOUND_ORDERS
-        kept = [turn for turn in turns if self._is_kept(turn, account)]
+        kept = [turn for turn in voice_system(turns) if self._is_kept(turn, account)]
         is_email = self._is_email or any(turn.is_email or looks_like_email(turn.text) for turn in kept)
         prepared = [self._prepare_turn(turn, is_email, account) for turn in kept]
         return replace(conversation, turns=tuple(turn for turn in prepared if turn.text.strip()))
@@ -95,24 +94,31 @@ class Reading:
             return replace(turn, text="")
         if is_email and len(text) < len(turn.text.strip()):
             account.dropped["quotes and signatures"] += 1
-        # Whose note it is does not matter: no customer writes one.
-        speaker = turn.speaker or ("agent" if turn.kind == "note" else None)
-        return replace(turn, text=text, speaker=speaker)
+        # No customer writes a note, whoever it is by.
+        is_note = turn.kind == "note"
+        return replace(turn, text=text, kind="message", speaker="agent" if is_note else turn.speaker)
 
     def _decide(self, conversation: RawConversation) -> tuple[Turn, ...]:
-        if all(turn.speaker for turn in conversation.turns) and not (self._rules.agents or self._rules.customers):
+        if self._sides is None and not self._has_rules and is_settled(conversation.turns):
             return tuple(Turn(turn.speaker, turn.text) for turn in conversation.turns if turn.speaker)
         if self._sides is None:
             self._sides = self._take_census()
-            self._account.sides = [SideLine(*line) for line in self._sides.accounts]
+            self._account.sides = [
+                SideLine(each.label, each.num_conversations, each.side or "", each.why) for each in self._sides.accounts
+            ]
+            self._account.unused = self._sides.unused_patterns
         return self._sides.resolve(conversation)
 
     def _take_census(self) -> Sides:
         census, unheard = Census(), Account()
         for row in self._read():
             if isinstance(row, RawRow):
-                census.add(self._prepare(row, unheard))
+                census.feed(self._prepare(row, unheard))
         return census.decide(self._rules)
+
+    @property
+    def _has_rules(self) -> bool:
+        return bool(self._rules.agents or self._rules.customers)
 
     def _learn(self) -> None:
         """What the first conversations say about all: whether they are e-mails, and which way their times run."""
@@ -121,7 +127,7 @@ class Reading:
         self._is_email = sum(looks_like_email(turn.text) for turn in turns) * 5 > len(turns)
         directions = [find_direction(row.conversation.turns) for row in rows]
         self._is_newest_first = directions.count("newest first") > directions.count("oldest first")
-        self._is_careful = bool(self._is_email or self._rules.agents or self._rules.customers)
+        self._is_careful = self._is_email or self._has_rules
 
 
 def _ready(turns: Sequence[RawTurn]) -> tuple[Turn, ...] | None:

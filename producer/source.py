@@ -13,7 +13,6 @@ from typing import Self
 
 from aftercall.errors import SourceError
 from producer.parts import Part, open_parts
-from producer.reading import Reading
 from producer.readers.account import Account
 from producer.readers.columns import FIELDS, OwnFileError, parse_mapping
 from producer.readers.content import Contents, readable, staying_as_it_was
@@ -22,7 +21,8 @@ from producer.readers.limits import Limits
 from producer.readers.locate import locate_all
 from producer.readers.raw import RawConversation, RawRow
 from producer.readers.rows import Outcome, Rejected, SourceRow
-from producer.readers.sides import SideRules
+from producer.readers.side_rules import SideRules, parse_rules
+from producer.reading import Reading
 
 __all__ = [
     "FIELDS",
@@ -64,11 +64,12 @@ class SourceOptions:
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n" \0'):
             raise SourceError(f"the delimiter {self.delimiter!r} is not one character; try ',' or 'tab'.")
         object.__setattr__(self, "delimiter", delimiter)
+        parse_rules(self.agents, self.customers)
 
     @property
     def rules(self) -> SideRules:
         """Who is on which side, as the caller told it."""
-        return SideRules(_patterns(self.agents), _patterns(self.customers))
+        return parse_rules(self.agents, self.customers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Source:
     encoding: str
     #: Names for the cells of a rejected row.
     columns: tuple[str, ...]
+    limits: Limits
     #: Of the decompressed content and the options: the same file, read the same way, has the same digest.
     digest: str
     #: How it was read; filled anew by each iteration.
@@ -157,6 +159,7 @@ def _recognise(contents: Contents, options: SourceOptions) -> Source:
     return Source(
         name=contents.name,
         encoding=parts[0].encoding,
+        limits=options.limits,
         columns=max((part.columns for part in parts), key=len),
         digest=_digest([part.digest for part in parts], parts[0].layout, options),
         account=Account(),
@@ -185,7 +188,3 @@ def _digest(content_digests: list[str], layout: Layout, options: SourceOptions) 
         layout if options.layout else None,
     )
     return sha256(f"{content_digests!r} {told!r}".encode()).hexdigest()
-
-
-def _patterns(told: str | None) -> tuple[str, ...]:
-    return tuple(filter(None, (pattern.strip() for pattern in (told or "").split(","))))

@@ -1,12 +1,14 @@
 """The options that say how a source is to be read, shared by submit, run and inspect."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
 from aftercall.settings import load_settings
+from producer.readers.limits import Limits
 from producer.source import FIELDS, SourceOptions, parse_mapping
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,7 +19,9 @@ _MAP_HELP = (
 _OPTIONS = (
     click.option("--layout", metavar="NAME|FILE", help="How the source is laid out; otherwise found out."),
     click.option("--map", "mapping", metavar="FIELD=PATH,…", help=_MAP_HELP),
-    click.option("--agents", metavar="PATTERN,…", help="Who speaks for the company: names, ids; * stands for any part."),
+    click.option(
+        "--agents", metavar="PATTERN,…", help="Who speaks for the company: names, ids; * stands for any part."
+    ),
     click.option("--customers", metavar="PATTERN,…", help="Who is the customer, in the same way."),
     click.option("--keep-notes", is_flag=True, help="Read internal notes too, as the company's words."),
     click.option("--strict", "is_strict", is_flag=True, help="Refuse a source that would be read with a warning."),
@@ -41,8 +45,10 @@ def source_options(command: Command) -> Command:
 
 
 def _read(told: dict[str, Any]) -> SourceOptions:
-    fields = parse_mapping(told.pop("mapping") or "")
-    return SourceOptions(mapping=fields, max_conversation_chars=load_settings().max_conversation_chars, **told)
+    settings = load_settings()
+    limits = Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
+    mapping = parse_mapping(told.pop("mapping") or "")
+    return SourceOptions(mapping=mapping, max_conversation_chars=settings.max_conversation_chars, limits=limits, **told)
 
 
 def to_arguments(options: SourceOptions) -> list[str]:

@@ -48,6 +48,8 @@ class Account:
     num_single_turn: int = 0
     num_out_of_order: int = 0
     sides: list[SideLine] = field(default_factory=list)
+    #: Patterns of --agents and --customers that name nobody.
+    unused: list[str] = field(default_factory=list)
     #: Files in the source that are not read, with the reason.
     passed_over: list[tuple[str, str]] = field(default_factory=list)
 
@@ -72,9 +74,11 @@ class Account:
     @property
     def warnings(self) -> list[str]:
         """What looks wrong, a sentence each."""
-        if self.num_conversations < _MIN_CONVERSATIONS:
-            return []
         found = []
+        if self.unused:
+            found.append(f"nobody in the source is called {', '.join(map(repr, self.unused))}; look at the names.")
+        if self.num_conversations < _MIN_CONVERSATIONS:
+            return found
         if len(sides := [side for side in self.speakers if self.speakers[side]]) == 1:
             found.append(
                 f"every turn is the {_called(sides[0])}'s. Say who the agents are: --agents PATTERN, or which column "
@@ -105,7 +109,9 @@ class Account:
             "dropped": dict(self.dropped),
             "order": dict(self.orders),
             "turns": dict(self.speakers),
-            "sides": [[line.label[:80], line.num_conversations, line.side, line.why] for line in self.sides[:_MAX_KEPT]],
+            "sides": [
+                [line.label[:80], line.num_conversations, line.side, line.why] for line in self.sides[:_MAX_KEPT]
+            ],
             "warnings": self.warnings,
         }
         return json.dumps({key: value for key, value in kept.items() if value}, ensure_ascii=False)

@@ -1,11 +1,12 @@
 """Records that are a conversation each. They come and go one by one, in the source's order."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from producer.readers.items import ItemReader
 from producer.readers.jsonlines import is_json, parse_object
-from producer.readers.raw import RawConversation, RawRow
+from producer.readers.raw import RawConversation, RawRow, RowOrigin
 from producer.readers.rows import Record, Rejected, RowError, Table
 from producer.readers.tables import TableRow, resolver
 
@@ -22,7 +23,13 @@ def read_conversations(table: Table, reader: ItemReader, max_chars: int) -> Iter
         except RowError as error:
             yield record.rejected(error)
         else:
-            yield RawRow(record.line, conversation, ((record.line, record.cells),), reader.num_unreadable)
+            yield RawRow(
+                record.line, conversation, partial(_origin, record), record.cells, num_unreadable=reader.num_unreadable
+            )
+
+
+def _origin(record: Record) -> list[RowOrigin]:
+    return [(record.line, record.cells)]
 
 
 def _taker(table: Table, reader: ItemReader, max_chars: int) -> Any:
@@ -48,7 +55,9 @@ def _sized(item: Any, record: Record, max_chars: int) -> Any:
 class _Picking:
     """Takes id and transcript from their columns."""
 
-    def __init__(self, table: Table, reader: ItemReader, external_id: str | None, transcript: str | None, max_chars: int) -> None:
+    def __init__(
+        self, table: Table, reader: ItemReader, external_id: str | None, transcript: str | None, max_chars: int
+    ) -> None:
         self._pick = table.picker((external_id, transcript))
         self._id_column = external_id
         self._reader = reader

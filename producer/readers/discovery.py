@@ -16,10 +16,27 @@ from producer.readers.values import is_missing, take_flag, take_label
 _MAX_DEPTH = 3
 _MAX_SAMPLES = 200
 #: Whose role or name it is: `author.type` is who speaks, `attachment.type` is not.
-_PERSONS = frozenset("author sender user from participant speaker actor agent member creator".split())
+_PERSONS = frozenset(
+    ["author", "sender", "user", "from", "participant", "speaker", "actor", "agent", "member", "creator"]
+)
 _ROLES = ("role", "type", "kind", "t", "purpose")
 #: Values of a kind by which this is the kind of an entry, and not of something else.
-_ENTRY_KINDS = frozenset("message msg text reply comment note internal_note event system public private chat".split())
+_ENTRY_KINDS = frozenset(
+    [
+        "message",
+        "msg",
+        "text",
+        "reply",
+        "comment",
+        "note",
+        "internal_note",
+        "event",
+        "system",
+        "public",
+        "private",
+        "chat",
+    ]
+)
 
 #: Paths to the values found there, one an item.
 _Found = Mapping[str, list[Any]]

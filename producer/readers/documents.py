@@ -267,4 +267,3 @@ def _explaining(name: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:100] or type(error).__name__
-

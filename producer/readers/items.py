@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aftercall.conversation import Speaker
-from producer.readers.layout import OTHERS, Layout
+from producer.cleaning.prepare import prepare_text
 from producer.readers.jsonlines import is_json
+from producer.readers.layout import OTHERS, Layout
 from producer.readers.paths import compile_path
 from producer.readers.raw import Kind, RawConversation, RawTurn
 from producer.readers.rows import RowError, Table
@@ -95,7 +96,8 @@ class ItemReader:
                 raise RowError("the transcript is empty.")
             listed = parse_list(value)
             if listed is None:
-                yield from split_transcript(value)
+                # Tags and entities are read before lines: a break may be written as one.
+                yield from split_transcript(prepare_text(value) if "<" in value or "&" in value else value)
                 return
             value = listed
         if isinstance(value, Mapping):
@@ -179,9 +181,7 @@ class ItemReader:
             meaning = found if found in ("note", "event") else "message"
         return _KINDS[meaning or self._by_kind or "message"]
 
-    def _speaker(
-        self, entry: Any, company: Company, kind: Kind, place: int
-    ) -> tuple[Speaker | None, str, Kind]:
+    def _speaker(self, entry: Any, company: Company, kind: Kind, place: int) -> tuple[Speaker | None, str, Kind]:
         """Side, label and kind."""
         if self.layout.alternate:
             return _SIDES[self.layout.alternate[place % len(self.layout.alternate)]], "", kind
@@ -254,4 +254,3 @@ def parse_list(text: str) -> Any:
             found = ast.literal_eval(text)
             return found if isinstance(found, list | dict) else None
     return None
-

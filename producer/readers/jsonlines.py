@@ -84,7 +84,9 @@ def _records(content: Content, encoding: str) -> Iterator[Record | Rejected]:
         while line := stream.readline(MAX_LINE_CHARS):
             number += 1
             if len(line) == MAX_LINE_CHARS and not line.endswith("\n"):
-                yield Rejected(number, f"the line is longer than {MAX_LINE_CHARS:,} characters.", (line[:_SHOWN_CHARS],))
+                yield Rejected(
+                    number, f"the line is longer than {MAX_LINE_CHARS:,} characters.", (line[:_SHOWN_CHARS],)
+                )
                 while line and not line.endswith("\n"):
                     line = stream.readline(MAX_LINE_CHARS)
             elif text := line.strip("\ufeff \t\r\n"):

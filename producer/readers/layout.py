@@ -1,33 +1,33 @@
 """A layout: how the records of one kind of export are read. Data, with the checks that make an error a sentence.
 
-    name = "acme-desk"                      # what the account of a submission says
-    title = "Acme Desk: tickets (API, JSON)"
-    shape = "conversations"                 # a record is a conversation; or: turns, tweets
+name = "acme-desk"                      # what the account of a submission says
+title = "Acme Desk: tickets (API, JSON)"
+shape = "conversations"                 # a record is a conversation; or: turns, tweets
 
-    [recognise]
-    keys = ["requester_id", "comments"]     # paths that a record of this kind has
-    without = ["source"]                    # and paths that it does not have
+[recognise]
+keys = ["requester_id", "comments"]     # paths that a record of this kind has
+without = ["source"]                    # and paths that it does not have
 
-    [conversation]
-    id = "id"                               # absent: conversations are numbered
-    turns = "comments"                      # a list of turns; or transcript = "body": a text of `speaker: words` lines
-    customer = "requester_id"               # who among the speakers is the customer; all others are agents
-    people = "users"                        # a list of {id, type or role, name} in which speakers are looked up
+[conversation]
+id = "id"                               # absent: conversations are numbered
+turns = "comments"                      # a list of turns; or transcript = "body": a text of `speaker: words` lines
+customer = "requester_id"               # who among the speakers is the customer; all others are agents
+people = "users"                        # a list of {id, type or role, name} in which speakers are looked up
 
-    [turn]                                  # paths inside a turn, or in the record where shape = "turns"
-    speaker = "author_id"
-    text = "plain_body || body"
-    html = "html_body"                      # read where there is no `text`
-    time = "created_at"
-    public = "public"                       # false: a note among colleagues
-    skip = ["attachments_only"]             # an entry for which one of these is true is left out
+[turn]                                  # paths inside a turn, or in the record where shape = "turns"
+speaker = "author_id"
+text = "plain_body || body"
+html = "html_body"                      # read where there is no `text`
+time = "created_at"
+public = "public"                       # false: a note among colleagues
+skip = ["attachments_only"]             # an entry for which one of these is true is left out
 
-    [roles]                                 # what a speaker's value means: user, agent, note, event
-    end-user = "user"
-    "*" = "agent"
+[roles]                                 # what a speaker's value means: user, agent, note, event
+end-user = "user"
+"*" = "agent"
 
-    [kinds]                                 # what a value of `kind` means: message, note, event
-    note = "note"
+[kinds]                                 # what a value of `kind` means: message, note, event
+note = "note"
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,9 @@ def parse_layout(data: Mapping[str, Any], where: str) -> Layout:
     """
     unknown = data.keys() - {*_TOP, *_SECTIONS, "roles", "kinds"}
     if unknown:
-        raise _wrong(where, f"unknown key {min(unknown)!r}", f"known are {', '.join((*_TOP, *_SECTIONS))}, roles, kinds")
+        raise _wrong(
+            where, f"unknown key {min(unknown)!r}", f"known are {', '.join((*_TOP, *_SECTIONS))}, roles, kinds"
+        )
     values: dict[str, Any] = {key: _text(data.get(key), where, key) for key in _TOP if key in data}
     values.setdefault("name", where.removesuffix(".toml"))
     values.setdefault("title", values["name"])

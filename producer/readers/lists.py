@@ -110,7 +110,9 @@ def _find_id(samples: Sequence[Mapping[str, Any]], *, is_shared: bool) -> str | 
     found: list[tuple[int, int, str]] = []
     for path in dict.fromkeys(path for item in samples for path, _ in _walk(item, "", 2)):
         last = plain(path.replace('"', "").rpartition(".")[2])
-        values = [str(value) for item in samples if not is_missing(value := compile_path(path)(item)) and _is_key(value)]
+        values = [
+            str(value) for item in samples if not is_missing(value := compile_path(path)(item)) and _is_key(value)
+        ]
         is_vague = last in _VAGUE
         if last not in ranks or len(values) * 2 < len(samples) or (is_vague and path.count(".")):
             continue

@@ -1,5 +1,6 @@
 """What a reader takes from an export before it is decided which side each turn belongs to. Pure values."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,10 @@ class RawConversation:
     turns: tuple[RawTurn, ...]
 
 
+#: A row's line and its cells.
+RowOrigin = tuple[int, tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class RawRow:
     """A raw conversation and what it came from."""
@@ -41,13 +46,11 @@ class RawRow:
     #: The first line of the source that it came from.
     line: int
     conversation: RawConversation
-    #: The rows as they were; more than one where a row is a turn.
-    rows: tuple["RowOrigin", ...] = ()
+    #: Gives its rows as they were, in case they are rejected; while this conversation is the last one read.
+    rows: Callable[[], Iterable[RowOrigin]]
+    #: The row as it was, where one row is one conversation.
+    row: tuple[str, ...] = ()
     #: Turns with a time that could not be read.
     num_unreadable: int = 0
     #: Rows that said the same as another one.
-    num_duplicates: int = 0
-
-
-#: A row's line and its cells.
-RowOrigin = tuple[int, tuple[str, ...]]
+    num_repeats: int = 0

@@ -28,7 +28,7 @@ _NUM_SAMPLES = 50
 _NUM_TIMES = 2_000
 
 #: Mapped fields that say how a record is to be read, so that no shipped layout is asked.
-_TELLING = frozenset("transcript speaker inbound outbound text reply_to".split())
+_TELLING = frozenset(["transcript", "speaker", "inbound", "outbound", "text", "reply_to"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,9 @@ def _discover_in(candidate: _Candidate, mapping: Mapping[str, str]) -> Layout:
         found = {"id": KEY, **found}
     quoted = {field: quote_name(column) if candidate.is_json else column for field, column in found.items()}
     turn = {field: path for field, path in quoted.items() if field not in ("id", "transcript")}
-    layout = Layout(shape, f"one {shape[:-1]} a record", shape, id=quoted.get("id"), transcript=quoted.get("transcript"), turn=turn)
+    layout = Layout(
+        shape, f"one {shape[:-1]} a record", shape, id=quoted.get("id"), transcript=quoted.get("transcript"), turn=turn
+    )
     if shape == "turns":
         return _refine(layout, candidate, mapping)
     if shape == "conversations":
@@ -205,7 +207,10 @@ def _discover_in(candidate: _Candidate, mapping: Mapping[str, str]) -> Layout:
 
 def _question_and_answer(candidate: _Candidate) -> Layout | None:
     layout = columns.question_and_answer(candidate.table.names)
-    is_turn = columns.is_known(candidate.table.names, {}) and columns.recognise(candidate.table.names, {})[0] != "conversations"
+    is_turn = (
+        columns.is_known(candidate.table.names, {})
+        and columns.recognise(candidate.table.names, {})[0] != "conversations"
+    )
     return None if is_turn else layout
 
 
@@ -217,7 +222,9 @@ def _refine(layout: Layout, candidate: _Candidate, mapping: Mapping[str, str]) -
     if not {"speaker", "inbound", "outbound"} & mapping.keys():
         who = {field: path for field, path in found.items() if field in ("speaker", "inbound", "outbound")}
         if who:
-            turn = {field: path for field, path in turn.items() if field not in ("speaker", "inbound", "outbound")} | who
+            turn = {
+                field: path for field, path in turn.items() if field not in ("speaker", "inbound", "outbound")
+            } | who
     turn |= {field: found[field] for field in ("kind",) if field in found and field not in mapping}
     _refuse_message_ids(layout, candidate, mapping)
     return replace(layout, turn=turn)
@@ -263,16 +270,16 @@ def _check_paths(candidate: _Candidate, mapping: Mapping[str, str]) -> None:
     """Raises SourceError where a told path leads nowhere in any of the records, nor in a turn of them."""
     if not mapping:
         return
-    outer = {field: path for field, path in mapping.items() if field in ("id", "transcript") or "transcript" not in mapping}
+    outer = {
+        field: path for field, path in mapping.items() if field in ("id", "transcript") or "transcript" not in mapping
+    }
     lost = []
     for path in outer.values():
         getters = [compile_path(path)] if '"' in path else [lambda item, path=path: item.get(path), *_compiled(path)]
         if not any(not is_missing(get(item)) for get in getters for item in candidate.samples):
             lost.append(path)
     if lost:
-        raise SourceError(
-            f"--map names {', '.join(map(repr, lost))}, but the columns are {_shown_keys([candidate])}."
-        )
+        raise SourceError(f"--map names {', '.join(map(repr, lost))}, but the columns are {_shown_keys([candidate])}.")
 
 
 def _compiled(path: str) -> list[Any]:

@@ -24,7 +24,7 @@ class TableRow:
         return dict(zip(self._names, [*self._pick(cells)] * 2, strict=True))
 
 
-class resolver:  # noqa: N801 - used as a function
+class resolver:
     """From a layout's path to what reads it in a row."""
 
     def __init__(self, names: Sequence[str]) -> None:

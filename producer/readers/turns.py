@@ -4,15 +4,18 @@ Rejected rows come first, then the conversations, in the order in which their fi
 in the order of their lines. Rows that repeat an earlier one of the conversation, cell for cell, are counted and left.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from itertools import chain, groupby
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from producer.readers.conversations import too_long
 from producer.readers.items import ItemReader
 from producer.readers.jsonlines import is_json, parse_object
-from producer.readers.raw import RawConversation, RawRow, RawTurn
+from producer.readers.raw import RawConversation, RawRow, RawTurn, RowOrigin
 from producer.readers.rows import Record, Rejected, RowError, Table
 from producer.readers.scratch import open_scratch, stage
 from producer.readers.tables import TableRow
@@ -20,6 +23,8 @@ from producer.readers.tables import TableRow
 #: One place a turn: the first line of its conversation, then its own.
 _PLACE = "INSERT INTO place SELECT min(line) OVER (PARTITION BY id), line FROM staged ORDER BY 1, 2"
 _READ = "SELECT place.first, staged.* FROM place CROSS JOIN staged USING (line) ORDER BY place.first, place.line"
+
+_READ_ONE = "SELECT staged.* FROM place CROSS JOIN staged USING (line) WHERE place.first = ? ORDER BY place.line"
 
 _Parse = Callable[[tuple[str, ...]], Any]
 
@@ -31,8 +36,25 @@ def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[Raw
         yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
         scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
-        for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
-            yield from _assemble(rows, parse, reader, max_chars)
+        for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):
+            yield from _assemble(rows, _Rows(scratch, first), parse, reader, max_chars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of one conversation, read once more; they are not held, since they may be far more than what is said."""
+
+    scratch: sqlite3.Connection
+    first: int
+
+    def __call__(self) -> Iterator[RowOrigin]:
+        for row in self.scratch.execute(_READ_ONE, (self.first,)):
+            yield row[0], row[2:]
+
+    def rejected(self, reason: str) -> Iterator[Rejected]:
+        """All of them, with the reason."""
+        for line, cells in self():
+            yield Rejected(line, reason, cells)
 
 
 def _parser(table: Table, reader: ItemReader) -> _Parse:
@@ -46,39 +68,52 @@ def _place(record: Record, parse: _Parse, reader: ItemReader) -> tuple[str]:
 
 
 def _assemble(
-    rows: Iterator[tuple[Any, ...]], parse: _Parse, reader: ItemReader, max_chars: int
+    rows: Iterator[tuple[Any, ...]], origin: _Rows, parse: _Parse, reader: ItemReader, max_chars: int
 ) -> Iterator[RawRow | Rejected]:
-    """One conversation from its rows; if it can't be read all of them are rejected, and no more than fits is held."""
-    held: list[Record] = []
+    """One conversation from its rows; if one of them can't be read all are rejected: half a conversation misleads."""
     turns: list[RawTurn] = []
-    seen: set[int] = set()
-    num_chars = num_duplicates = reader.num_unreadable = 0
+    external_id = ""
+    repeats = _Repeats()
+    num_chars = reader.num_unreadable = 0
     for row in rows:
-        external_id, record = row[2], Record(row[1], row[3:])
-        held.append(record)
+        external_id, cells = row[2], row[3:]
         try:
-            turn = reader.turn(parse(record.cells))
+            turn = reader.turn(parse(cells))
         except RowError as error:
-            yield from _reject(held, rows, f"{error} The conversation is rejected whole." if held[1:] else str(error))
+            yield from origin.rejected(str(error))
             return
-        if turn is None:
+        if turn is None or repeats.has(cells, turn.time):
             continue
-        if turn.time is not None:
-            if (digest := hash(record.cells)) in seen:
-                num_duplicates += 1
-                continue
-            seen.add(digest)
         turns.append(turn)
         num_chars += len(turn.text) + 1
         if num_chars > max_chars:
-            yield from _reject(held, rows, too_long(max_chars))
+            yield from origin.rejected(too_long(max_chars))
             return
-    origin = tuple((record.line, record.cells) for record in held)
-    conversation = RawConversation(external_id, tuple(turns))
-    yield RawRow(held[0].line, conversation, origin, reader.num_unreadable, num_duplicates)
+    yield RawRow(
+        origin.first,
+        RawConversation(external_id, tuple(turns)),
+        origin,
+        num_unreadable=reader.num_unreadable,
+        num_repeats=repeats.num,
+    )
 
 
-def _reject(held: list[Record], rows: Iterator[tuple[Any, ...]], reason: str) -> Iterator[Rejected]:
-    rest = (Record(row[1], row[3:]) for row in rows)
-    for record in chain(held, rest):
-        yield record.rejected(reason)
+class _Repeats:
+    """Rows that are there twice, as where two exports overlap: all of their cells are those of an earlier row.
+
+    Without a time only the row above counts: people do say "ok" twice.
+    """
+
+    def __init__(self) -> None:
+        self.num = 0
+        self._seen: set[bytes] = set()
+        self._above = b""
+
+    def has(self, cells: tuple[str, ...], time: float | None) -> bool:
+        """Whether this row repeats one."""
+        digest = blake2b("\0".join(cells).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        is_repeat = digest == self._above if time is None else digest in self._seen
+        self._above = digest
+        self._seen.add(digest)
+        self.num += is_repeat
+        return is_repeat

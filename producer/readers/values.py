@@ -14,8 +14,8 @@ from producer.readers.rows import RowError, present, take_id
 _PART_KEYS = ("text", "value", "content", "body", "msg")
 _MAX_PARTS = 10_000
 
-_TRUE = frozenset("true t yes y 1 public external inbound incoming in customer".split())
-_FALSE = frozenset("false f no n 0 private internal outbound outgoing out agent".split())
+_TRUE = frozenset(["true", "t", "yes", "y", "1", "public", "external", "inbound", "incoming", "in", "customer"])
+_FALSE = frozenset(["false", "f", "no", "n", "0", "private", "internal", "outbound", "outgoing", "out", "agent"])
 
 
 def take_flag(value: Any) -> bool | None:
