@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from producer.readers.openings import Opening, Stamped, is_name_like, read_opening
 from producer.readers.speakers import Role, find_role, is_field_word, is_role_word, plain_label
@@ -16,7 +16,7 @@ _MARKS = (" || ", " | ", " // ", " / ", " ⏎ ", "⏎", "↵", "¶", " ¦ ", " �
 _STAMP_START = re.compile(
     r"(?<=\s)(?=[\[(<]?\s?\d{1,4}[:./hms-]|[\[(]\s?\d{1,2}\s?[ms]|[\[(]?(?:上午|下午|午前|午後|오전|오후))"
 )
-_COLON = re.compile(r"\s?[:：](?=\s|$|[^\x00-\x7f])")
+_COLON = re.compile(r"\s?(?:：|:(?=\s|$|[^\x00-\x7f]))")
 _ENDS = "。！？!?…"
 _WORD = re.compile(rf"[^\s{_ENDS}]+")
 #: No opening is longer; slices of this length keep the search linear.
@@ -78,12 +78,17 @@ def _find_stamps(text: str) -> list[int]:
     if not isinstance(first, Opening) or not first.is_timed:
         return []
     bracket = first.style[:1]
-    places = []
+    places: list[tuple[int, str]] = []
     for match in _STAMP_START.finditer(text):
         opening = read_opening(text[match.start() : match.start() + _MAX_OPENING_CHARS])
-        if opening is not None and opening.stamp and opening.style[:1] == bracket:
-            places.append(match.start())
-    return places
+        if opening is None or not opening.stamp or opening.style[:1] != bracket:
+            continue
+        is_plain_event = isinstance(opening, Stamped) and bracket in "[(<{"
+        if is_plain_event or (isinstance(opening, Opening) and opening.key):
+            key = opening.key if isinstance(opening, Opening) and not opening.role and bracket not in "[(<{" else ""
+            places.append((match.start(), key))
+    counts = Counter(key for _, key in places) + Counter([first.key])
+    return [place for place, key in places if not key or counts[key] > 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +112,13 @@ def _find_labels(text: str) -> list[int]:
     counts[first.key] += 1
     chosen = []
     last = first.role
-    for label in found:
+    for label, following in zip_longest(found, found[1:]):
         is_sure = label.role is not None or label.key == first.key
         if not is_sure and not (label.is_after_end and (counts[label.key] > 1 or counts[first.key] > 1)):
             continue
-        if not label.is_after_end and label.role == last and label.role is not None:
-            continue  # `I asked your Agent: …` in the agent's own turn, or the customer's word on the customer
+        is_followed = following is not None and following.is_after_end and following.role == label.role
+        if not label.is_after_end and label.role is not None and (label.role == last or is_followed):
+            continue  # words within a sentence: `I was told by your Agent: wait. Agent: sorry`
         chosen.append(label.start)
         last = label.role
     return chosen

@@ -7,11 +7,10 @@ not plain is left undecided: `sides` then rejects the conversation.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from aftercall.conversation import Speaker
 from producer.readers.raw import RawConversation, RawTurn
-from producer.readers.speakers import find_role, plain_label
+from producer.readers.speakers import find_role, is_bot_word, last_known, plain_label
 
 #: Beyond this many labels those of a single conversation are forgotten: they are the customers.
 MAX_LABELS = 200_000
@@ -39,10 +38,9 @@ class LabelCount:
     role: Speaker | None
     num_conversations: int = 0
     num_opened: int = 0
-    #: Turns between two of one side, which no text of that side would part: this label's is the other side.
-    num_between_users: int = 0
-    num_between_agents: int = 0
-    #: Turns behind the customer's and before the agent's: they may be lines of what the customer wrote.
+    #: Turns between two of the customer's, or behind the agent's: nobody but an agent speaks there.
+    num_answers: int = 0
+    #: Turns behind the customer's and before no other of his: they may be lines of what he wrote.
     num_doubtful: int = 0
     #: Conversations in which the customer's role is known and the agent's is not.
     num_beside_user: int = 0
@@ -63,7 +61,7 @@ class Census:
         if not turns:
             return
         self.num_conversations += 1
-        roles = {turn.speaker for turn in turns if turn.speaker}
+        roles = {turn.speaker for turn in turns if turn.speaker and not is_bot_word(turn.label)}
         seen: dict[str, LabelCount] = {}
         for turn in turns:
             key = plain_label(turn.label)
@@ -116,19 +114,20 @@ class Census:
 
 def count_places(turns: Sequence[RawTurn], counts: Mapping[str, LabelCount]) -> None:
     """Count between whom the turns of unknown sides stand."""
-    for (before, turn), (_, after) in pairwise(pairwise(turns)):
-        if turn.speaker is None and before.speaker and after.speaker:
-            count = counts[plain_label(turn.label)]
-            count.num_between_users += before.speaker == after.speaker == "user"
-            count.num_between_agents += before.speaker == after.speaker == "agent"
-            count.num_doubtful += (before.speaker, after.speaker) == ("user", "agent")
+    speakers = [turn.speaker for turn in turns]
+    above = last_known(speakers)
+    below = last_known(speakers[::-1])[::-1]
+    for turn, before, after in zip(turns, above, below, strict=True):
+        if turn.speaker is not None or not turn.label or "user" not in (before, after):
+            continue
+        count = counts[plain_label(turn.label)]
+        count.num_answers += before == "agent" or before == after == "user"
+        count.num_doubtful += before == "user" and after != "user"
 
 
-def find_place_side(count: LabelCount) -> Speaker | None:
-    """The side of a label by those between whom it speaks, if nothing speaks against it."""
-    if count.num_doubtful or bool(count.num_between_users) == bool(count.num_between_agents):
-        return None
-    return "agent" if count.num_between_users else "user"
+def answers_customer(count: LabelCount) -> bool:
+    """Whether a label stands where an agent speaks, and never where it may be a line of the customer's text."""
+    return count.num_answers > 0 and not count.num_doubtful
 
 
 def find_domain(label: str) -> str | None:

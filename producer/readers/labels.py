@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from producer.readers.openings import Opening, Stamped, has_happened, is_event, is_form_line, is_form_value
-from producer.readers.speakers import is_field_word
+from producer.readers.openings import Opening, Stamped, has_happened, is_data, is_event, is_form_line, is_form_value
+from producer.readers.speakers import is_field_word, last_known
 
 Reading = Opening | Stamped | None
 
@@ -82,7 +82,8 @@ def _choose_untimed(readings: Sequence[Reading], lines: Sequence[str]) -> list[R
     candidates = {
         index: opening
         for index, opening in candidates.items()
-        if index >= first and (_separator(opening) == separator or (opening.is_timed and opening.role))
+        if index >= first
+        and ((_separator(opening) == separator and not opening.is_timed) or (opening.is_timed and opening.role))
     }
     counts = Counter(opening.key for opening in candidates.values())
     for form in _find_forms(candidates, counts, first):
@@ -98,25 +99,44 @@ def _may_be_first(opening: Opening) -> bool:
 
 def _separator(opening: Opening) -> str:
     separator = opening.style.removeprefix("behind").lstrip("[(<{【（").removeprefix("time").removeprefix("date")
-    return re.sub("[-–—−]+", "-", separator).strip()
+    return re.sub("[-–—―−]+", "-", separator).strip()
 
 
 def _find_forms(candidates: Mapping[int, Opening], counts: Counter[str], first: int) -> list[list[int]]:
     """Runs of lines, one below the other, that are fields and values of a form."""
-    rare = [index for index, opening in candidates.items() if index != first and counts[opening.key] == 1]
+    main = _find_main(candidates, counts)
+    rare = [index for index in candidates if index != first and _is_rare(candidates[index], counts, main)]
     forms = []
     for _, run in groupby(enumerate(rare), lambda place: place[1] - place[0]):
         lines = [index for _, index in run]
         openings = [candidates[index] for index in lines]
         has_field = any(is_field_word(opening.label) for opening in openings)
-        num_form_lines = sum(map(is_form_line, openings))
-        if (
-            len(lines) >= _MIN_FORM_LINES
-            and 2 * num_form_lines >= len(lines)
-            and (has_field or all(opening.role for opening in openings))
-        ):
+        has_name = not all(opening.role or is_field_word(opening.label) for opening in openings)
+        share = sum(map(is_form_line, openings)) / len(openings)
+        is_long_form = len(lines) >= _MIN_FORM_LINES and share >= 0.5 and (has_field or not has_name)
+        if is_long_form or (len(lines) > 1 and share == 1 and has_field and not has_name):
             forms.append(lines)
     return forms
+
+
+def _is_rare(opening: Opening, counts: Counter[str], main: frozenset[str]) -> bool:
+    """Whether this label doesn't carry the conversation."""
+    if is_field_word(opening.label):
+        return True
+    if opening.role is None:
+        return counts[opening.key] == 1
+    return opening.key in _FIELD_LIKE_ROLES and opening.key not in main
+
+
+def _find_main(candidates: Mapping[int, Opening], counts: Counter[str]) -> frozenset[str]:
+    """The label of each side that can least be a field: a plain role, a frequent one, one that says sentences."""
+    main: dict[Role, tuple[tuple[bool, int, bool, int], str]] = {}
+    for index, opening in candidates.items():
+        if opening.role in ("user", "agent"):
+            is_plain = opening.key not in _FIELD_LIKE_ROLES
+            rank = (is_plain, counts[opening.key], not is_form_value(opening.text), index)
+            main[opening.role] = max(main.get(opening.role, (rank, opening.key)), (rank, opening.key))
+    return frozenset(key for _, key in main.values())
 
 
 class _Judge:
@@ -129,9 +149,10 @@ class _Judge:
         self._order = list(candidates)
         self._places = {index: place for place, index in enumerate(self._order)}
         self._counts = Counter(opening.key for opening in candidates.values())
-        self._keys_of = {
-            role: {opening.key for opening in candidates.values() if opening.role == role} for role in ("user", "agent")
-        }
+        self._main = _find_main(candidates, self._counts)
+        roles = [opening.role for opening in candidates.values()]
+        self._roles_above = last_known(roles)
+        self._roles_below = last_known(roles[::-1])[::-1]
         self._is_weak_first = candidates[first].is_weak
 
     def opens(self, index: int) -> bool:
@@ -140,17 +161,26 @@ class _Judge:
             return True
         if opening.role is None:
             return self._opens_name(index, opening)
-        if opening.key not in _FIELD_LIKE_ROLES or self._counts[opening.key] > 1 or not is_form_value(opening.text):
+        if opening.key not in _FIELD_LIKE_ROLES or opening.key in self._main:
             return True
-        if opening.role in ("note", "event"):
-            return has_happened(opening.text)
-        return len(self._keys_of[opening.role]) == 1 or self._is_needed(index)
+        if self._counts[opening.key] > 1 or not is_form_value(opening.text):
+            return True
+        return has_happened(opening.text) if opening.role in ("note", "event") else self._is_needed(index)
 
     def _opens_name(self, index: int, opening: Opening) -> bool:
         above = self._lines[index - 1].rstrip()
         if is_field_word(opening.label) or (above.endswith((":", "：")) and is_form_value(opening.text)):
             return False
-        return not opening.is_weak or (self._is_weak_first and self._counts[opening.key] > 1)
+        if self._counts[opening.key] == 1 and is_data(opening.text) and self._is_behind_user(index):
+            return False
+        if opening.is_weak and not (self._is_weak_first and self._counts[opening.key] > 1):
+            return self._is_needed(index)
+        return True
+
+    def _is_behind_user(self, index: int) -> bool:
+        """Whether the customer speaks above and the agent below, so that the line may be the customer's."""
+        place = self._places[index]
+        return self._roles_above[place] == "user" and self._roles_below[place] == "agent"
 
     def _is_needed(self, index: int) -> bool:
         """Whether one side would speak twice in a row without this line."""

@@ -28,25 +28,32 @@ _ELAPSED = (
     r"(?:\d{1,3}\s?h\s?)?(?:\d{1,4}\s?m(?:in)?\s?)?\d{1,5}(?:\.\d+)?\s?s(?:ec)?"
     r"|\d{1,3}\s?h\s?\d{1,2}\s?m|\d{1,4}\s?m(?:in)?"
 )
+#: A day without its year.
+_DAY = (
+    rf"(?:today|yesterday|heute|gestern|hier|hoy|ayer|oggi|ieri|vandaag)?,?\s(?:at|um|à|a\slas|alle|om)\s"
+    rf"|(?:[^\W\d_]{{2,9}}\.?,?\s)?(?:{_MONTH}\s\d{{1,2}}|\d{{1,2}}\.?\s{_MONTH}),?\s(?:at\s|um\s|-\s)?"
+)
 _UNIX = r"1\d{9}(?:\d{3})?(?:\.\d+)?"
 _TIME = (
-    rf"(?:{_DATE}(?:(?:T|,?\s(?:at\s|um\s|-\s|à\s)?|\s?[-–|]\s?){_CLOCK})?|{_CLOCK}(?:,?\s{_DATE})?|{_ELAPSED}|{_UNIX})"
+    rf"(?:{_DATE}(?:(?:T|,?\s(?:at\s|um\s|-\s|à\s)?|\s?[-–|]\s?){_CLOCK})?"
+    rf"|(?:{_DAY})?{_CLOCK}(?:,?\s{_DATE}|\s\d{{4}}(?!\d))?|{_ELAPSED}|{_UNIX})"
 )
 
 _STAMP = re.compile(
     rf"(?P<bracket>[\[(<{{【（]){_SPACE}?(?P<inner>{_TIME})(?:\s?(?:-->|[-–—]|to)\s?{_TIME})?{_SPACE}?[\])>}}】）]"
-    rf"|(?P<bare>{_TIME})(?=[\s\]|–—,:;-])",
+    rf"|(?P<bare>{_TIME})(?:\s?-->\s?{_TIME})?(?=[\s\]|–—,:;-])",
     re.IGNORECASE,
 )
+_BLANK = re.compile(rf"{_SPACE}*")
 _LEAD = re.compile(rf"{_SPACE}*(?:(?:[-*•·▪●►▶]|#?\d{{1,4}}[.)]|#\d{{1,4}}\b){_SPACE}+(?=\S))?")
 _AFTER_STAMP = re.compile(rf"{_SPACE}*(?:[-–—|:,;·>]{_SPACE}*)?")
 #: `[Agent] …`, `<Agent> …`, `【客服】…`, with or without a colon.
 _BRACKETED = re.compile(
-    r"[*_]{0,2}(?:\[([^\[\]]{1,60})\]|<([^<>]{1,60})>|【([^【】]{1,60})】|「([^「」]{1,60})」)[*_]{0,2}\s?([:：]?)"
+    r"[*_]{0,2}(?:\[([^\[\]]{1,60})\]|<([^<>]{1,60})>|【([^【】]{1,60})】|「([^「」]{1,60})」|\(([^()]{1,60})\))[*_]{0,2}\s?([:：]?)"
 )
-_COLON = re.compile(r"[*_]{0,2}([^:：]{1,80}?)[*_]{0,2}\s{0,2}([:：])[*_]{0,2}")
+_COLON = re.compile(r"[*_]{0,2}([^:：]{1,80}?)[*_]{0,2}\s{0,2}([:：]{1,2})[*_]{0,2}")
 _OTHER = re.compile(
-    r"[*_]{0,2}([^|>»→\t]{1,60}?)[*_]{0,2}(\s[-–—−]{1,2}\s|\s?>{1,2}(?=\s|$)|\s?[»→›](?=\s|$)|\s?\|\s|\s?[=-]>(?=\s|$)|\t)"
+    r"[*_]{0,2}([^|>»→\t]{1,60}?)[*_]{0,2}(\s[-–—―−=]{1,2}\s|\s?>{1,2}(?=\s|$)|\s?[»→›](?=\s|$)|\s?\|\s|\s?[=-]>(?=\s|$)|\t)"
 )
 _TIME_BEHIND = re.compile(
     rf"^(?P<label>.*?[^\s,(\[@–-]){_SPACE}*(?:[\[(（]{_SPACE}?(?P<inner>{_TIME}){_SPACE}?[\])）]|(?:,|\bat\b|@|\bum\b|[-–|])?\s+(?P<bare>{_TIME}))$",
@@ -96,9 +103,13 @@ class Stamped:
 
 def read_opening(line: str) -> Opening | Stamped | None:
     """What a line opens; None if it can only go on with what was said above."""
-    start = _LEAD.match(line).end()  # type: ignore[union-attr]
+    start = _BLANK.match(line).end()  # type: ignore[union-attr]
+    match = _STAMP.match(line, start)
+    if match is None:
+        start = _LEAD.match(line).end()  # type: ignore[union-attr]
+        match = _STAMP.match(line, start)
     stamp, style = "", ""
-    if match := _STAMP.match(line, start):
+    if match:
         stamp = match["inner"] or match["bare"]
         style = f"{match['bracket'] or ''}{'date' if len(stamp) > 14 else 'time'}"
         start = _AFTER_STAMP.match(line, match.end()).end()  # type: ignore[union-attr]
@@ -111,8 +122,9 @@ def read_opening(line: str) -> Opening | Stamped | None:
 
 def _read_label(text: str, stamp: str, style: str) -> Opening | None:
     if match := _BRACKETED.match(text):
-        label = match[1] or match[2] or match[3] or match[4]
-        return _make(label, stamp, f"{style}[]{match[5]}", text[match.end() :])
+        label = match[1] or match[2] or match[3] or match[4] or match[5]
+        opening = _make(label, stamp, f"{style}[]{match[6]}", text[match.end() :])
+        return opening if opening and (opening.role or not match[5]) else None
     match = _COLON.match(text)
     if match and (opening := _with_colon(match, text, stamp, style)):
         return opening
@@ -133,14 +145,14 @@ def _with_colon(match: re.Match[str], text: str, stamp: str, style: str) -> Open
     if rest.startswith(("//", "\\")):
         return None
     opening = _make(label, stamp, f"{style}:", rest)
-    is_apart = not rest or rest[0].isspace() or match[2] == "：" or ord(rest[0]) > 0x2E7F
+    is_apart = not rest or rest[0].isspace() or "：" in match[2] or ord(rest[0]) > 0x2E7F
     return opening if opening and (is_apart or opening.role) else None
 
 
 def _bare_label(text: str, stamp: str, style: str) -> Opening | None:
     """A line of a label alone, perhaps with a time: the words stand in the lines below."""
     label = text.strip().strip("*_")
-    if not label or len(label) > 60 or has_happened(label):
+    if not is_phrase(label) or has_happened(label):
         return None
     opening = _make(label, stamp, f"{style}alone", "")
     return opening if opening and (opening.role or (opening.stamp and not stamp)) else None
@@ -163,15 +175,19 @@ def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
 def _known(label: str) -> tuple[str, str, Role | None, bool] | None:
     """A label, its plain form, its role and whether it is weak; None if no speaker is called so."""
     label = re.sub(f"[{_INVISIBLE}]", "", label).strip().strip("[]<>【】").strip()
+    if not is_phrase(label):
+        return None
     role = find_role(label)
     is_weak = role is None and not is_name_like(label)
-    if is_weak and (not _is_phrase(label) or len(label.split()) > 3):
+    if is_weak and len(label.split()) > 3:
         return None
     return label, plain_label(label), role, is_weak
 
 
 _QUOTES = tuple("\"'“”„‚‘’«»‹›>「『")
-_SENTENCE_MARKS = re.compile(r"[!?;…\"“”„«»=\\/{}。、！？]|[.,](?=\s*$)|\.\s+[a-z]|,\s+[a-z]")
+_SENTENCE_MARKS = re.compile(
+    r"[!?;…\"“”„«»=\\/{}。、！？]|(?<!\b\w)(?<!\b[A-Z][a-z])(?<!\b[A-Z][a-z]\w)[.,](?=\s*$)|\.\s+[a-z]|,\s+[a-z]"
+)
 _PARTICLES_WORDS = (
     "van von de der den del della di da dos du la le el al bin ben bint ibn of the and y e zu ter from at via bei chez"
 )
@@ -181,10 +197,10 @@ _PARTICLES = frozenset(_PARTICLES_WORDS.split())
 def is_name_like(label: str) -> bool:
     """Whether somebody could be called so: a name, a nickname, an address, a number; not the start of a sentence."""
     words = _without_remark(label).split()
-    return _is_phrase(label) and (len(words) == 1 or all(map(_is_name_word, words)))
+    return is_phrase(label) and (len(words) == 1 or all(map(_is_name_word, words)))
 
 
-def _is_phrase(label: str) -> bool:
+def is_phrase(label: str) -> bool:
     """Whether this is one to five words and no more than words."""
     bare = _without_remark(label)
     words = bare.split()
@@ -220,6 +236,11 @@ def is_form_value(text: str) -> bool:
     """Whether this is what a form has behind its field: a few words or a number, no sentence."""
     text = text.strip()
     return len(text.split()) <= 4 and len(text) <= 60 and not text.endswith((".", "!", "?", "。", "！", "？", "…"))
+
+
+def is_data(text: str) -> bool:
+    """Whether this is a value with numbers in it, or none at all: `Fritzbox 7590`."""
+    return is_form_value(text) and (not text.strip() or any(map(str.isdigit, text)))
 
 
 def is_form_line(opening: Opening) -> bool:

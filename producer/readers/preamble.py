@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from producer.readers.labels import Reading
-from producer.readers.openings import Opening, has_happened, is_event, read_opening
+from producer.readers.openings import Opening, has_happened, is_event, is_phrase, read_opening
 from producer.readers.speakers import Role, is_field_word, plain_label
 from producer.readers.times import parse_time
 
@@ -23,7 +23,7 @@ def is_preamble(line: str) -> bool:
         return True
     if is_event(line) or parse_time(line) is not None:
         return True
-    if (match := _FIELD.fullmatch(line)) and _is_about(match[1], match[2]):
+    if (match := _FIELD.fullmatch(line)) and is_phrase(match[1]) and _is_about(match[1], match[2]):
         return True
     if _TITLE.match(line) and len(line.split()) <= _MAX_TITLE_WORDS and not line.endswith((".", "!", "?")):
         return True

@@ -119,6 +119,12 @@ AGENT_WORDS = (
     "พนักงาน, แอดมิน, ตัวแทน"
 )
 
+BOT_WORDS = (
+    "bot, chatbot, assistant, virtual assistant, virtual agent, automated agent, ai agent, ai assistant, ai, ai bot,"
+    "voicebot, voice bot, ivr, auto responder, agent bot, agentbot, бот, بوت, البوت, 机器人, 機器人, 智能客服, ボット,"
+    "チャットボット, 챗봇, 봇, 상담봇, botti, robô"
+)
+
 #: Written for colleagues; the other side never saw it.
 NOTE_WORDS = (
     "note, notes, internal note, internal notes, private note, private notes, internal comment, private comment,"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from aftercall.conversation import Speaker, Turn
 from producer.readers import census
-from producer.readers.census import LabelCount, count_places, find_address_side, find_domain, find_place_side
+from producer.readers.census import LabelCount, answers_customer, count_places, find_address_side, find_domain
 from producer.readers.openings import has_happened
 from producer.readers.raw import RawConversation, RawTurn
 from producer.readers.rows import RowError
 from producer.readers.side_rules import SideRules, how_to_tell, parse_rules
-from producer.readers.speakers import find_role, plain_label
+from producer.readers.speakers import is_bot_word, is_system_word, plain_label
 
 __all__ = ["Account", "Census", "SideRules", "Sides", "is_settled", "parse_rules", "voice_system"]
 
@@ -64,10 +64,10 @@ class Census(census.Census):
         return self._decide_name(count, least)
 
     def _decide_name(self, count: LabelCount, least: float) -> tuple[Speaker | None, str]:
-        if side := find_place_side(count):
-            return side, "answers the customer" if side == "agent" else "is answered by the agent"
         if count.num_beside_user == count.num_conversations:
             return "agent", "speaks with the customer"
+        if answers_customer(count):
+            return "agent", "answers the customer"
         if self.is_frequent(count, least):
             return "agent", f"speaks in {count.num_conversations:,} of {self.num_conversations:,} conversations"
         return None, "decided by conversation"
@@ -125,7 +125,7 @@ class Sides:
     def _decide_rest(self, turns: Sequence[RawTurn]) -> dict[str, Speaker]:
         """The sides of the labels that are left, by those that are known in this conversation."""
         unknown = {plain_label(turn.label): turn for turn in turns if turn.speaker is None and turn.label}
-        known = {turn.speaker for turn in turns if turn.speaker}
+        known = {turn.speaker for turn in turns if turn.speaker and not is_bot_word(turn.label)}
         if not unknown or not known or self.rules.agents or self.rules.customers:
             return {}
         if known == {"user"}:
@@ -135,7 +135,7 @@ class Sides:
             return dict.fromkeys(unknown, "user") if len(unknown) == 1 and not self.frequent & unknown.keys() else {}
         counts = {key: LabelCount(turn.label, None) for key, turn in unknown.items()}
         count_places(turns, counts)
-        return {key: side for key, count in counts.items() if (side := find_place_side(count))}
+        return {key: "agent" for key, count in counts.items() if answers_customer(count)}
 
 
 def is_settled(turns: Iterable[RawTurn]) -> bool:
@@ -148,7 +148,7 @@ def voice_system(turns: list[RawTurn]) -> list[RawTurn]:
 
     Dialogue systems are written down so. A system's prompt, or what it reports, stays an event.
     """
-    is_system = [turn.kind == "event" and turn.label != "" and find_role(turn.label) == "event" for turn in turns]
+    is_system = [turn.kind == "event" and is_system_word(turn.label) for turn in turns]
     if not any(is_system) or any(turn.kind == "message" and turn.speaker != "user" for turn in turns):
         return turns
     said = [turn for turn, is_its in zip(turns, is_system, strict=True) if is_its]

@@ -6,7 +6,9 @@ one word. Names are nobody's side here; `sides` decides those over the whole sou
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from aftercall.conversation import Speaker
 from producer.readers import roles
@@ -15,9 +17,11 @@ from producer.readers.rows import RowError
 
 #: A side, or "note" or "event" for what nobody said to the other side.
 Role = Speaker | Kind
+_Side = TypeVar("_Side", bound=str)
 
 #: Nobody calls a speaker by more than this; a longer label is a sentence.
 _MAX_LABEL_CHARS = 80
+_MAX_LABEL_WORDS = 5
 _IN_BRACKETS = re.compile(r"^(.*?)[(\[{（【「<]([^()\[\]{}（）【】「」<>]*)[)\]}）】」>]\s*$")
 _APART = re.compile(r"\s+[-–—|/,]\s+|[,|/;]\s*")
 
@@ -61,7 +65,11 @@ PLAIN_SIDES: dict[str, Speaker] = {
     if word.isascii()
     for spelling in (word, word.capitalize(), word.title(), word.upper())
 }
+_SYSTEMS = _table("system, sistema, système, systeem, система, 系统, 系統, システム, 시스템, النظام")
 _ENDINGS = _table(roles.AGENT_ENDINGS)
+_NOTE_OPENINGS = frozenset(("note by", "note from", "comment by"))
+#: The agent's side, but no person.
+_BOTS = _table(roles.BOT_WORDS)
 _OPENINGS = _table(roles.SIDE_OPENINGS)
 _FIELDS = _table(roles.FIELD_WORDS)
 
@@ -85,6 +93,8 @@ def find_role(word: str) -> Role | None:
     if match := _IN_BRACKETS.match(word.strip()):
         outer, inner = match.groups()
         return find_role(inner) or (find_role(outer) if outer.strip() else None)
+    if len(word.split()) > _MAX_LABEL_WORDS + 1:
+        return None
     parts = {role for part in _APART.split(word) if (role := _ROLES.get(_plain_word(part)))}
     if len(parts) == 1:
         return parts.pop()
@@ -94,13 +104,27 @@ def find_role(word: str) -> Role | None:
 def _phrase_role(phrase: str, written: str) -> Role | None:
     """The side of several words, by the last of them or else by the first, if the rest may be a name."""
     first, _, rest = phrase.partition(" ")
-    if not rest:
+    words = written.split()
+    if not rest or len(words) > _MAX_LABEL_WORDS:
         return None
-    last = rest.rpartition(" ")[2]
-    if last in _ENDINGS:
+    two = " ".join(phrase.split()[:2])
+    if _ROLES.get(two) == "note" or two in _NOTE_OPENINGS:
+        return "note"
+    if rest.rpartition(" ")[2] in _ENDINGS and not any(word[0].islower() for word in words[:-1]):
         return "agent"
-    is_name = len(rest.split()) <= 3 and not any(part[0].islower() for part in written.split()[1:])
-    return _SIDES[first] if first in _OPENINGS and is_name and not is_field_word(written) else None
+    if first in _OPENINGS and not any(word[0].islower() for word in words[1:]) and not is_field_word(written):
+        return _SIDES[first]
+    return None
+
+
+def is_bot_word(label: str) -> bool:
+    """Whether a label is a machine's, so that the agent may be somebody else."""
+    return _plain_word(label) in _BOTS
+
+
+def is_system_word(word: str) -> bool:
+    """Whether this is the label under which dialogue systems speak."""
+    return _plain_word(word) in _SYSTEMS
 
 
 def is_role_word(word: str) -> bool:
@@ -111,7 +135,19 @@ def is_role_word(word: str) -> bool:
 def is_field_word(label: str) -> bool:
     """Whether a label is what forms, logs and preambles call a field, such as `Order number`."""
     plain = _plain_word(label)
+    if len(plain.split()) > _MAX_LABEL_WORDS:
+        return False
     return plain in _FIELDS or (plain.rpartition(" ")[2] in _FIELDS and plain not in _ROLES)
+
+
+def last_known(sides: Sequence[_Side | None]) -> list[_Side | None]:
+    """For each place the nearest side before it that is known."""
+    known: list[_Side | None] = []
+    last: _Side | None = None
+    for side in sides:
+        known.append(last)
+        last = side or last
+    return known
 
 
 def take_speaker(word: object) -> Speaker:
@@ -122,7 +158,7 @@ def take_speaker(word: object) -> Speaker:
     role = find_role(str(word))
     if role == "user" or role == "agent":
         return role
-    if role == "event" and _plain_word(str(word)) == "system":
+    if is_system_word(str(word)):
         return "agent"
     raise RowError(
         f"unknown speaker {str(word)[:40]!r}; expected a word like user, customer, agent or support. "

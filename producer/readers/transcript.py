@@ -67,6 +67,10 @@ def _split_lines(text: str) -> list[RawTurn]:
     lines, stands, header = _read(text)
     if _num_labels(stands) < 2 and (restored := restore_breaks(text)) is not None:
         lines, stands, header = _read(restored)
+    if not _num_labels(stands) and not any(
+        isinstance(reading, Stamped) or is_event(line.strip()) for line, reading in zip(lines, stands, strict=True)
+    ):
+        raise RowError(_starts_with(text))
     builder = _Builder(header)
     for line, reading in zip(lines, stands, strict=True):
         builder.take(line, reading)
@@ -82,6 +86,16 @@ def _read(text: str) -> tuple[list[str], list[Reading], dict[str, Role]]:
 
 def _num_labels(stands: Sequence[Reading]) -> int:
     return len({reading.key for reading in stands if isinstance(reading, Opening)})
+
+
+def _starts_with(text: str) -> str:
+    first = next((line for line in text.splitlines() if line.strip()), None)
+    if first is None:
+        return "the transcript is empty."
+    return (
+        f"the transcript starts with {first.strip()[:40]!r}; expected a speaker, as in 'customer: …'. "
+        "If each row is one turn, say where the speaker stands: --map speaker=COLUMN"
+    )
 
 
 class _Builder:
@@ -110,10 +124,7 @@ class _Builder:
         elif is_preamble(stripped):
             self._add_event(stripped)
         elif stripped:
-            raise RowError(
-                f"the transcript starts with {stripped[:40]!r}; expected a speaker, as in 'customer: …'. "
-                "If each row is one turn, say where the speaker stands: --map speaker=COLUMN"
-            )
+            raise RowError(_starts_with(stripped))
 
     def _open(self, opening: Opening) -> None:
         role = opening.role or self._header.get(opening.key)
