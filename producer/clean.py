@@ -72,11 +72,10 @@ def _join(parts: list[str]) -> str:
     """What stood around links or handles: punctuation goes to the word before it, empty brackets go."""
     kept = parts[0]
     for part in parts[1:]:
-        if part and part[0] in _STICKY:
-            if kept[-1:] == " ":
-                kept = kept[:-1]
-            elif kept and kept[-1] + part[0] in _BRACKETS:
-                kept, part = kept[:-1], part[1:]
+        if kept and part and kept[-1] + part[0] in _BRACKETS:
+            kept, part = kept[:-1], part[1:]
+        if kept[-1:] == " " and part and part[0] in _STICKY:
+            kept = kept[:-1]
         kept += part
     return kept
 

@@ -14,7 +14,7 @@ _LIBRARY_LANGUAGES = ("cs", "da", "ja", "ko", "pl", "sv", "zh")
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Regular expressions for one line each, and sets of words in lower case."""
+    """Regular expressions for one line each, and words and phrases in lower case."""
 
     #: `On … wrote:`, in lines that may be wrapped, and those that begin with a name and must not be.
     attribution: re.Pattern[str]
@@ -24,13 +24,15 @@ class Phrases:
     header_words: frozenset[str]
     history: re.Pattern[str]
     forward: re.Pattern[str]
-    reply_above: re.Pattern[str]
+    reply_above: tuple[str, ...]
     sent_from: re.Pattern[str]
-    sign_off: re.Pattern[str]
-    thanks: re.Pattern[str]
-    about_mail: re.Pattern[str]
-    disclaimer: re.Pattern[str]
-    disclaimer_anywhere: re.Pattern[str]
+    sign_offs: frozenset[str]
+    #: The first words of them: most lines begin with none.
+    sign_off_starts: frozenset[str]
+    thanks: frozenset[str]
+    about_mail: tuple[str, ...]
+    disclaimers: tuple[str, ...]
+    disclaimers_anywhere: tuple[str, ...]
     auto_reply: re.Pattern[str]
 
 
@@ -40,7 +42,7 @@ def load_phrases() -> Phrases:
     data = tomllib.loads(files("producer.cleaning").joinpath("email.toml").read_text("utf-8"))
     attributions = list(chain.from_iterable(data["attribution"].values()))
     header = data["header"]
-    sign_off, auto_reply = data["sign_off"], data["auto_reply"]
+    auto_reply = data["auto_reply"]
     return Phrases(
         attribution=_any([p for p in attributions if not p.startswith(".+")] + _library_attributions()),
         attribution_by_name=_any(p for p in attributions if p.startswith(".+")),
@@ -49,13 +51,14 @@ def load_phrases() -> Phrases:
         header_words=frozenset(header["from"] + header["subject"] + header["other"]),
         history=_divider(data["divider"]["history"]),
         forward=_divider(data["divider"]["forward"]),
-        reply_above=_any(map(re.escape, data["reply_above"]["phrases"])),
+        reply_above=tuple(data["reply_above"]["phrases"]),
         sent_from=_any(re.escape(line).replace(r"\*", r"\S+(?: \S+){0,4}") for line in data["sent_from"]["lines"]),
-        sign_off=_any(map(re.escape, _longest_first(sign_off["phrases"]))),
-        thanks=_any(map(re.escape, _longest_first(sign_off["thanks"]))),
-        about_mail=_any(map(re.escape, data["disclaimer"]["about"])),
-        disclaimer=_any(map(re.escape, data["disclaimer"]["phrases"])),
-        disclaimer_anywhere=_any(map(re.escape, data["disclaimer"]["anywhere"])),
+        sign_offs=frozenset(data["sign_off"]["phrases"]),
+        sign_off_starts=frozenset(phrase.split(" ")[0] for phrase in data["sign_off"]["phrases"]),
+        thanks=frozenset(data["sign_off"]["thanks"]),
+        about_mail=tuple(data["disclaimer"]["about"]),
+        disclaimers=tuple(data["disclaimer"]["phrases"]),
+        disclaimers_anywhere=tuple(data["disclaimer"]["anywhere"]),
         auto_reply=_auto_reply(auto_reply["phrases"], auto_reply["automated"], auto_reply["sent"]),
     )
 
@@ -81,7 +84,3 @@ def _auto_reply(phrases: list[str], automated: list[str], sent: list[str]) -> re
     whole = "|".join(map(re.escape, phrases))
     begun, ended = "|".join(map(re.escape, automated)), "|".join(map(re.escape, sent))
     return re.compile(rf"(?:^|[\n.!?:*\-] ?)\W{{0,4}}(?:{whole}|(?:{begun})[^.!?\n]{{0,40}}(?:{ended}))", re.IGNORECASE)
-
-
-def _longest_first(phrases: list[str]) -> list[str]:
-    return sorted(phrases, key=len, reverse=True)

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
+from producer.cleaning.history import next_text
 from producer.cleaning.phrases import Phrases, load_phrases
 
 _DELIMITER = re.compile(r"--|—|-- ?-")
 _MAX_SIGNATURE = 12
 _MAX_LINE = 100
+#: In a closing phrase, `com os melhores cumprimentos` and longer.
+_MAX_WORDS = 6
 #: A telephone number, an address, a link, a company: what a line of contact has.
 _CONTACT = re.compile(
     r"\b(?:tel|telefon|teléfono|téléphone|telefono|telefone|phone|fax|mob|mobile|mobil|móvil|cell|gsm|e-?mail)\b\.?:?\s*[+(\d\w]"
@@ -36,7 +40,7 @@ def drop_signature(lines: Sequence[str]) -> list[str]:
             continue
         kept.append(line)
         index += 1
-        if line and phrases.thanks.fullmatch(line.rstrip(" ,.!")):
+        if line and line.rstrip(" ,.!").lower() in phrases.thanks:
             index = _skip_lone_name(lines, index)
     return kept
 
@@ -45,8 +49,8 @@ def _skip(lines: Sequence[str], index: int, phrases: Phrases) -> int:
     """The line after what goes, or the same line."""
     line = lines[index]
     if _DELIMITER.fullmatch(line):
-        rest = [text for text in lines[index + 1 :] if text]
-        return len(lines) if len(rest) <= _MAX_SIGNATURE else index + 1
+        below = islice((text for text in islice(lines, index + 1, None) if text), _MAX_SIGNATURE + 1)
+        return len(lines) if len(list(below)) <= _MAX_SIGNATURE else index + 1
     if len(line) <= _MAX_LINE:
         if phrases.sent_from.fullmatch(line.rstrip(" .!")):
             return index + 1
@@ -58,15 +62,20 @@ def _skip(lines: Sequence[str], index: int, phrases: Phrases) -> int:
 
 def _is_sign_off(line: str, phrases: Phrases) -> bool:
     """`Best regards`, alone or with a name behind it."""
-    match = phrases.sign_off.match(line)
-    if not match:
+    words = line.split(" ")
+    if words[0].rstrip(",.!").lower() not in phrases.sign_off_starts:
         return False
-    rest = line[match.end() :]
-    name = rest.strip(" ,.!/–-")
-    if not name:
-        return True
-    is_apart = rest.lstrip(" ")[0] in ",.!/–-" or (rest[0] == " " and len(match[0]) > 5)
-    return is_apart and (_is_name(name) or phrases.sign_off.fullmatch(name) is not None)
+    for num_words in range(min(len(words), _MAX_WORDS), 0, -1):
+        phrase = " ".join(words[:num_words])
+        if phrase.rstrip(",.!").lower() not in phrases.sign_offs:
+            continue
+        name = " ".join(words[num_words:]).strip(" ,.!/–-")
+        if not name:
+            return True
+        # "Best Buy Card" is no closing line: short ones need a comma before the name.
+        is_apart = len(phrase) > 5 or phrase.endswith((",", ".", "!")) or words[num_words][0] in "/–-"
+        return is_apart and (_is_name(name) or name.lower() in phrases.sign_offs)
+    return False
 
 
 def _skip_contact(lines: Sequence[str], index: int) -> int:
@@ -89,13 +98,11 @@ def _skip_contact(lines: Sequence[str], index: int) -> int:
 
 def _skip_lone_name(lines: Sequence[str], index: int) -> int:
     """The line after a name that is all that follows, or that lines of contact follow."""
-    number = index
-    while number < len(lines) and not lines[number]:
-        number += 1
+    number = next_text(lines, index)
     if number == len(lines) or not _is_name(lines[number]):
         return index
     end = _skip_contact(lines, number)
-    return end if not any(lines[end:]) or end > number + 1 else index
+    return end if next_text(lines, end) == len(lines) or end > number + 1 else index
 
 
 def _skip_disclaimer(lines: Sequence[str], index: int, phrases: Phrases) -> int:
@@ -103,11 +110,14 @@ def _skip_disclaimer(lines: Sequence[str], index: int, phrases: Phrases) -> int:
     end = index
     while end < len(lines) and lines[end]:
         end += 1
-    paragraph = " ".join(lines[index:end])
-    is_disclaimer = phrases.disclaimer_anywhere.search(paragraph) is not None or (
-        phrases.disclaimer.search(paragraph) is not None and phrases.about_mail.search(paragraph) is not None
-    )
-    return end if is_disclaimer else index
+    paragraph = " ".join(lines[index:end]).lower()
+    if _has(paragraph, phrases.disclaimers_anywhere):
+        return end
+    return end if _has(paragraph, phrases.disclaimers) and _has(paragraph, phrases.about_mail) else index
+
+
+def _has(text: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in text for phrase in phrases)
 
 
 def _is_short(line: str) -> bool:
