@@ -8,16 +8,21 @@ from dataclasses import replace
 from itertools import islice
 
 from aftercall.conversation import Conversation, Turn
+from aftercall.errors import SourceError
 from producer.cleaning.prepare import is_auto_reply, looks_like_email, prepare_text
 from producer.readers.account import Account, SideLine
 from producer.readers.conversations import too_long
 from producer.readers.ordering import find_direction, order_turns
 from producer.readers.raw import RawConversation, RawRow, RawTurn
 from producer.readers.rows import Outcome, Rejected, RowError, SourceRow
+from producer.readers.side_rules import how_to_tell
 from producer.readers.sides import Census, SideRules, Sides, is_settled, voice_system
 
 #: Conversations that are looked at before it is decided whether the text is e-mail.
 _NUM_SAMPLES = 50
+#: Of strangers, what a message names.
+_MAX_NAMES = 5
+_MAX_NAME_CHARS = 60
 _SOUND_ORDERS = ("time", "file")
 _PLURAL = {"note": "notes", "event": "events"}
 
@@ -27,7 +32,11 @@ Read = Callable[[], Iterator[RawRow | Outcome]]
 class Reading:
     """One pass over a source. The sides of unknown speakers are decided over the whole of it, when the first is met."""
 
-    def __init__(self, read: Read, rules: SideRules, account: Account, *, keep_notes: bool, max_chars: int) -> None:
+    def __init__(
+        self, what: str, read: Read, rules: SideRules, account: Account, *, keep_notes: bool, max_chars: int
+    ) -> None:
+        #: The source, in a message.
+        self._what = what
         self._read = read
         self._rules = rules
         self._account = account
@@ -107,7 +116,18 @@ class Reading:
                 SideLine(each.label, each.num_conversations, each.side or "", each.why) for each in self._sides.accounts
             ]
             self._account.unused = self._sides.unused_patterns
+            self._refuse_strangers()
         return self._sides.resolve(conversation)
+
+    def _refuse_strangers(self) -> None:
+        """Raises SourceError where not one speaker of the source is known: every conversation would be rejected."""
+        sides = self._account.sides
+        if sides and not any(each.side for each in sides) and not self._account.num_conversations:
+            names = ", ".join(repr(each.label[:_MAX_NAME_CHARS]) for each in sides[:_MAX_NAMES])
+            raise SourceError(
+                f"{self._what}: nothing says which of its {len(sides):,} speakers is an agent and which a customer: "
+                f"{names}{' …' if len(sides) > _MAX_NAMES else ''}. {how_to_tell(sides[0].label).capitalize()}."
+            )
 
     def _take_census(self) -> Sides:
         census, unheard = Census(), Account()

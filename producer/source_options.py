@@ -19,9 +19,7 @@ _MAP_HELP = (
 _OPTIONS = (
     click.option("--layout", metavar="NAME|FILE", help="How the source is laid out; otherwise found out."),
     click.option("--map", "mapping", metavar="FIELD=PATH,…", help=_MAP_HELP),
-    click.option(
-        "--agents", metavar="PATTERN,…", help="Who speaks for the company: names, ids; * stands for any part."
-    ),
+    click.option("--agents", metavar="PATTERN,…", help="Who speaks for the company, by name or id; * is any part."),
     click.option("--customers", metavar="PATTERN,…", help="Who is the customer, in the same way."),
     click.option("--keep-notes", is_flag=True, help="Read internal notes too, as the company's words."),
     click.option("--strict", "is_strict", is_flag=True, help="Refuse a source that would be read with a warning."),

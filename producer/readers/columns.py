@@ -82,7 +82,7 @@ _KNOWN = (
         "turns",
         "one turn a row:         conversation_id, speaker (or role, inbound), text, time",
         (("id",), ("speaker", "inbound", "outbound"), ("text",)),
-        {"id": [*known_names.IDS, "conversation", "dialogue", "thread"], "kind": (), **_SPEECH},
+        {"id": (*known_names.IDS, "conversation", "dialogue", "thread"), "kind": (), **_SPEECH},
     ),
     _Known(
         "conversations",

@@ -7,7 +7,7 @@ from typing import Any
 from producer.readers.items import ItemReader
 from producer.readers.jsonlines import is_json, parse_object
 from producer.readers.raw import RawConversation, RawRow, RowOrigin
-from producer.readers.rows import Record, Rejected, RowError, Table
+from producer.readers.rows import Picker, Record, Rejected, RowError, Table
 from producer.readers.tables import TableRow, resolver
 
 
@@ -38,9 +38,10 @@ def _taker(table: Table, reader: ItemReader, max_chars: int) -> Any:
     if is_json(table):
         return lambda record: reader.conversation(_sized(parse_object(record.cells[0]), record, max_chars), record.line)
     columns = resolver(table.names)
-    if layout.transcript and (transcript := columns.column(layout.transcript)) in table.names:
-        external_id = columns.column(layout.id) if layout.id else None
-        return _Picking(table, reader, external_id, transcript, max_chars)
+    transcript = columns.column(layout.transcript) if layout.transcript else None
+    external_id = columns.column(layout.id) if layout.id else None
+    if transcript and (external_id or not layout.id):
+        return _Picking(table.picker((external_id, transcript)), reader, max_chars)
     row = TableRow(table, reader.needed(table))
     return lambda record: reader.conversation(row(record.cells), record.line)
 
@@ -55,11 +56,8 @@ def _sized(item: Any, record: Record, max_chars: int) -> Any:
 class _Picking:
     """Takes id and transcript from their columns."""
 
-    def __init__(
-        self, table: Table, reader: ItemReader, external_id: str | None, transcript: str | None, max_chars: int
-    ) -> None:
-        self._pick = table.picker((external_id, transcript))
-        self._id_column = external_id
+    def __init__(self, pick: Picker, reader: ItemReader, max_chars: int) -> None:
+        self._pick = pick
         self._reader = reader
         self._max_chars = max_chars
 

@@ -17,25 +17,12 @@ _MAX_DEPTH = 3
 _MAX_SAMPLES = 200
 #: Whose role or name it is: `author.type` is who speaks, `attachment.type` is not.
 _PERSONS = frozenset(
-    ["author", "sender", "user", "from", "participant", "speaker", "actor", "agent", "member", "creator"]
+    ("author", "sender", "user", "from", "participant", "speaker", "actor", "agent", "member", "creator")
 )
 _ROLES = ("role", "type", "kind", "t", "purpose")
 #: Values of a kind by which this is the kind of an entry, and not of something else.
 _ENTRY_KINDS = frozenset(
-    [
-        "message",
-        "msg",
-        "text",
-        "reply",
-        "comment",
-        "note",
-        "internal_note",
-        "event",
-        "system",
-        "public",
-        "private",
-        "chat",
-    ]
+    ("message", "msg", "text", "reply", "comment", "note", "internal_note", "event", "system", "public", "private")
 )
 
 #: Paths to the values found there, one an item.

@@ -231,7 +231,7 @@ def _stream(content: Content, encoding: str) -> Iterator[BinaryIO]:
     """The document in UTF-8, as the parser takes it."""
     with content.open() as binary:
         if encoding == "utf-8":
-            yield binary  # type: ignore[misc]
+            yield binary
         else:
             with io.TextIOWrapper(binary, encoding) as text:
                 yield _Utf8(text)  # type: ignore[misc]

@@ -113,8 +113,8 @@ def parse_layout(data: Mapping[str, Any], where: str) -> Layout:
     values.setdefault("title", values["name"])
     if values.get("shape") not in get_args(Shape):
         raise _wrong(where, "no shape", f"shape = one of {', '.join(map(repr, get_args(Shape)))}")
-    for section, known in _SECTIONS.items():
-        values |= _parse_section(data.get(section, {}), section, known, where)
+    for section, keys in _SECTIONS.items():
+        values |= _parse_section(data.get(section, {}), section, keys, where)
     values["roles"] = _meanings(data.get("roles", {}), where, "roles", get_args(Role))
     values["kinds"] = _meanings(data.get("kinds", {}), where, "kinds", get_args(KindWord))
     layout = Layout(**values)

@@ -126,4 +126,4 @@ def _find_id(samples: Sequence[Mapping[str, Any]], *, is_shared: bool) -> str | 
 
 
 def _is_key(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and not is_missing(value)

@@ -5,6 +5,7 @@ Looks at the first records only. Says in a sentence why it chose; refuses rather
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -18,17 +19,20 @@ from producer.readers.jsonlines import JsonLines, is_json, parse_object
 from producer.readers.layout import Layout
 from producer.readers.layout_files import find_layout, shipped_layouts
 from producer.readers.lists import discover_conversation, discover_turn_record
-from producer.readers.paths import compile_path, quote_name
+from producer.readers.paths import Getter, compile_path, quote_name
 from producer.readers.rows import Record, RowError, Table
 from producer.readers.tables import TableRow, resolver
 from producer.readers.values import is_missing
 
 _NUM_SAMPLES = 50
+#: With fewer rows, ids that are all different say nothing.
+_MIN_ROWS = 5
 #: Records whose times are looked at.
 _NUM_TIMES = 2_000
 
 #: Mapped fields that say how a record is to be read, so that no shipped layout is asked.
-_TELLING = frozenset(["transcript", "speaker", "inbound", "outbound", "text", "reply_to"])
+_TELLING = frozenset(("transcript", "speaker", "inbound", "outbound", "text", "reply_to"))
+_WHO = frozenset(("speaker", "inbound", "outbound"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +200,9 @@ def _discover_in(candidate: _Candidate, mapping: Mapping[str, str]) -> Layout:
     quoted = {field: quote_name(column) if candidate.is_json else column for field, column in found.items()}
     turn = {field: path for field, path in quoted.items() if field not in ("id", "transcript")}
     layout = Layout(
-        shape, f"one {shape[:-1]} a record", shape, id=quoted.get("id"), transcript=quoted.get("transcript"), turn=turn
-    )
+        shape, f"one {shape[:-1]} a record", shape,
+        id=quoted.get("id"), transcript=quoted.get("transcript"), turn=turn,
+    )  # fmt: skip
     if shape == "turns":
         return _refine(layout, candidate, mapping)
     if shape == "conversations":
@@ -206,12 +211,10 @@ def _discover_in(candidate: _Candidate, mapping: Mapping[str, str]) -> Layout:
 
 
 def _question_and_answer(candidate: _Candidate) -> Layout | None:
-    layout = columns.question_and_answer(candidate.table.names)
-    is_turn = (
-        columns.is_known(candidate.table.names, {})
-        and columns.recognise(candidate.table.names, {})[0] != "conversations"
-    )
-    return None if is_turn else layout
+    found = candidate.table.names
+    if columns.is_known(found, {}) and columns.recognise(found, {})[0] != "conversations":
+        return None
+    return columns.question_and_answer(found)
 
 
 def _refine(layout: Layout, candidate: _Candidate, mapping: Mapping[str, str]) -> Layout:
@@ -219,12 +222,10 @@ def _refine(layout: Layout, candidate: _Candidate, mapping: Mapping[str, str]) -
     rows = [{key: value for key, value in item.items() if key in candidate.table.names} for item in candidate.samples]
     found = {field: path.strip('"') if not candidate.is_json else path for field, path in discover_turn(rows).items()}
     turn = dict(layout.turn)
-    if not {"speaker", "inbound", "outbound"} & mapping.keys():
-        who = {field: path for field, path in found.items() if field in ("speaker", "inbound", "outbound")}
+    if not _WHO & mapping.keys():
+        who = {field: path for field, path in found.items() if field in _WHO}
         if who:
-            turn = {
-                field: path for field, path in turn.items() if field not in ("speaker", "inbound", "outbound")
-            } | who
+            turn = {field: path for field, path in turn.items() if field not in _WHO} | who
     turn |= {field: found[field] for field in ("kind",) if field in found and field not in mapping}
     _refuse_message_ids(layout, candidate, mapping)
     return replace(layout, turn=turn)
@@ -234,13 +235,14 @@ def _refuse_message_ids(layout: Layout, candidate: _Candidate, mapping: Mapping[
     """A column of which no value comes twice numbers the messages, and does not say what belongs together."""
     column = (layout.id or "").strip('"')
     values = [item.get(column) for item in candidate.samples]
-    if "id" not in mapping and names.plain(column) in ("id", "uuid") and len(values) >= 5:
-        if len(set(map(str, values))) == len(values):
-            others = ", ".join(repr(name[:40]) for name in candidate.table.names[:20])
-            raise SourceError(
-                f"every row has another {column!r}, so it is the message's id, and no column says which rows are one "
-                f"conversation. Name it, for example --map {shlex.quote('id=COLUMN')}; the columns are {others}."
-            )
+    is_told = "id" in mapping or names.plain(column) not in ("id", "uuid")
+    if is_told or len(values) < _MIN_ROWS or len(set(map(str, values))) < len(values):
+        return
+    others = ", ".join(repr(name[:40]) for name in candidate.table.names[:20])
+    raise SourceError(
+        f"every row has another {column!r}, so it is the message's id, and no column says which rows are one "
+        f"conversation. Name it, for example --map {shlex.quote('id=COLUMN')}; the columns are {others}."
+    )
 
 
 def _embedded_turns(layout: Layout, candidate: _Candidate) -> Mapping[str, str]:
@@ -257,7 +259,7 @@ def _embedded_turns(layout: Layout, candidate: _Candidate) -> Mapping[str, str]:
             value = next((inner for inner in value.values() if isinstance(inner, list)), None)
         turns += [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
     fields = discover_turn(turns) if turns else {}
-    if len(turns) > 1 and fields and not fields.keys() & {"speaker", "inbound", "outbound"}:
+    if len(turns) > 1 and fields and not fields.keys() & _WHO:
         raise SourceError(
             f"the turns in {column!r} have the keys {', '.join(map(repr, list(turns[0])[:20]))}, and none says who "
             "speaks. Name it, for example --map "
@@ -270,30 +272,33 @@ def _check_paths(candidate: _Candidate, mapping: Mapping[str, str]) -> None:
     """Raises SourceError where a told path leads nowhere in any of the records, nor in a turn of them."""
     if not mapping:
         return
-    outer = {
-        field: path for field, path in mapping.items() if field in ("id", "transcript") or "transcript" not in mapping
-    }
+    is_flat = "transcript" not in mapping
+    outer = {field: path for field, path in mapping.items() if is_flat or field in ("id", "transcript")}
     lost = []
     for path in outer.values():
-        getters = [compile_path(path)] if '"' in path else [lambda item, path=path: item.get(path), *_compiled(path)]
+        getters = _getters(path)
         if not any(not is_missing(get(item)) for get in getters for item in candidate.samples):
             lost.append(path)
     if lost:
         raise SourceError(f"--map names {', '.join(map(repr, lost))}, but the columns are {_shown_keys([candidate])}.")
 
 
-def _compiled(path: str) -> list[Any]:
-    try:
-        return [compile_path(path)]
-    except SourceError:
-        return []  # the name of a key as it is, with spaces or more in it
+def _getters(path: str) -> list[Getter]:
+    """What may be meant: a path, or the name of a key as it is, with spaces or more in it."""
+    with suppress(SourceError):
+        return [compile_path(path), lambda item: item.get(path)]
+    return [lambda item: item.get(path)]
 
 
 def _override(layout: Layout, mapping: Mapping[str, str]) -> Layout:
     """The layout with the paths that were told."""
-    outer = {field: path for field, path in mapping.items() if field in ("id", "transcript")}
-    inner = {field: path for field, path in mapping.items() if field not in outer}
-    return replace(layout, **outer, turn={**layout.turn, **inner})
+    inner = {field: path for field, path in mapping.items() if field not in ("id", "transcript")}
+    return replace(
+        layout,
+        id=mapping.get("id", layout.id),
+        transcript=mapping.get("transcript", layout.transcript),
+        turn={**layout.turn, **inner},
+    )
 
 
 def _without_absent_id(layout: Layout, candidate: _Candidate) -> Layout:
