@@ -42,7 +42,6 @@ class Lines:
             line = self._given_back.popleft()
         else:
             line = next(self._stream)
-            self._num_chars += len(line)
         self.taken.append(line)
         self._taken_chars += len(line)
         if self._taken_chars > MAX_RECORD_CHARS:
@@ -51,6 +50,7 @@ class Lines:
 
     def forget(self) -> None:
         """What was taken is done with."""
+        self._num_chars += self._taken_chars
         self.taken.clear()
         self._taken_chars = 0
 
@@ -88,7 +88,7 @@ def read_records(
     while True:
         try:
             cells = next(reader)
-            if any(cells) and not (len(cells) == 1 and cells[0].isspace()):
+            if any(cells) and (len(cells) > 1 or not cells[0].isspace()):
                 yield Record(line, tuple(cells))
         except StopIteration:
             return
