@@ -28,6 +28,7 @@ class Lines:
     def __init__(self, stream: Iterator[str]) -> None:
         self._stream = stream
         self._given_back: deque[str] = deque()
+        self._given_back_chars = 0
         self.taken: list[str] = []
         self._taken_chars = 0
         self._num_chars = 0
@@ -40,6 +41,7 @@ class Lines:
     def __next__(self) -> str:
         if self._given_back:
             line = self._given_back.popleft()
+            self._given_back_chars -= len(line)
         else:
             line = next(self._stream)
         self.taken.append(line)
@@ -57,14 +59,17 @@ class Lines:
     def give_back(self, kept: int) -> None:
         """Give back what was taken, but for the first `kept` lines."""
         again = self.taken[kept:]
-        self.num_chars_again += sum(map(len, again))
+        num_chars = sum(map(len, again))
+        self.num_chars_again += num_chars
+        self._given_back_chars += num_chars
         self._given_back.extendleft(reversed(again))
         del self.taken[kept:]
-        self._taken_chars = sum(map(len, self.taken))
+        self._taken_chars -= num_chars
 
     def may_be_read_again(self) -> bool:
         """Whether reading again has stayed in proportion to what was read."""
-        return self.num_chars_again <= MIN_AGAIN_CHARS + MAX_AGAIN_RATIO * self._num_chars
+        num_chars = self._num_chars + self._taken_chars + self._given_back_chars
+        return self.num_chars_again <= MIN_AGAIN_CHARS + MAX_AGAIN_RATIO * num_chars
 
     def with_doubled_quotes(self) -> Iterator[str]:
         """The lines, with `\\"` written as `\"\"`."""

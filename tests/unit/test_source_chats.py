@@ -109,7 +109,9 @@ def test_text_is_taken_before_html_and_attachments_are_left_out(tmp_path: Path) 
     assert conversations[1].turns[0].label == "Jörg"
 
 
-@pytest.mark.parametrize("header", [{"Auto_Submitted": "auto-replied"}, {"Precedence": "auto_reply"}, {"X_Autoreply": "yes"}])
+@pytest.mark.parametrize(
+    "header", [{"Auto_Submitted": "auto-replied"}, {"Precedence": "auto_reply"}, {"X_Autoreply": "yes"}]
+)
 def test_an_automatic_answer_is_an_event(tmp_path: Path, header: dict[str, str]) -> None:
     (only,), _ = _read_mbox(tmp_path, _mail("ann@x.org", "I am away", **header))
     assert only.turns[0].kind == "event"
@@ -117,9 +119,14 @@ def test_an_automatic_answer_is_an_event(tmp_path: Path, header: dict[str, str])
 
 def test_a_line_of_text_that_begins_with_from_is_text(tmp_path: Path) -> None:
     text = "Hello\n\nFrom now on it works.\n\nBye"
-    (only,), _ = _read_mbox(tmp_path, _mail("ann@x.org", text), )
+    (only,), _ = _read_mbox(
+        tmp_path,
+        _mail("ann@x.org", text),
+    )
     assert only.turns[0].text.strip() == text
-    (only,), _ = _read_mbox(tmp_path, _mail("ann@x.org", "a\n\nx").replace(b"\n\nx", b"\n\n>From - Thu Nov 20 10:00:00 2025"))
+    (only,), _ = _read_mbox(
+        tmp_path, _mail("ann@x.org", "a\n\nx").replace(b"\n\nx", b"\n\n>From - Thu Nov 20 10:00:00 2025")
+    )
     assert only.turns[0].text.strip() == "a\n\nFrom - Thu Nov 20 10:00:00 2025"
 
 
@@ -190,7 +197,11 @@ def test_both_ways_of_writing_a_line_are_read(tmp_path: Path, opening: str) -> N
 
 
 def test_a_chat_in_a_phones_archive_has_the_name_of_the_archive(tmp_path: Path) -> None:
-    path = write(tmp_path, make_zip({"_chat.txt": b"[20.11.25, 10:02:11] Sofia: Hi\n", "a.jpg": b"\xff\xd8\xff"}), "Chat - Sofia.zip")
+    path = write(
+        tmp_path,
+        make_zip({"_chat.txt": b"[20.11.25, 10:02:11] Sofia: Hi\n", "a.jpg": b"\xff\xd8\xff"}),
+        "Chat - Sofia.zip",
+    )
     content = locate(str(path))
     ((_, conversation),) = read_whatsapp(content, "utf-8", 100)  # type: ignore[misc]
     content.close()

@@ -63,7 +63,9 @@ def test_a_compressed_file_that_breaks_off_is_refused(tmp_path: Path, compress: 
         read(write(tmp_path, content[:-10]))
 
 
-@pytest.mark.parametrize("make", [make_zip, _tar, lambda files: gzip.compress(_tar(files)), lambda f: zstd.compress(_tar(f))])
+@pytest.mark.parametrize(
+    "make", [make_zip, _tar, lambda files: gzip.compress(_tar(files)), lambda f: zstd.compress(_tar(f))]
+)
 def test_an_archive_is_several_files(tmp_path: Path, make: Callable[[dict[str, bytes]], bytes]) -> None:
     files = {
         "a.csv": _TEXT.encode(),
@@ -122,7 +124,7 @@ def test_a_workbook_is_read_with_its_row_numbers(tmp_path: Path) -> None:
         ["Conversations of November"],
         [],
         ["id", "transcript", "csat"],
-        [1001, "Customer: two\nlines, \"quoted\"", 4.5],
+        [1001, 'Customer: two\nlines, "quoted"', 4.5],
         [1002.0, "Customer: b"],
         [123456789012345678, "Customer: rounded"],
     ]
@@ -135,7 +137,9 @@ def test_a_workbook_is_read_with_its_row_numbers(tmp_path: Path) -> None:
 
 def test_every_filled_and_visible_sheet_is_a_file(tmp_path: Path) -> None:
     sheet = [["id", "transcript"], [1, "Customer: a"]]
-    path = write(tmp_path, make_workbook({"One": sheet, "Empty": [], "Two": sheet, "Old": sheet}, hidden=["Old"]), "a.xlsx")
+    path = write(
+        tmp_path, make_workbook({"One": sheet, "Empty": [], "Two": sheet, "Old": sheet}, hidden=["Old"]), "a.xlsx"
+    )
     assert list(_members(path)) == ["a.xlsx/One", "a.xlsx/Two"]
 
 
@@ -144,7 +148,15 @@ def test_a_workbook_inside_an_archive(tmp_path: Path) -> None:
     assert texts(read(write(tmp_path, make_zip({"a.xlsx": workbook}), "a.zip"))[0]) == {"1": "user:  a\n"}
 
 
-@given(st.lists(st.lists(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1), min_size=2, max_size=2), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.lists(
+            st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1), min_size=2, max_size=2
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_a_workbook_and_a_csv_of_the_same_cells_are_the_same(said: list[list[str]]) -> None:
     table = [["id", "transcript"], *([f"T{number}", f"user: {a}\nagent: {b}"] for number, (a, b) in enumerate(said))]
     with tempfile.TemporaryDirectory() as folder:

@@ -59,8 +59,8 @@ def test_a_turn_without_its_trailing_time_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "id,transcript,csat\n0,user: whole,5\n1,Customer: it broke\nAgent: since when?\nCustomer: Monday,5\n9,user: z,1\n",
-        "id,transcript\n0,user: whole\n1,Customer: it broke\nAgent: since when?\nCustomer: on Monday, I think\n9,user: z\n",
+        "id,transcript,csat\n0,user: all,5\n1,Customer: it broke\nAgent: since?\nCustomer: Monday,5\n9,user: z,1\n",
+        "id,transcript\n0,user: all\n1,Customer: it broke\nAgent: since?\nCustomer: on Monday, I think\n9,user: z\n",
     ],
 )
 def test_of_a_text_with_unquoted_line_breaks_no_half_is_read(tmp_path: Path, text: str) -> None:
@@ -77,7 +77,7 @@ def test_of_a_text_with_unquoted_line_breaks_no_half_is_read(tmp_path: Path, tex
         (r"user: \"pro\"", ' "pro"'),
         (r"user: C:\new \"x\"", r' C:\new "x"'),
         (r"user: a backslash \\", " a backslash \\\\"),
-        ("user: two\nlines \\\"x\\\"\nthree", ' two\nlines "x"\nthree'),
+        ('user: two\nlines \\"x\\"\nthree', ' two\nlines "x"\nthree'),
     ],
 )
 def test_a_quote_may_be_escaped_with_a_backslash(tmp_path: Path, cell: str, said: str) -> None:
@@ -88,7 +88,9 @@ def test_a_quote_may_be_escaped_with_a_backslash(tmp_path: Path, cell: str, said
 
 
 @given(st.lists(_WORDS, min_size=1, max_size=5), st.integers(0, 3), st.integers(0, 3), st.booleans())
-def test_titles_and_empty_columns_change_nothing(said: list[str], num_titles: int, num_empty: int, is_short: bool) -> None:
+def test_titles_and_empty_columns_change_nothing(
+    said: list[str], num_titles: int, num_empty: int, is_short: bool
+) -> None:
     table = [["id", "transcript", "csat"]]
     table += [[f"T{number}", f"user: x{words}", *([] if is_short else ["5"])] for number, words in enumerate(said)]
     plain = to_csv(table)
@@ -174,7 +176,8 @@ _SECRET = "my phone is broken and I need a new one"
 
 
 @pytest.mark.parametrize(
-    ("name", "delimiter"), [("export.csv", ","), ("last night's export.csv", ";"), ("a$b`c.csv", "\t"), ("100%.csv", "|")]
+    ("name", "delimiter"),
+    [("export.csv", ","), ("last night's export.csv", ";"), ("a$b`c.csv", "\t"), ("100%.csv", "|")],
 )
 @pytest.mark.parametrize(
     "rows",

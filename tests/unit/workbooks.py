@@ -48,7 +48,7 @@ def _cell(value: object) -> str:
 def _workbook(names: Sequence[str], hidden: Sequence[str]) -> str:
     sheets = "".join(
         f'<sheet name="{escape(name)}" sheetId="{number}" r:id="rId{number}"'
-        f'{" state=" + chr(34) + "hidden" + chr(34) if name in hidden else ""}/>'
+        f"{' state=' + chr(34) + 'hidden' + chr(34) if name in hidden else ''}/>"
         for number, name in enumerate(names, 1)
     )
     return f'<workbook {_MAIN} xmlns:r="{_RELATIONS}"><sheets>{sheets}</sheets></workbook>'
