@@ -69,17 +69,20 @@ def read_zip(content: Content, folder: Path, budget: Budget) -> Iterator[Content
 
 def read_tar(content: Content, folder: Path, budget: Budget) -> Iterator[Content]:
     """Every file of a tar archive, compressed or not, in its order."""
-    with _opening(content), content.open() as stream:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_BoundedTarInfo) as archive:
-            for number, member in enumerate(archive):
-                archive.members = []  # type: ignore[attr-defined]  # the module keeps them all
-                budget.spend(tarfile.BLOCKSIZE)
-                file = archive.extractfile(member) if member.isreg() else None
-                if file is None:
-                    continue
-                target = folder / str(number)
-                copy_bounded(cast("io.BufferedReader", file), target, budget)
-                yield _member(content, member.name, target)
+    with (
+        _opening(content),
+        content.open() as stream,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_BoundedTarInfo) as archive,
+    ):
+        for number, member in enumerate(archive):
+            archive.members = []  # type: ignore[attr-defined]  # the module keeps them all
+            budget.spend(tarfile.BLOCKSIZE)
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is None:
+                continue
+            target = folder / str(number)
+            copy_bounded(cast("io.BufferedReader", file), target, budget)
+            yield _member(content, member.name, target)
 
 
 def _member(archive: Content, name: str, target: Path) -> Content:

@@ -25,7 +25,7 @@ _INSTEAD = {
 }
 
 #: Exit codes of `converter`.
-NOT_INSTALLED, UNREADABLE = 3, 4
+NOT_INSTALLED, UNREADABLE, TOO_LARGE = 3, 4, 5
 
 
 def convert(kind: Kind, content: Content, folder: Path, budget: Budget) -> Iterator[Content]:
@@ -46,6 +46,8 @@ def convert(kind: Kind, content: Content, folder: Path, budget: Budget) -> Itera
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
+    if answer.returncode == TOO_LARGE:
+        budget.spend(room + 1)
     if answer.returncode:
         raise SourceError(f"{content.name}: {_why(kind, answer.returncode, answer.stderr, limits.max_convert_bytes)}")
     names = answer.stdout.splitlines()

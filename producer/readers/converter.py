@@ -4,6 +4,7 @@ Writes one file a sheet to the folder, called 0, 1, 2 …, and prints the names 
 """
 
 import csv
+import errno
 import json
 import math
 import sys
@@ -13,7 +14,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from producer.readers.conversion import NOT_INSTALLED, UNREADABLE
+from producer.readers.conversion import NOT_INSTALLED, TOO_LARGE, UNREADABLE
 
 #: Excel keeps fifteen digits of a number; a longer id lost its last ones.
 _MAX_EXCEL_DIGITS = 10**15
@@ -29,8 +30,13 @@ def main() -> int:
         names = (_convert_workbook if kind == "workbook" else _convert_parquet)(source, Path(folder))
     except ImportError:
         return NOT_INSTALLED
-    except (MemoryError, OSError):
+    except MemoryError:
         raise
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return TOO_LARGE
+        sys.stderr.write(str(error.strerror))
+        return UNREADABLE
     except Exception as error:  # each library has its own classes for a damaged file
         sys.stderr.write(" ".join(str(error).split()))
         return UNREADABLE

@@ -28,6 +28,7 @@ class Lines:
     def __init__(self, stream: Iterator[str]) -> None:
         self._stream = stream
         self._given_back: deque[str] = deque()
+        self._given_back_chars = 0
         self.taken: list[str] = []
         self._taken_chars = 0
         self._num_chars = 0
@@ -40,9 +41,9 @@ class Lines:
     def __next__(self) -> str:
         if self._given_back:
             line = self._given_back.popleft()
+            self._given_back_chars -= len(line)
         else:
             line = next(self._stream)
-            self._num_chars += len(line)
         self.taken.append(line)
         self._taken_chars += len(line)
         if self._taken_chars > MAX_RECORD_CHARS:
@@ -51,20 +52,24 @@ class Lines:
 
     def forget(self) -> None:
         """What was taken is done with."""
+        self._num_chars += self._taken_chars
         self.taken.clear()
         self._taken_chars = 0
 
     def give_back(self, kept: int) -> None:
         """Give back what was taken, but for the first `kept` lines."""
         again = self.taken[kept:]
-        self.num_chars_again += sum(map(len, again))
+        num_chars = sum(map(len, again))
+        self.num_chars_again += num_chars
+        self._given_back_chars += num_chars
         self._given_back.extendleft(reversed(again))
         del self.taken[kept:]
-        self._taken_chars = sum(map(len, self.taken))
+        self._taken_chars -= num_chars
 
     def may_be_read_again(self) -> bool:
         """Whether reading again has stayed in proportion to what was read."""
-        return self.num_chars_again <= MIN_AGAIN_CHARS + MAX_AGAIN_RATIO * self._num_chars
+        num_chars = self._num_chars + self._taken_chars + self._given_back_chars
+        return self.num_chars_again <= MIN_AGAIN_CHARS + MAX_AGAIN_RATIO * num_chars
 
     def with_doubled_quotes(self) -> Iterator[str]:
         """The lines, with `\\"` written as `\"\"`."""
@@ -88,7 +93,7 @@ def read_records(
     while True:
         try:
             cells = next(reader)
-            if any(cells) and not (len(cells) == 1 and cells[0].isspace()):
+            if any(cells) and (len(cells) > 1 or not cells[0].isspace()):
                 yield Record(line, tuple(cells))
         except StopIteration:
             return

@@ -57,7 +57,7 @@ def parse_mail(source: bytes) -> Mail:
     name, address = parseaddr(_header(message, "From"))
     subject = " ".join(_header(message, "Subject").split())
     reply = _REPLY.match(subject)
-    sender = address.casefold() or name
+    sender = address.casefold() if "@" in address else name or address
     return Mail(
         id="".join(_ids(message, "Message-ID")[:1]),
         references=_references(message),

@@ -108,9 +108,9 @@ def take_id(value: Value, column: str | None) -> str:
         raise RowError(f"no id in column {column!r}; every row needs one.")
     if len(external_id) > MAX_ID_CHARS or not external_id.isprintable():
         raise RowError(f"the id in column {column!r} is longer than {MAX_ID_CHARS} characters or not printable.")
-    if _SCIENTIFIC.fullmatch(external_id):
+    if "+" in external_id and _SCIENTIFIC.fullmatch(external_id):
         raise RowError(_rounded(external_id, column))
-    if whole := _WHOLE_FLOAT.fullmatch(external_id):
+    if "." in external_id and (whole := _WHOLE_FLOAT.fullmatch(external_id)):
         if len(whole[1]) > len(str(_MAX_EXACT)) or abs(int(whole[1])) > _MAX_EXACT:
             raise RowError(_rounded(external_id, column))
         return whole[1]

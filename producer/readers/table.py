@@ -42,16 +42,18 @@ class DelimitedTable:
         indices = [len(self.names) if name is None else self.names.index(name) for name in names]
         needed = [index for index, name in zip(indices, names, strict=True) if name and name not in optional]
         num_needed = max(needed, default=-1) + 1
+        num_names = len(self.names)
 
         def pick(cells: Sequence[str]) -> list[str]:
             if len(cells) < num_needed:
-                raise RowError(_miscounted(len(cells), len(self.names)))
-            padded = (*cells, *[""] * (len(self.names) + 1 - len(cells)))
+                raise RowError(_miscounted(len(cells), num_names))
+            padded = (*cells, *[""] * (num_names - len(cells)), "")
             return [present(padded[index]) for index in indices]
 
         return pick
 
     def _checked(self) -> Iterator[Record | Rejected]:
+        num_names = len(self.names)
         with _open_text(self.content, self.encoding) as stream:
             if self.header.has_sep_line:
                 next(stream)
@@ -63,9 +65,13 @@ class DelimitedTable:
             )
             num_above = self.header.num_above + 1
             for row in rows:
-                if num_above and isinstance(row, Record):
+                if isinstance(row, Rejected):
+                    yield row
+                elif num_above:
                     num_above -= 1
-                elif checked := row if isinstance(row, Rejected) else self._check(row):
+                elif len(row.cells) == num_names and row.cells[-1] != self.names[-1]:
+                    yield row
+                elif checked := self._check(row):
                     yield checked
 
     def _check(self, record: Record) -> Record | Rejected | None:
@@ -75,12 +81,7 @@ class DelimitedTable:
             if any(record.cells[expected:]):
                 return record.rejected(_miscounted(found, expected))
             record = Record(record.line, record.cells[:expected])
-        if record.cells[0].strip("\ufeff \t") == self.names[0] and self._is_header(record):
-            return None
-        return record
-
-    def _is_header(self, record: Record) -> bool:
-        return tuple(cell.strip("\ufeff \t") for cell in record.cells) == self.names
+        return None if tuple(cell.strip("\ufeff \t") for cell in record.cells) == self.names else record
 
 
 def read_table(
@@ -107,18 +108,19 @@ def _miscounted(found: int, expected: int) -> str:
 
 def _without_torn_rows(rows: Iterator[Record | Rejected], num_names: int) -> Iterator[Record | Rejected]:
     """Reject rows whose text goes on in the lines below, since its line breaks were not quoted: half is worse."""
-    first: Record | None = None  # of the rows that may be one
+    first: Record | None = None
     above: Record | None = None
     for row in rows:
-        is_torn = False
-        if above is not None:
-            is_torn = first is not None and isinstance(row, Record) and _goes_on(first, above, row, num_names)
-            yield above.rejected(_TORN) if is_torn or above is not first else above
-        if isinstance(row, Rejected):
-            yield row
-            first = above = None
+        if isinstance(row, Rejected) or above is None or first is None or not _goes_on(first, above, row, num_names):
+            if above is not None:
+                yield above if above is first else above.rejected(_TORN)
+            first = above = None if isinstance(row, Rejected) else row
+            if above is None:
+                yield row
         else:
-            first, above = (first if is_torn else row), row
+            yield above.rejected(_TORN)
+            # What comes next may go on, too; `first` is the row in which the text began.
+            above = row
     if above is not None:
         yield above if above is first else above.rejected(_TORN)
 

@@ -99,7 +99,7 @@ def _is_nested(file: Content) -> bool:
 def _is_aside(name: str) -> str:
     """Why a file of this name is passed over; empty if it is not."""
     parts = [part for part in name.casefold().split("/") if part]
-    if any(part in _SYSTEM_FILES or part.startswith(".") for part in parts):
+    if any(part in _SYSTEM_FILES or (part.startswith(".") and part != "..") for part in parts):
         return "it is hidden"
     return "these are rejected rows of another source" if _LEFTOVER in parts[-1] else ""
 
