@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
 from producer.readers.openings import Opening, Stamped, is_name_like, read_opening
+from producer.readers.rows import RowError
 from producer.readers.speakers import Role, find_role, is_field_word, is_role_word, plain_label
 
 _HTML_BREAK = re.compile(r"<br\s{0,5}/?>|</?(?:p|div|li|tr)\b[^<>]{0,300}>", re.IGNORECASE)
@@ -22,6 +23,8 @@ _WORD = re.compile(rf"[^\s{_ENDS}]+")
 #: No opening is longer; slices of this length keep the search linear.
 _MAX_OPENING_CHARS = 200
 _MAX_LABEL_WORDS = 3
+#: A text without line breaks that may have more turns is refused.
+MAX_INLINE = 10_000
 
 
 def restore_html_breaks(text: str) -> str:
@@ -72,6 +75,16 @@ def _break_before(text: str, places: list[int]) -> str | None:
     return "\n".join(text[start:end].strip() for start, end in pairwise(starts))
 
 
+def _bounded(matches: Iterator[re.Match[str]]) -> Iterator[re.Match[str]]:
+    for number, match in enumerate(matches):
+        if number == MAX_INLINE:
+            raise RowError(
+                f"the transcript has no line breaks and more than {MAX_INLINE:,} places where a turn may begin; "
+                "export it with line breaks."
+            )
+        yield match
+
+
 def _find_stamps(text: str) -> list[int]:
     """Where a time with a label begins, if the text begins with one too."""
     first = read_opening(text[:_MAX_OPENING_CHARS])
@@ -79,7 +92,7 @@ def _find_stamps(text: str) -> list[int]:
         return []
     bracket = first.style[:1]
     places: list[tuple[int, str]] = []
-    for match in _STAMP_START.finditer(text):
+    for match in _bounded(_STAMP_START.finditer(text)):
         opening = read_opening(text[match.start() : match.start() + _MAX_OPENING_CHARS])
         if opening is None or not opening.stamp or opening.style[:1] != bracket:
             continue
@@ -126,7 +139,7 @@ def _find_labels(text: str) -> list[int]:
 
 def _inline_labels(text: str, first: Opening) -> Iterator[_Inline]:
     """Roles and the first label wherever they stand; names where a sentence has ended."""
-    for colon in _COLON.finditer(text):
+    for colon in _bounded(_COLON.finditer(text)):
         window = max(0, colon.start() - 60)
         words = list(_WORD.finditer(text[window : colon.start()]))[-_MAX_LABEL_WORDS:]
         for word in words:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from producer.readers.openings import Opening, Stamped, has_happened, is_data, is_event, is_form_line, is_form_value
-from producer.readers.speakers import is_field_word, last_known
+from producer.readers.speakers import Role, is_field_word, last_known
 
 Reading = Opening | Stamped | None
 
