@@ -33,13 +33,25 @@ def restore_html_breaks(text: str) -> str:
 
 
 def restore_breaks(text: str) -> str | None:
-    """The text with a line break before each turn; None if nothing in it shows where turns begin."""
+    """The text with a line break before each turn; None if nothing in it shows where turns begin.
+
+    Raises RowError if there are more places to look at than a conversation has turns.
+    """
     if "\\" in text and _num_openings(lines := _WRITTEN_BREAK.sub("\n", text).split("\n")) > 1:
         return "\n".join(lines)
     for mark in _MARKS:
         if mark in text and (parts := _part_at(text, mark)):
             return "\n".join(parts)
-    return _break_before(text, _find_stamps(text)) or _break_before(text, _find_labels(text))
+    try:
+        return _break_before(text, _find_stamps(text)) or _break_before(text, _find_labels(text))
+    except _TooManyError:
+        if "\n" in text.strip():
+            return None
+        raise
+
+
+class _TooManyError(RowError):
+    """There are more places at which a turn may begin than are looked at."""
 
 
 def _num_openings(lines: list[str]) -> int:
@@ -78,7 +90,7 @@ def _break_before(text: str, places: list[int]) -> str | None:
 def _bounded(matches: Iterator[re.Match[str]]) -> Iterator[re.Match[str]]:
     for number, match in enumerate(matches):
         if number == MAX_INLINE:
-            raise RowError(
+            raise _TooManyError(
                 f"the transcript has no line breaks and more than {MAX_INLINE:,} places where a turn may begin; "
                 "export it with line breaks."
             )
@@ -118,7 +130,7 @@ class _Inline:
 def _find_labels(text: str) -> list[int]:
     """Where labels begin, in a text that begins with one and has several."""
     first = read_opening(text[:_MAX_OPENING_CHARS])
-    if not isinstance(first, Opening) or first.is_timed:
+    if not isinstance(first, Opening) or (first.is_timed and not first.style.startswith("behind")):
         return []
     found = [label for label in _inline_labels(text, first) if label.start > 0]
     counts = Counter(label.key for label in found)

@@ -138,7 +138,7 @@ def is_role_word(word: str) -> bool:
 def is_field_word(label: str) -> bool:
     """Whether a label is what forms, logs and preambles call a field, such as `Order number`."""
     plain = _plain_word(label)
-    if len(plain.split()) > _MAX_LABEL_WORDS:
+    if "@" in label or len(plain.split()) > _MAX_LABEL_WORDS:
         return False
     return plain in _FIELDS or (plain.rpartition(" ")[2] in _FIELDS and plain not in _ROLES)
 
