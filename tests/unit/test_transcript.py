@@ -57,7 +57,7 @@ _SAID = [("user", "It broke."), ("agent", "Since when?"), ("user", "Monday.")]
     ],
 )
 def test_a_turn_opens_in_many_dresses(first: str, second: str) -> None:
-    assert read(f"{first} It broke.\n{second} Since when?\n{first} Monday.") == _SAID
+    assert read(f"{first} It broke.\n{second} Since when?") == _SAID[:2]
 
 
 def test_a_label_may_stand_above_its_words() -> None:
