@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
 from producer.readers.openings import Opening, Stamped, is_name_like, read_opening
+from producer.readers.rows import RowError
 from producer.readers.speakers import Role, find_role, is_field_word, is_role_word, plain_label
 
 _HTML_BREAK = re.compile(r"<br\s{0,5}/?>|</?(?:p|div|li|tr)\b[^<>]{0,300}>", re.IGNORECASE)
@@ -22,6 +23,8 @@ _WORD = re.compile(rf"[^\s{_ENDS}]+")
 #: No opening is longer; slices of this length keep the search linear.
 _MAX_OPENING_CHARS = 200
 _MAX_LABEL_WORDS = 3
+#: A text without line breaks that may have more turns is refused.
+MAX_INLINE = 10_000
 
 
 def restore_html_breaks(text: str) -> str:
@@ -30,13 +33,25 @@ def restore_html_breaks(text: str) -> str:
 
 
 def restore_breaks(text: str) -> str | None:
-    """The text with a line break before each turn; None if nothing in it shows where turns begin."""
+    """The text with a line break before each turn; None if nothing in it shows where turns begin.
+
+    Raises RowError if there are more places to look at than a conversation has turns.
+    """
     if "\\" in text and _num_openings(lines := _WRITTEN_BREAK.sub("\n", text).split("\n")) > 1:
         return "\n".join(lines)
     for mark in _MARKS:
         if mark in text and (parts := _part_at(text, mark)):
             return "\n".join(parts)
-    return _break_before(text, _find_stamps(text)) or _break_before(text, _find_labels(text))
+    try:
+        return _break_before(text, _find_stamps(text)) or _break_before(text, _find_labels(text))
+    except _TooManyError:
+        if "\n" in text.strip():
+            return None
+        raise
+
+
+class _TooManyError(RowError):
+    """There are more places at which a turn may begin than are looked at."""
 
 
 def _num_openings(lines: list[str]) -> int:
@@ -72,6 +87,16 @@ def _break_before(text: str, places: list[int]) -> str | None:
     return "\n".join(text[start:end].strip() for start, end in pairwise(starts))
 
 
+def _bounded(matches: Iterator[re.Match[str]]) -> Iterator[re.Match[str]]:
+    for number, match in enumerate(matches):
+        if number == MAX_INLINE:
+            raise _TooManyError(
+                f"the transcript has no line breaks and more than {MAX_INLINE:,} places where a turn may begin; "
+                "export it with line breaks."
+            )
+        yield match
+
+
 def _find_stamps(text: str) -> list[int]:
     """Where a time with a label begins, if the text begins with one too."""
     first = read_opening(text[:_MAX_OPENING_CHARS])
@@ -79,7 +104,7 @@ def _find_stamps(text: str) -> list[int]:
         return []
     bracket = first.style[:1]
     places: list[tuple[int, str]] = []
-    for match in _STAMP_START.finditer(text):
+    for match in _bounded(_STAMP_START.finditer(text)):
         opening = read_opening(text[match.start() : match.start() + _MAX_OPENING_CHARS])
         if opening is None or not opening.stamp or opening.style[:1] != bracket:
             continue
@@ -105,7 +130,7 @@ class _Inline:
 def _find_labels(text: str) -> list[int]:
     """Where labels begin, in a text that begins with one and has several."""
     first = read_opening(text[:_MAX_OPENING_CHARS])
-    if not isinstance(first, Opening) or first.is_timed:
+    if not isinstance(first, Opening) or (first.is_timed and not first.style.startswith("behind")):
         return []
     found = [label for label in _inline_labels(text, first) if label.start > 0]
     counts = Counter(label.key for label in found)
@@ -126,7 +151,7 @@ def _find_labels(text: str) -> list[int]:
 
 def _inline_labels(text: str, first: Opening) -> Iterator[_Inline]:
     """Roles and the first label wherever they stand; names where a sentence has ended."""
-    for colon in _COLON.finditer(text):
+    for colon in _bounded(_COLON.finditer(text)):
         window = max(0, colon.start() - 60)
         words = list(_WORD.finditer(text[window : colon.start()]))[-_MAX_LABEL_WORDS:]
         for word in words:

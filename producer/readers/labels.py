@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from producer.readers.openings import Opening, Stamped, has_happened, is_data, is_event, is_form_line, is_form_value
-from producer.readers.speakers import is_field_word, last_known
+from producer.readers.speakers import Role, is_field_word, last_known
 
 Reading = Opening | Stamped | None
 
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
 _LETTERS = re.compile(r"[^\W\d_]+\.?")
+_SIDES = frozenset(("user", "agent"))
 #: So many lines of a form in a row are a form.
 _MIN_FORM_LINES = 3
 #: Words for roles that customers have as fields in what they paste: `Operator: Vodafone`.
@@ -41,6 +42,7 @@ def _choose_timed(readings: Sequence[Reading]) -> list[Reading] | None:
         return None
     dress = _dress(first)
     stands = [reading if _is_timed(reading) and _dress(reading) == dress else None for reading in readings]
+    stands = _with_other_side(stands, readings)
     num_opened = sum(isinstance(reading, Opening) for reading in stands)
     earlier = readings[: readings.index(first)]
     if not num_opened or _speaks_before(earlier, readings):
@@ -49,6 +51,17 @@ def _choose_timed(readings: Sequence[Reading]) -> list[Reading] | None:
     if len(others) > num_opened:  # a pasted log
         return [reading if isinstance(reading, Opening) else None for reading in stands]
     return stands
+
+
+def _with_other_side(stands: Sequence[Reading], readings: Sequence[Reading]) -> list[Reading]:
+    """Where one side's lines are dressed differently, those of the other side too."""
+    roles = {reading.role for reading in stands if isinstance(reading, Opening)}
+    if roles not in ({"user"}, {"agent"}):
+        return list(stands)
+    return [
+        reading if isinstance(reading, Opening) and reading.is_timed and reading.role in _SIDES - roles else stand
+        for stand, reading in zip(stands, readings, strict=True)
+    ]
 
 
 def _is_timed(reading: Reading) -> bool:

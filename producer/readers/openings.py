@@ -71,6 +71,12 @@ _HAPPENED = re.compile(
 )
 
 
+#: Most lines have no sign of an opening in them, and needn't be looked at closely.
+_MAY_OPEN = re.compile(r"[:：>|»→›\t\]】」)}=0-9]|[-–—―−]\s")
+_MAX_BARE_CHARS = 60
+_MAX_SCAN_CHARS = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """How a line begins, if it begins like a turn."""
@@ -103,6 +109,8 @@ class Stamped:
 
 def read_opening(line: str) -> Opening | Stamped | None:
     """What a line opens; None if it can only go on with what was said above."""
+    if len(line) > _MAX_BARE_CHARS and not _MAY_OPEN.search(line, 0, _MAX_SCAN_CHARS):
+        return None
     start = _BLANK.match(line).end()  # type: ignore[union-attr]
     match = _STAMP.match(line, start)
     if match is None:

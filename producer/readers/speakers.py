@@ -26,12 +26,14 @@ _IN_BRACKETS = re.compile(r"^(.*?)[(\[{（【「<]([^()\[\]{}（）【】「」<
 _APART = re.compile(r"\s+[-–—|/,]\s+|[,|/;]\s*")
 
 
+@lru_cache(maxsize=4096)
 def plain_label(label: str) -> str:
     """What two spellings of one label have in common: no case, no invisible characters, single spaces."""
     text = unicodedata.normalize("NFKC", label).casefold()
     return " ".join("".join(char for char in text if unicodedata.category(char) != "Cf").split())
 
 
+@lru_cache(maxsize=4096)
 def _plain_word(word: str) -> str:
     """The letters of a word and nothing else, without accents."""
     text = unicodedata.normalize("NFKD", word.casefold())
@@ -132,10 +134,11 @@ def is_role_word(word: str) -> bool:
     return _plain_word(word) in _ROLES
 
 
+@lru_cache(maxsize=4096)
 def is_field_word(label: str) -> bool:
     """Whether a label is what forms, logs and preambles call a field, such as `Order number`."""
     plain = _plain_word(label)
-    if len(plain.split()) > _MAX_LABEL_WORDS:
+    if "@" in label or len(plain.split()) > _MAX_LABEL_WORDS:
         return False
     return plain in _FIELDS or (plain.rpartition(" ")[2] in _FIELDS and plain not in _ROLES)
 

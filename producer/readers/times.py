@@ -70,7 +70,7 @@ def parse_time(text: str, *, day_first: bool | None = None) -> float | None:
         if match := _USUAL.fullmatch(text):
             return _read_usual(match, day_first)
         return _parse_written(unicodedata.normalize("NFKC", text), day_first)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, KeyError, OSError):  # the last two: no such zone
         return None
 
 

@@ -45,21 +45,21 @@ def _split_plain(text: str) -> list[RawTurn] | None:
     """The turns if two labels, one of each side, are all that could be labels; else None."""
     labels: list[str] = []
     speakers: list[Speaker] = []
-    texts: list[str] = []
+    texts: list[list[str]] = []
     for line in text.splitlines():
         label, colon, words = line.partition(":")
         speaker = PLAIN_SIDES.get(label)
         if speaker is not None and colon:
             labels.append(label)
             speakers.append(speaker)
-            texts.append(words)
+            texts.append([words])
         elif texts and not colon and "：" not in line and not line.lstrip().startswith(_EVENT_STARTS):
-            texts[-1] = f"{texts[-1]}\n{line}"
+            texts[-1].append(line)
         else:
             return None
     if len(set(labels)) != 2 or len(set(speakers)) != 2:
         return None
-    return list(map(RawTurn, texts, labels, speakers))
+    return list(map(RawTurn, map("\n".join, texts), labels, speakers))
 
 
 def _split_lines(text: str) -> list[RawTurn]:
