@@ -11,7 +11,8 @@ _NAMES = (
 _TAG = rf"/?(?:{_NAMES})(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>|(?:link|meta|base)\s+[\w:-]+\s*=|!--|!doctype\b|\?xml\b"
 #: What shows that a text is HTML, if nobody says so: a tag that closes, stands alone, or has an attribute.
 _IS_HTML = re.compile(
-    rf"</(?:{_NAMES})\s*>|<(?:br|hr)\s*/?>|<p>|<(?:{_NAMES})\s+[\w:-]+\s*=\s*[\"'][^<>]*>|<!--|<!doctype\b", re.IGNORECASE
+    rf"</(?:{_NAMES})\s*>|<(?:br|hr)\s*/?>|<p>|<(?:{_NAMES})\s+[\w:-]+\s*=\s*[\"'][^<>]*>|<!--|<!doctype\b",
+    re.IGNORECASE,
 )
 #: A `<` that opens no tag. The parser would take what follows for one and lose it.
 _LONE = re.compile(rf"<(?!{_TAG})", re.IGNORECASE)

@@ -63,7 +63,12 @@ DISCLAIMERS = [
 
 def header_block(names: tuple[str, ...], mark: str = "") -> str:
     sender, sent, to, subject, _ = names
-    values = {sender: "Maria <m@acme.example>", sent: "Thursday, 20 November 2025 11:02", to: "Jonas", subject: "RE: Case"}
+    values = {
+        sender: "Maria <m@acme.example>",
+        sent: "Thursday, 20 November 2025 11:02",
+        to: "Jonas",
+        subject: "RE: Case",
+    }
     return "\n".join(f"{mark}{name}:{mark} {value}" for name, value in values.items())
 
 
@@ -85,7 +90,7 @@ def test_answers_between_quotes_stay(attribution: str) -> None:
     assert extract(text) == "Hello,\n\nFirst answer.\n\nSecond answer."
 
 
-@pytest.mark.parametrize(("names", "mark"), product(HEADERS, ["", "*"]))
+@pytest.mark.parametrize(("names", "mark"), list(product(HEADERS, ["", "*"])))
 def test_a_block_of_headers_begins_the_history(names: tuple[str, ...], mark: str) -> None:
     block = header_block(names, mark)
     for above in ("", "________________________________\n", f"{names[-1]}\n"):
@@ -103,7 +108,10 @@ def test_signatures_go(sign_off: str, program: str) -> None:
     assert extract(f"{NEW}\n\n{sign_off}\nMaria Keller\n\n{program}") == NEW
     assert extract(f"{NEW}\n\n{sign_off} Maria Keller\n") == NEW
     assert extract(f"{NEW}\n{program}") == NEW
-    assert extract(f"{NEW}\n\n{sign_off}\nMaria\n\nPS: Cancel order 55 too, please.") == f"{NEW}\n\nPS: Cancel order 55 too, please."
+    assert (
+        extract(f"{NEW}\n\n{sign_off}\nMaria\n\nPS: Cancel order 55 too, please.")
+        == f"{NEW}\n\nPS: Cancel order 55 too, please."
+    )
 
 
 @pytest.mark.parametrize("disclaimer", DISCLAIMERS)
@@ -132,12 +140,14 @@ def test_what_stands_below_the_reply_line_is_history() -> None:
 
 
 def test_html_mail_of_gmail_and_outlook() -> None:
+    attribution = ATTRIBUTIONS[0].replace("<", "&lt;")
     gmail = (
-        f'<div dir="ltr">New</div><br><div class="gmail_quote"><div dir="ltr">{ATTRIBUTIONS[0].replace("<", "&lt;")}<br>'
+        f'<div dir="ltr">New</div><br><div class="gmail_quote"><div dir="ltr">{attribution}<br>'
         f"</div><blockquote><div>{OLD}</div></blockquote></div>"
     )
     outlook = (
-        "<p class=MsoNormal>New<o:p></o:p></p><div style='border-top:solid'><p><b>From:</b> Maria &lt;m@x.example&gt;<br>"
+        "<p class=MsoNormal>New<o:p></o:p></p>"
+        "<div style='border-top:solid'><p><b>From:</b> Maria &lt;m@x.example&gt;<br>"
         f"<b>Sent:</b> Thursday<br><b>To:</b> Jo<br><b>Subject:</b> RE: Case</p></div><p>{OLD}</p>"
     )
     assert prepare_text(gmail, is_html=True, is_email=True) == "New"
@@ -175,7 +185,7 @@ def test_a_forwarded_message_with_nothing_above_keeps_its_words() -> None:
 
 def test_without_being_told_a_text_is_no_mail() -> None:
     text = f"{NEW}\n\n{ATTRIBUTIONS[0]}\n> {OLD}"
-    assert prepare_text(text) == text.replace("&", "&")
+    assert prepare_text(text) == text
 
 
 _LINES = st.lists(
