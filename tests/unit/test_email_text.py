@@ -114,6 +114,37 @@ def test_signatures_go(sign_off: str, program: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Viele Grüße aus Köln\nMaria",
+        "VG, Tom",
+        "Mit freundlichem Gruß\ni.A. Maria Keller",
+        "Mit freundlichen Grüßen / Kind regards\n\nMaria Keller\nSupport Team",
+        "Thanks & Regards,\nTom Okafor",
+        "Best,\nTom",
+        "Kind regards,\nJonas Brandt\nHauptstraße 5\n10115 Berlin\nTel.: 030 123456",
+        "Cheers\nTom\n+44 20 0000 0000",
+        "-- \nJonas Brandt\nAcme",
+        "Get Outlook for iOS<https://aka.ms/o0ukef>",
+        "Sent from Yahoo Mail on Android",
+        "Von meinem Samsung Galaxy Smartphone gesendet.",
+        "Diese Nachricht wurde von meinem Android-Gerät mit GMX Mail gesendet.",
+        "Obtenez Outlook pour iOS",
+        "This email is a service from Acme. Delivered by Zendesk",
+        "---- On Thu, 20 Nov 2025 11:02:11 +0100 Jonas <x@example.com> wrote ----\n\nold words",
+        "------- Original Message -------\nOn Thursday, November 20th, 2025 at 11:02, Jonas <x@a.example> wrote:\n\nold",
+        'Gesendet: Donnerstag, 20. November 2025 um 11:02 Uhr\nVon: "Maria" <m@x.example>\nAn: jo\nBetreff: AW: Fall\nold',
+        "Jonas <x@example.com> escreveu (quinta, 20/11/2025 à(s) 11:02):\n> old",
+        "On Thu, Nov 20, 2025 at 11:02\u202fAM Jonas <x@example.com> wrote:\n\nold",
+        "2025-11-20 11:02 GMT+01:00 Jonas Brandt <x@example.com>:\n> old",
+        "2025年11月20日(木) 11:02 Jonas <x@example.com>:\n> old",
+    ],
+)
+def test_ways_in_which_programs_and_people_end_a_mail(below: str) -> None:
+    assert extract(f"{NEW}\n\n{below}") == NEW
+
+
 @pytest.mark.parametrize("disclaimer", DISCLAIMERS)
 def test_disclaimers_go(disclaimer: str) -> None:
     assert extract(f"{NEW}\n\n{disclaimer}") == NEW
