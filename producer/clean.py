@@ -23,9 +23,10 @@ MIN_WORDS = 5
 #: it; punctuation at its end belongs to the sentence.
 _LINK_PART = r"""[^\s()<>\[\]{}"'`“”„«»‘’|]*"""
 _LINK_END = rf"""{_LINK_PART}(?:\([^\s()<>"]*\){_LINK_PART})*(?<![.,:!?…*_~])"""
-_LINK = re.compile(rf"https?://{_LINK_END}")
-#: The rarer ways to write one. It is asked apart: without letters to look for first, it takes five times as long.
-_OTHER_LINK = re.compile(rf"(?:https?://|(?<![\w@])www\.(?=\w)){_LINK_END}", re.IGNORECASE)
+_LINK = re.compile(rf"(?:https?://|(?<![\w@])www\.(?=\w)){_LINK_END}", re.IGNORECASE)
+#: Most links and handles stand between spaces. These are found in a fifth of the time and need no look around them.
+_BARE_LINK = re.compile(r"https?://[\w/.?=&%#+-]*+(?<=[\w/])(?![^ ])")
+_BARE_MENTION = re.compile(r" @(?:[A-Za-z_]\w*+|\d{5,}+)(?![^ ])")
 #: A handle begins with a letter, or is a number that stands for a name: `@$15`, `@15 each` and `@5pm` are none, nor is
 #: the second half of an e-mail address.
 _MENTION = re.compile(
@@ -51,16 +52,16 @@ _WORD = re.compile(rf"[{_UNSPACED}]{{2}}|[^\W\d_{_UNSPACED}][^\s{_UNSPACED}]*")
 
 def drop_links(text: str) -> str:
     """Without `https://…` and `www.…`."""
-    if "http" in text:
-        text = _join(_LINK.split(text))
+    text = _BARE_LINK.sub("", text)
     if "://" in text or "ww." in text or "WW." in text:
-        text = _join(_OTHER_LINK.split(text))
+        text = _join(_LINK.split(text))
     return text
 
 
 def drop_mentions(text: str) -> str:
     """Without `@handle`."""
-    return _join(_MENTION.split(text))
+    text = _BARE_MENTION.sub("", text)
+    return _join(_MENTION.split(text)) if "@" in text else text
 
 
 def drop_signatures(text: str) -> str:

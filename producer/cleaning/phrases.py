@@ -49,8 +49,8 @@ def load_phrases() -> Phrases:
         from_words=frozenset(header["from"]),
         subject_words=frozenset(header["subject"]),
         header_words=frozenset(header["from"] + header["subject"] + header["other"]),
-        history=_divider(data["divider"]["history"]),
-        forward=_divider(data["divider"]["forward"]),
+        history=_divider(data["divider"]["history"], data["divider"]["told"]),
+        forward=_divider(data["divider"]["forward"], []),
         reply_above=tuple(data["reply_above"]["phrases"]),
         sent_from=_any(re.escape(line).replace(r"\*", r"\S+(?: \S+){0,4}") for line in data["sent_from"]["lines"]),
         sign_offs=frozenset(data["sign_off"]["phrases"]),
@@ -73,10 +73,13 @@ def _any(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
-def _divider(phrases: list[str]) -> re.Pattern[str]:
-    """`-----Original Message-----`, or the phrase and a colon."""
+def _divider(phrases: list[str], told: list[str]) -> re.Pattern[str]:
+    """`-----Original Message-----`, the phrase and a colon, or `---- On … wrote ----`."""
     words = "|".join(map(re.escape, phrases))
-    return re.compile(rf"[-_=*]{{2,}} ?(?:{words}) ?[-_=*]{{2,}}|(?:{words}) ?:", re.IGNORECASE)
+    ways = [rf"[-_=*]{{2,}} ?(?:{words}) ?[-_=*]{{2,}}", rf"(?:{words}) ?:"]
+    if told:
+        ways.append(rf"-{{2,}} ?.*[\d@].* (?:{'|'.join(map(re.escape, told))}):? ?-{{2,}}")
+    return _any(ways)
 
 
 def _auto_reply(phrases: list[str], automated: list[str], sent: list[str]) -> re.Pattern[str]:

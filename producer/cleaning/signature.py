@@ -19,6 +19,10 @@ _CONTACT = re.compile(
     r"|\b(?:GmbH|AG|KG|Inc|Ltd|LLC|Corp|plc|SARL|SAS|S\.A|S\.L|S\.r\.l|Srl|SpA|B\.V|BV|N\.V|Lda|Ltda)\b",
     re.IGNORECASE,
 )
+#: A street with its number, or a town with its code, directly below a name.
+_ADDRESS = re.compile(
+    r"[^\W\d].{2,40} \d{1,3} ?[a-zA-Z]?|\d{1,3}[a-zA-Z]? [^\W\d].{2,40}|(?:[A-Z]{1,2}-)?\d{4,5} [^\W\d].{1,30}"
+)
 _REFERENCE = re.compile(r"\[?\s*\bref:[!_][\w.!]{1,100}:ref\b\s*\]?|\{#[A-Z]+:[\w-]{1,60}#\}")
 
 
@@ -74,7 +78,8 @@ def _is_sign_off(line: str, phrases: Phrases) -> bool:
             return True
         # "Best Buy Card" is no closing line: short ones need a comma before the name.
         is_apart = len(phrase) > 5 or phrase.endswith((",", ".", "!")) or words[num_words][0] in "/–-"
-        return is_apart and (_is_name(name) or name.lower() in phrases.sign_offs)
+        place = name.removeprefix("aus ").removeprefix("from ")
+        return is_apart and (_is_name(place) or name.lower() in phrases.sign_offs)
     return False
 
 
@@ -90,6 +95,7 @@ def _skip_contact(lines: Sequence[str], index: int) -> int:
             continue
         is_contact = len(line) <= _MAX_LINE and not _is_sentence(line) and _CONTACT.search(line) is not None
         is_name = (num_lines == 0 and _is_short(line)) or (not follows_blank and _is_name(line))
+        is_contact = is_contact or (num_lines > 0 and not follows_blank and _is_address(line))
         if num_lines == _MAX_SIGNATURE or not (is_contact or is_name):
             break
         end, num_lines, follows_blank = number + 1, num_lines + 1, False
@@ -135,6 +141,10 @@ def _is_name(line: str) -> bool:
         and words[0][0].isupper()
         and not any(map(str.isdigit, line))
     )
+
+
+def _is_address(line: str) -> bool:
+    return ":" not in line and not _is_sentence(line) and _ADDRESS.fullmatch(line) is not None
 
 
 def _is_sentence(line: str) -> bool:

@@ -11,7 +11,34 @@ from hypothesis import strategies as st
 from aftercall.conversation import Conversation, Turn, parse_turns
 from producer.clean import clean_conversation, clean_text, clean_turns, has_content
 
-_PIECES = ["http://x.y", "https", "://", "www.", "WWW.x", "(", ")", '"', ".", "2", "each", "\u200d", "\u200b", "\u202e", "@help", "@", "^JK", "^", "&amp;", "&", "amp;", "&#38;", "#38;", "&lt", ";", "&#x40;"]
+_PIECES = [
+    "http://x.y",
+    "https",
+    "://",
+    "www.",
+    "WWW.x",
+    "(",
+    ")",
+    '"',
+    ".",
+    "2",
+    "each",
+    "\u200d",
+    "\u200b",
+    "\u202e",
+    "@help",
+    "@",
+    "^JK",
+    "^",
+    "&amp;",
+    "&",
+    "amp;",
+    "&#38;",
+    "#38;",
+    "&lt",
+    ";",
+    "&#x40;",
+]
 _UGLY = st.lists(st.sampled_from([*_PIECES, " ", "\n", "\r", "\x00", "\x1e", "\u00a0", "\ud83d", "word", "😀"])).map(
     "".join
 )
@@ -40,7 +67,7 @@ _TURNS = st.lists(st.builds(Turn, st.sampled_from(["user", "agent"]), _ANY_TEXT)
         ("Press OK: https://x.y/z</p><p>The refund", "Press OK: </p><p>The refund"),
         ("Done (https://x.y/r/1), anything else?", "Done, anything else?"),
         ("See https://x.y/z, then call.", "See, then call."),
-        ("Read \"https://x.y/z\" twice", 'Read "" twice'),
+        ('Read "https://x.y/z" twice', 'Read "" twice'),
         ("A [guide](https://x.y/g) helps", "A [guide] helps"),
         ("https://en.x.org/Foo_(bar) explains", "explains"),
         ("Go to www.acme.example/help or WWW.ACME.EXAMPLE!", "Go to or!"),

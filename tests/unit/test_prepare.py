@@ -35,7 +35,8 @@ def test_html_becomes_what_a_reader_sees(html: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a < b and c > d", "I <3 it, we are <b and c> d", "press <Enter>", "from <jo@acme.example>", "x<y>z", "->", ""]
+    "text",
+    ["a < b and c > d", "I <3 it, we are <b and c> d", "press <Enter>", "from <jo@acme.example>", "x<y>z", "->", ""],
 )
 def test_what_is_no_html_stays(text: str) -> None:
     assert prepare_text(text) == text
