@@ -28,7 +28,6 @@ from aftercall.conversation import parse_turns
 from aftercall.errors import SourceError
 from bench.ugly import make_ugly
 from producer.clean import clean_conversation
-from producer.readers.rows import Record
 from producer.source import Rejected, Source, SourceOptions, SourceRow, open_source
 
 #: Of the processor, per file of at most 1 MiB; the slowest sound one takes a tenth of it.
@@ -111,13 +110,13 @@ def _check(source: Source, findings: Findings) -> None:
 
 
 def _check_account(source: Source, rows: list[SourceRow], rejected: list[Rejected]) -> None:
-    """Every record is in a conversation or rejected; a tweet may open several conversations, a turn repeated is one."""
-    records = list(source._table.records())
+    """Every record is in a conversation, rejected, or counted as dropped; a tweet may open several conversations."""
+    records = [record for part in source._parts for record in part.records.records()]
     num_records = len(records)
-    num_distinct = len({record.cells for record in records if isinstance(record, Record)})
     num_read = sum(1 if source.shape == "conversations" else len(row.conversation.turns) for row in rows)
-    account = f"{num_records} records, {num_read} read, {len(rejected)} rejected"
-    assert num_read + len(rejected) >= (num_distinct if source.shape == "turns" else num_records), account
+    num_dropped = source.account.dropped.total() if source.shape == "turns" else 0
+    account = f"{num_records} records, {num_read} read, {len(rejected)} rejected, {num_dropped} dropped"
+    assert num_read + len(rejected) + num_dropped >= num_records, account
     assert source.shape == "tweets" or num_read + len(rejected) <= num_records, account
 
 

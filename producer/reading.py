@@ -35,7 +35,7 @@ class Reading:
     def __init__(
         self, what: str, read: Read, rules: SideRules, account: Account, *, keep_notes: bool, max_chars: int
     ) -> None:
-        #: The source, in a message.
+        #: The source, in a message, if it is of a kind in which speakers are names; empty otherwise.
         self._what = what
         self._read = read
         self._rules = rules
@@ -91,6 +91,9 @@ class Reading:
         return replace(conversation, turns=tuple(turn for turn in prepared if turn.text.strip()))
 
     def _is_kept(self, turn: RawTurn, account: Account) -> bool:
+        if not turn.text.strip():
+            account.dropped["empty entries"] += 1
+            return False
         if turn.kind == "message" or (turn.kind == "note" and self._keep_notes):
             return True
         account.dropped[_PLURAL[turn.kind]] += 1
@@ -120,8 +123,10 @@ class Reading:
         return self._sides.resolve(conversation)
 
     def _refuse_strangers(self) -> None:
-        """Raises SourceError where not one speaker of the source is known: every conversation would be rejected."""
+        """Raises SourceError where not one speaker is known: every conversation would be rejected."""
         sides = self._account.sides
+        if not self._what:
+            return
         if sides and not any(each.side for each in sides) and not self._account.num_conversations:
             names = ", ".join(repr(each.label[:_MAX_NAME_CHARS]) for each in sides[:_MAX_NAMES])
             raise SourceError(

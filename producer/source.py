@@ -114,7 +114,7 @@ class Source:
         self.account.passed_over = [*self._contents.passed_over]
         with staying_as_it_was(self.name):
             reading = Reading(
-                f"{self.name} ({self.layout.title})",
+                "" if self.layout.is_generic else f"{self.name} ({self.layout.title})",
                 self._read,
                 self._options.rules,
                 self.account,

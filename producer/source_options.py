@@ -35,14 +35,15 @@ def source_options(command: Command) -> Command:
     @wraps(command)
     def wrapped(*args: Any, **given: Any) -> Any:
         told = {name: given.pop(name) for name in _NAMES}
-        return command(*args, options=_read(told), **given)
+        return command(*args, options=read_options(told), **given)
 
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
 
 
-def _read(told: dict[str, Any]) -> SourceOptions:
+def read_options(told: dict[str, Any]) -> SourceOptions:
+    """The options as the source takes them, from what was typed."""
     settings = load_settings()
     limits = Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
     mapping = parse_mapping(told.pop("mapping") or "")

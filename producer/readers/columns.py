@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from aftercall.errors import SourceError
 from producer.readers import names as known_names
-from producer.readers.layout import Layout, Shape
+from producer.readers.layout import QUESTION_AND_ANSWER, Layout, Shape
 from producer.readers.names import plain
 from producer.readers.paths import quote_name
 
@@ -101,8 +101,12 @@ _TELLING: dict[str, Shape] = {
     "speaker": "turns",
 }
 
+_TRANSCRIPTS = frozenset(map(plain, known_names.TRANSCRIPTS[:7]))
+
 _PAIR = re.compile(rf",(?=\s*(?:{'|'.join(FIELDS)})\s*=(?!=))")
-_LOOSE_PAIR = re.compile(r",\s*[a-z_]+\s*=(?!=)")
+_LOOSE_TRANSCRIPTS = frozenset(map(plain, known_names.TRANSCRIPTS[:7]))
+
+_PAIR = re.compile(r",\s*[a-z_]+\s*=(?!=)")
 
 
 class OwnFileError(SourceError):
@@ -117,9 +121,11 @@ def parse_mapping(text: str) -> dict[str, str]:
     mapping: dict[str, str] = {}
     for pair in filter(str.strip, _PAIR.split(text)):
         field, equals, column = (part.strip() for part in pair.partition("="))
-        if field not in FIELDS or not equals or not column or _LOOSE_PAIR.search(column):
+        loose = _LOOSE_PAIR.search(column)
+        if field not in FIELDS or not equals or not column or loose:
+            wrong = column[loose.start() + 1 :] if loose and field in FIELDS else pair
             raise SourceError(
-                f"--map takes field=column pairs, and {pair.strip()!r} is none. "
+                f"--map takes field=column pairs, and {wrong.strip()!r} is none. "
                 f"The fields are {', '.join(FIELDS)}; for example --map id=ticket,transcript=body"
             )
         if column in mapping.values():
@@ -140,16 +146,22 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, 
     wanted = next((_TELLING[field] for field in _TELLING if field in mapping), None)
     for known in _KNOWN:
         columns = _match(known, names, mapping)
-        if wanted in (None, known.shape) and all(any(f in columns for f in group) for group in known.required):
+        is_whole = all(any(field in columns for field in group) for group in known.required)
+        if wanted in (None, known.shape) and is_whole and _is_sure(columns, mapping):
             _refuse_twins(names, columns)
             return known.shape, columns
     raise _refusal(names, unrecognised(names))
 
 
+def _is_sure(columns: Columns, mapping: Mapping[str, str]) -> bool:
+    """Without an id, a column is a transcript only if it is called one: a `text` may be anything."""
+    return "id" in columns or "transcript" in mapping or plain(columns["transcript"]) in _TRANSCRIPTS
+
+
 def is_known(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
-    """Whether these columns make a shape."""
+    """Whether these columns make a shape, with an id."""
     try:
-        return bool(recognise(names, mapping))
+        return "id" in recognise(names, mapping)[1] or "transcript" in mapping
     except SourceError:
         return False
 
@@ -167,7 +179,7 @@ def question_and_answer(names: Sequence[str]) -> Layout | None:
     )
     external_id = next((found[plain(name)] for name in known_names.IDS if plain(name) in found), None)
     return Layout(
-        "question-and-answer", "one question and its answer a row", "conversations",
+        QUESTION_AND_ANSWER, "one question and its answer a row", "conversations",
         id=external_id and quote_name(external_id), turns=f"[{turns}]", turn={"speaker": "speaker", "text": "text"},
     )  # fmt: skip
 

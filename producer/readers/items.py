@@ -8,13 +8,15 @@ import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aftercall.conversation import Speaker
 from producer.cleaning.prepare import prepare_text
+from producer.readers.discovery import discover_turn
 from producer.readers.jsonlines import is_json
 from producer.readers.layout import OTHERS, Layout
+from producer.readers.names import SPEAKERS
 from producer.readers.paths import compile_path
 from producer.readers.raw import Kind, RawConversation, RawTurn
 from producer.readers.rows import RowError, Table
@@ -53,6 +55,7 @@ class ItemReader:
         self.num_unreadable = 0
         self._times = TimeReader(times)
         self._numbered = numbered
+        self._discovered: ItemReader | None = None
         resolve = compile_path if table is None or is_json(table) else resolver(table.names)
         #: Paths of the conversation, which in a table are names of columns.
         self._outer = {
@@ -107,7 +110,7 @@ class ItemReader:
         else:
             yield from self._entries(value, NOBODY)
 
-    def turn(self, item: Any) -> RawTurn | None:
+    def turn(self, item: Any) -> RawTurn:
         """A record that is a turn."""
         return self._entry(item, NOBODY, 0)
 
@@ -120,27 +123,30 @@ class ItemReader:
             raise RowError(f"the turns are {str(entries)[:40]!r}; expected a list of them.")
         if len(entries) > MAX_TURNS:
             raise RowError(f"the conversation has more than {MAX_TURNS:,} turns.")
-        num_said = 0
-        for entry in entries:
-            if entry is None:
-                continue
-            turn = self._entry(entry, company, num_said)
-            num_said += turn is not None
-            if turn is not None:
-                yield turn
+        reader = self._embedded(entries)
+        for place, entry in enumerate(entry for entry in entries if entry is not None):
+            yield reader._entry(entry, company, place)
 
-    def _entry(self, entry: Any, company: Company, place: int) -> RawTurn | None:
-        """One entry as a turn; None: there is nothing in it to read, such as a picture."""
+    def _embedded(self, entries: list[Any]) -> "ItemReader":
+        """What reads these turns: this reader, or one made for them where the layout says nothing about turns."""
+        if self._turn or self.layout.alternate:
+            return self
+        if self._discovered is None and (found := discover_turn(entries)):
+            self._discovered = ItemReader(replace(self.layout, turn=found), numbered=self._numbered)
+        return self._discovered or self
+
+    def _entry(self, entry: Any, company: Company, place: int) -> RawTurn:
+        """One entry as a turn; its text is empty where there is nothing to read, as in a picture."""
         if not isinstance(entry, Mapping | list):
             raise RowError(f"a turn is {str(entry)[:40]!r}; expected an object with speaker and text.")
-        kind = self._kind(entry)
+        kind, time = self._kind(entry), self._time(entry)
         text, is_html = self._text(entry)
         if is_missing(text):
-            return RawTurn("", kind="event") if kind == "message" and self._is_skipped(entry) else None
+            return RawTurn("", kind=kind, time=time)
         speaker, label, kind = self._speaker(entry, company, kind, place)
         if self._is_skipped(entry):
             kind = "event"
-        return RawTurn(text, label, speaker, kind, self._time(entry), is_html, self._is_email(entry))
+        return RawTurn(text, label, speaker, kind, time, is_html, self._is_email(entry))
 
     def _text(self, entry: Any) -> tuple[str, bool]:
         if "text" in self._turn and not is_missing(value := self._turn["text"](entry)):
@@ -194,7 +200,10 @@ class ItemReader:
                     raise RowError(f"the {name} flag is {str(flag)[:40]!r}; expected true or false.")
         if "speaker" not in self._turn:
             if kind == "message":
-                raise RowError("a turn does not say who speaks.")
+                raise RowError(
+                    f"a turn has the keys {', '.join(map(repr, entry))[:80]}; expected one of "
+                    f"{', '.join(SPEAKERS[:4])} …, to say who speaks."
+                )
             return None, "", kind
         return self._named(take_label(self._turn["speaker"](entry)), company, kind)
 

@@ -44,6 +44,9 @@ KindWord = Literal["message", "note", "event"]
 #: Stands for every value that is not listed.
 OTHERS = "*"
 
+#: The name of what is made for a question and its answer in two columns.
+QUESTION_AND_ANSWER = "question-and-answer"
+
 #: Fields of a turn, in the order of the documentation.
 TURN_FIELDS = (
     "speaker", "inbound", "outbound", "text", "html", "time", "kind", "public", "private", "email", "author",
@@ -82,6 +85,11 @@ class Layout:
     #: A speaker's value, in small letters, to what it means.
     roles: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it was made for one source, which is of no known kind."""
+        return self.name in (*get_args(Shape), QUESTION_AND_ANSWER)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _assemble(
         except RowError as error:
             yield from origin.rejected(str(error))
             return
-        if turn is None or repeats.has(cells, turn.time):
+        if repeats.has(cells, turn.time):
             continue
         turns.append(turn)
         num_chars += len(turn.text) + 1
