@@ -54,7 +54,8 @@ def _find(path: str, resources: ExitStack, budget: Budget) -> Content:
     if not file.is_dir() and not file.is_file():
         with file.open("rb") as pipe:
             return _spool(readable(file.name), pipe, new_folder(resources), budget)
-    return Content(readable(file.name), file, max_bytes=budget.limits.max_source_bytes)
+    # `.` has no name of its own.
+    return Content(readable(file.name or file.resolve().name), file, max_bytes=budget.limits.max_source_bytes)
 
 
 def _spool(name: str, stream: BinaryIO, folder: Path, budget: Budget) -> Content:
