@@ -7,6 +7,7 @@ transcript is dressed as a whole, by how often their label occurs, and by whethe
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 from producer.readers.openings import Opening, Stamped, has_happened, is_data, is_event, is_form_line, is_form_value
@@ -77,10 +78,13 @@ def _speaks_before(earlier: Sequence[Reading], readings: Sequence[Reading]) -> b
 
 def _dress(reading: Reading) -> tuple[str, str]:
     """What the times of one transcript have in common: their brackets and their form."""
-    if reading is None:
-        return "", ""
-    bracket = reading.style[:1] if reading.style[:1] in "[(<{【（b" else ""
-    stamp = reading.stamp.casefold()
+    return _dress_of(reading.style[:1], reading.stamp) if reading else ("", "")
+
+
+@lru_cache(maxsize=4096)
+def _dress_of(start: str, stamp: str) -> tuple[str, str]:
+    bracket = start if start in "[(<{【（b" else ""
+    stamp = stamp.casefold()
     if re.search(r"\d\s?[hms](?:in|ec)?\b", stamp):
         return bracket, "elapsed"
     return bracket, "".join(_LETTERS.sub("a", _DIGITS.sub("9", stamp)).split())

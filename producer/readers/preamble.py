@@ -39,7 +39,7 @@ def take_header(lines: list[str], readings: list[Reading]) -> dict[str, Role]:
     """The roles of names, told above the turns as `Agent: Maria Keller`. These lines are emptied."""
     names = {reading.key for reading in readings if isinstance(reading, Opening) and reading.role is None}
     header: dict[str, Role] = {}
-    for index, reading in _leading(readings):
+    for index, reading in _leading(readings) if names else ():
         if reading.role and (name := plain_label(reading.text)) in names:
             header[name] = reading.role
             lines[index], readings[index] = "", None

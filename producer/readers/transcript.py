@@ -143,8 +143,9 @@ class _Builder:
 
     def finish(self) -> list[RawTurn]:
         """All turns. A dialogue system that speaks as `System` is the company's voice."""
-        turns = [replace(turn, text="\n".join(lines)) for turn, lines in zip(self._turns, self._texts, strict=True)]
-        return voice_system(turns)
+        for turn, lines in zip(self._turns, self._texts, strict=True):
+            turn.text = "\n".join(lines)
+        return voice_system(self._turns)
 
 
 def parse_transcript(value: Value) -> tuple[Turn, ...]:
