@@ -29,8 +29,9 @@ _BARE_LINK = re.compile(r"https?://[\w/.?=&%#+-]*+(?<=[\w/])(?![^ ])")
 _BARE_MENTION = re.compile(r" @(?:[A-Za-z_]\w*+|\d{5,}+)(?![^ ])")
 #: A handle begins with a letter, or is a number that stands for a name: `@$15`, `@15 each` and `@5pm` are none, nor is
 #: the second half of an e-mail address.
+_NO_AMOUNT = r"\b(?![.,:]\d|\s*(?:each|per|am|pm|uhr|h|eur|usd|gbp)\b|\s*[%€$£])"
 _MENTION = re.compile(
-    r"@(?<![\w+-]@)(?:[^\W\d]\w*|\d{2,}\b(?![.,:]\d|\s*(?:each|per|am|pm|uhr|h|eur|usd|gbp)\b|\s*[%€$£])|\d\w{4,})"
+    rf"@(?<![\w+-]@)(?:[^\W\d]\w*|\d{{2,}}{_NO_AMOUNT}|\d\w{{4,}}|(?<=^@)\d{_NO_AMOUNT})"
     r"(?:@[\w.-]*\w)?(?:['’]s\b)?"
 )
 #: The handles that a tweet begins with: most tweets are done without them, in half the time.

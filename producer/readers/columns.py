@@ -103,10 +103,10 @@ _TELLING: dict[str, Shape] = {
 
 _TRANSCRIPTS = frozenset(map(plain, known_names.TRANSCRIPTS[:7]))
 
+#: A comma that parts two pairs, and not two words of a path.
 _PAIR = re.compile(rf",(?=\s*(?:{'|'.join(FIELDS)})\s*=(?!=))")
-_LOOSE_TRANSCRIPTS = frozenset(map(plain, known_names.TRANSCRIPTS[:7]))
-
-_PAIR = re.compile(r",\s*[a-z_]+\s*=(?!=)")
+#: A comma that looks as if it did.
+_LOOSE_PAIR = re.compile(r",\s*[a-z_]+\s*=(?!=)")
 
 
 class OwnFileError(SourceError):

@@ -71,6 +71,8 @@ class ItemReader:
 
     def needed(self, table: Table) -> frozenset[str]:
         """The columns without which a row of a table says nothing."""
+        if is_json(table):
+            return frozenset()
         columns = resolver(table.names)
         paths = [self.layout.id, self.layout.transcript, *(self.layout.turn.get(name) for name in ("text", "speaker"))]
         return frozenset(column for path in paths if path and (column := columns.column(path)))

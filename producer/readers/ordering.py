@@ -56,7 +56,10 @@ def _direction(times: Sequence[float]) -> Direction | None:
 
 
 def _unwrap(times: Sequence[float | None]) -> list[float | None]:
-    """Times of day, counted on over midnight in whichever direction is nearer. Others stay as they are."""
+    """Times of day, counted on over midnight. Others stay as they are.
+
+    A step back is at most a quarter of a day: people rather wait for an answer than get it before they ask.
+    """
     known = [time for time in times if time is not None]
     if not known or not all(UNDATED_S <= time < UNDATED_S + DAY_S for time in known):
         return list(times)
@@ -64,6 +67,6 @@ def _unwrap(times: Sequence[float | None]) -> list[float | None]:
     last: float | None = None
     for time in times:
         if time is not None:
-            last = time if last is None else last + (time - last + DAY_S / 2) % DAY_S - DAY_S / 2
+            last = time if last is None else last + (time - last + DAY_S / 4) % DAY_S - DAY_S / 4
         unwrapped.append(None if time is None else last)
     return unwrapped

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from aftercall.errors import SourceError
@@ -173,16 +174,20 @@ def _told(layout: Layout, candidates: Sequence[_Candidate], mapping: Mapping[str
 
 def _discover(candidates: Sequence[_Candidate], mapping: Mapping[str, str]) -> Recognised:
     """A layout made for what stands in the records."""
-    refusal: SourceError | None = None
+    refusals: list[tuple[int, SourceError]] = []
     for candidate in candidates:
         try:
             layout = _discover_in(candidate, mapping)
         except SourceError as error:
-            refusal = refusal or error
+            # What is said is about the records, and not about what is wrapped around them.
+            is_wrapper = candidate.place is not None and candidate.place is not candidates[-1].place
+            refusals.append((is_wrapper, error))
             continue
         why = "by --map" if mapping else "by the names of its columns" if not candidate.is_json else "by its keys"
         return Recognised(layout, why, candidate.with_siblings(candidates, None).table)
-    raise refusal or SourceError("no record could be read. Expected a support export.")
+    if refusals:
+        raise min(refusals, key=itemgetter(0))[1]
+    raise SourceError("no record could be read. Expected a support export.")
 
 
 def _discover_in(candidate: _Candidate, mapping: Mapping[str, str]) -> Layout:

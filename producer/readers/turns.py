@@ -31,9 +31,10 @@ _Parse = Callable[[tuple[str, ...]], Any]
 
 def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
     """Every conversation that the rows make; a row that belongs to none is rejected alone."""
-    parse = _parser(table, reader)
+    parse_any, parse = _parser(table, frozenset()), _parser(table, reader.needed(table))
     with open_scratch() as scratch:
-        yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
+        # A row that is cut short still says to which conversation it belongs, and takes it along.
+        yield from stage(scratch, table, "id", lambda record: _place(record, parse_any, reader))
         scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
         for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):
@@ -57,10 +58,10 @@ class _Rows:
             yield Rejected(line, reason, cells)
 
 
-def _parser(table: Table, reader: ItemReader) -> _Parse:
+def _parser(table: Table, needed: frozenset[str]) -> _Parse:
     if is_json(table):
         return lambda cells: parse_object(cells[0])
-    return TableRow(table, reader.needed(table))
+    return TableRow(table, needed)
 
 
 def _place(record: Record, parse: _Parse, reader: ItemReader) -> tuple[str]:

@@ -76,6 +76,7 @@ _TURNS = st.lists(st.builds(Turn, st.sampled_from(["user", "agent"]), _ANY_TEXT)
         ("tickets @$15 each, @15 each, @ 20, @5pm", "tickets @$15 each, @15 each, @ 20, @5pm"),
         ("mail jo@acme.example or jo.b+c@acme.example", "mail jo@acme.example or jo.b+c@acme.example"),
         ("ask .@acme's team and @115712", "ask . team and"),
+        ("@1 sorry, @2 each", "sorry, @2 each"),
         ("x^2 and 10^6 and ^_^ stay", "x^2 and 10^6 and ^_^ stay"),
         ("Thanks.^JK", "Thanks."),
         ("bye ^Maria 1/2", "bye 1/2"),

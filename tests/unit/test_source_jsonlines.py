@@ -66,7 +66,7 @@ def test_keys_can_be_told(tmp_path: Path) -> None:
         ('{"id": "2", "transcript": {"user": "hi"}}', "is an object"),
         ('{"id": "2", "transcript": [3]}', "expected an object with speaker and text"),
         ('{"id": "2", "transcript": [{"text": "hi"}]}', "expected one of speaker, role"),
-        ('{"id": "2", "transcript": [{"role": "user", "text": true}]}', "expected a string"),
+        ('{"id": "2", "transcript": [{"role": "user", "text": true}]}', "empty"),
         ('{"id": "2", "transcript": [{"role": "alien", "text": "hi"}]}', "whether 'alien' is a customer or an agent"),
         ('{"id": "2", "transcript": []}', "empty"),
         ("[" * 100_000, "no valid JSON"),

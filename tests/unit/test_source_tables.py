@@ -139,7 +139,7 @@ def test_every_whole_number_survives_as_a_float(number: int) -> None:
 @pytest.mark.parametrize("missing", ["nan", "NaN", "NULL", "null", "\\N", "<NA>", "#N/A"])
 def test_a_missing_value_is_no_word(tmp_path: Path, missing: str) -> None:
     rows, rejected = read_text(tmp_path, f"id,role,text\n1,user,hello\n1,agent,{missing}\n{missing},user,x\n")
-    assert texts(rows) == {"1": "user: hello\nagent: \n"}
+    assert texts(rows) == {"1": "user: hello\n"}
     assert "no id" in rejected[0].reason
     rows, (rejected_row,) = read_text(tmp_path, f"id,transcript\n1,{missing}\n2,user: no\n")
     assert list(texts(rows)) == ["2"]
