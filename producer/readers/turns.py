@@ -31,10 +31,9 @@ _Parse = Callable[[tuple[str, ...]], Any]
 
 def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
     """Every conversation that the rows make; a row that belongs to none is rejected alone."""
-    parse_any, parse = _parser(table, frozenset()), _parser(table, reader.needed(table))
+    parse = _parser(table, reader.needed(table))
     with open_scratch() as scratch:
-        # A row that is cut short still says to which conversation it belongs, and takes it along.
-        yield from stage(scratch, table, "id", lambda record: _place(record, parse_any, reader))
+        yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
         scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
         for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):

@@ -30,7 +30,7 @@ def _order(*times: str, **options: bool | int) -> tuple[list[int], str]:
         (["10:02", "10:01", "10:00"], [2, 1, 0], "time"),
         (["23:59", "00:01", "00:03"], [0, 1, 2], "time"),
         (["00:01", "23:59"], [1, 0], "time"),
-        (["12:58", "1:01", "1:03"], [0, 1, 2], "file, times out of order"),
+        (["12:58", "1:01", "1:03"], [0, 1, 2], "time"),
     ],
 )
 def test_order(times: list[str], places: list[int], order: str) -> None:

@@ -68,10 +68,10 @@ def test_a_told_flag_outweighs_a_speaker_column(tmp_path: Path) -> None:
 
 
 def test_a_turn_that_belongs_to_no_conversation_is_rejected_alone(tmp_path: Path) -> None:
-    turns = [["1", "user", "a", ""], ["", "user", "c", ""], ["1", "agent", "d", ""]]
-    rows, (rejected,) = read_text(tmp_path, to_csv([_HEADER, *turns]))
+    turns = [["1", "user", "a", ""], ["", "user", "c", ""], ["1", "user"], ["1", "agent", "d", ""]]
+    rows, rejected = read_text(tmp_path, to_csv([_HEADER, *turns]))
     assert texts(rows) == {"1": "user: a\nagent: d\n"}
-    assert rejected.line == 3
+    assert [row.line for row in rejected] == [3, 4]
 
 
 def test_a_turn_that_cannot_be_read_takes_its_conversation_along(tmp_path: Path) -> None:
@@ -81,13 +81,11 @@ def test_a_turn_that_cannot_be_read_takes_its_conversation_along(tmp_path: Path)
         ["1", "martian", "b", ""],
         ["1", "venusian", "c", ""],
         ["2", "user", "e", ""],
-        ["3", "user"],
-        ["3", "agent", "f", ""],
     ]
     rows, rejected = read_text(tmp_path, to_csv([_HEADER, *turns]))
-    assert [row.conversation.external_id for row in rows if row.conversation.external_id != "1"] == ["2"]
-    assert [row.line for row in rejected] == [6, 7]
-    assert "2 cells" in rejected[0].reason
+    assert texts(rows) == {"2": "user: e\n"}
+    assert [row.line for row in rejected] == [2, 3, 4]
+    assert "'martian'" in rejected[0].reason
 
 
 def test_every_row_of_a_conversation_that_is_too_long_is_rejected(tmp_path: Path) -> None:
