@@ -18,7 +18,7 @@ from producer.readers.conversations import read_conversations
 from producer.readers.documents import read_document, tell_form
 from producer.readers.encoding import digest_of, inspect
 from producer.readers.items import ItemReader
-from producer.readers.joined import JoinedTable
+from producer.readers.joined import HeadTable, JoinedTable
 from producer.readers.jsonlines import read_json_lines
 from producer.readers.layout import Layout
 from producer.readers.raw import RawConversation, RawRow
@@ -27,6 +27,9 @@ from producer.readers.rows import Outcome, Rejected, Table
 from producer.readers.table import read_table
 from producer.readers.turns import read_turns
 from producer.readers.tweets import read_tweets
+
+#: Records from which it is learnt how the others are.
+_NUM_FIRST = 2_000
 
 
 class PartOptions(Protocol):
@@ -64,6 +67,12 @@ class Part:
     def columns(self) -> tuple[str, ...]:
         """Names for the cells of a rejected row."""
         return _FORMATS[self.layout.name].columns if isinstance(self.records, Content) else self.records.columns
+
+    def first(self) -> "Part":
+        """The same of its first records alone, where the shape is such that all are sorted first."""
+        if isinstance(self.records, Content) or self.layout.shape == "conversations":
+            return self
+        return replace(self, records=HeadTable(self.records, _NUM_FIRST))
 
     def read(self, max_chars: int) -> Iterator[RawRow | Outcome]:
         """Every raw conversation, and every row that makes none."""

@@ -3,7 +3,7 @@
 Knows no container and no layout. What a conversation loses on the way is counted in the account.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -33,11 +33,21 @@ class Reading:
     """One pass over a source. The sides of unknown speakers are decided over the whole of it, when the first is met."""
 
     def __init__(
-        self, what: str, read: Read, rules: SideRules, account: Account, *, keep_notes: bool, max_chars: int
+        self,
+        what: str,
+        read: Read,
+        read_first: Read,
+        rules: SideRules,
+        account: Account,
+        *,
+        keep_notes: bool,
+        max_chars: int,
     ) -> None:
         #: The source, in a message, if it is of a kind in which speakers are names; empty otherwise.
         self._what = what
         self._read = read
+        #: The same of the first records alone, where all have to be sorted before the first conversation comes.
+        self._read_first = read_first
         self._rules = rules
         self._account = account
         self._keep_notes = keep_notes
@@ -68,12 +78,12 @@ class Reading:
     def _finish(self, row: RawRow) -> tuple[Turn, ...]:
         if row.num_repeats:
             self._account.dropped["repeated rows"] += row.num_repeats
-        turns = None if self._is_careful else _ready(row.conversation.turns)
+        turns = _ready(row) if row.is_plain and not self._is_careful else None
         if turns is None:
             turns = self._decide(self._prepare(row, self._account))
         if not any(turn.text.strip() for turn in turns):
             raise RowError("the transcript is empty.")
-        if sum(len(turn.text) + 1 for turn in turns) > self._max_chars + 1:
+        if not row.is_plain and sum(len(turn.text) + 1 for turn in turns) > self._max_chars + 1:
             raise RowError(too_long(self._max_chars))
         return turns
 
@@ -106,9 +116,9 @@ class Reading:
             return replace(turn, text="")
         if is_email and len(text) < len(turn.text.strip()):
             account.dropped["quotes and signatures"] += 1
-        # No customer writes a note, whoever it is by.
-        is_note = turn.kind == "note"
-        return replace(turn, text=text, kind="message", speaker="agent" if is_note else turn.speaker)
+        if turn.kind == "note":  # no customer writes one, whoever it is by
+            return replace(turn, text=text, kind="message", speaker="agent")
+        return turn if text == turn.text else replace(turn, text=text)
 
     def _decide(self, conversation: RawConversation) -> tuple[Turn, ...]:
         if self._sides is None and not self._has_rules and is_settled(conversation.turns):
@@ -147,7 +157,7 @@ class Reading:
 
     def _learn(self) -> None:
         """What the first conversations say about all: whether they are e-mails, and which way their times run."""
-        rows = [row for row in islice(self._read(), _NUM_SAMPLES) if isinstance(row, RawRow)]
+        rows = [row for row in islice(self._read_first(), _NUM_SAMPLES) if isinstance(row, RawRow)]
         turns = [turn for row in rows for turn in row.conversation.turns if turn.kind == "message"]
         self._is_email = sum(looks_like_email(turn.text) for turn in turns) * 5 > len(turns)
         directions = [find_direction(row.conversation.turns) for row in rows]
@@ -155,14 +165,11 @@ class Reading:
         self._is_careful = self._is_email or self._has_rules
 
 
-def _ready(turns: Sequence[RawTurn]) -> tuple[Turn, ...] | None:
+def _ready(row: RawRow) -> tuple[Turn, ...] | None:
     """Turns that need nothing done: the way that most rows go, and so a short one."""
     ready = []
-    for turn in turns:
-        if (
-            turn.speaker is None or turn.kind != "message" or turn.time is not None or turn.is_html or turn.is_email
-            or "<" in turn.text or "\n>" in turn.text or "wrote:" in turn.text
-        ):  # fmt: skip
+    for turn in row.conversation.turns:
+        if turn.speaker is None or turn.kind != "message" or turn.time is not None:
             return None
         ready.append(Turn(turn.speaker, turn.text))
     return tuple(ready)

@@ -116,6 +116,7 @@ class Source:
             reading = Reading(
                 "" if self.layout.is_generic else f"{self.name} ({self.layout.title})",
                 self._read,
+                self._read_first,
                 self._options.rules,
                 self.account,
                 keep_notes=self._options.keep_notes,
@@ -126,6 +127,10 @@ class Source:
     def _read(self) -> Iterator[RawRow | Outcome]:
         for part in self._parts:
             yield from part.read(self._options.max_conversation_chars)
+
+    def _read_first(self) -> Iterator[RawRow | Outcome]:
+        for part in self._parts:
+            yield from part.first().read(self._options.max_conversation_chars)
 
     def __enter__(self) -> Self:
         return self

@@ -59,12 +59,14 @@ class Account:
 
     def count(self, turns: Sequence[Turn]) -> None:
         """A conversation as it will be submitted."""
+        num_turns = len(turns)
+        num_users = [turn.speaker for turn in turns].count("user")
         self.num_conversations += 1
-        self.num_turns += len(turns)
-        sides = {turn.speaker for turn in turns if turn.text.strip()}
-        self.speakers.update(turn.speaker for turn in turns)
-        self.num_one_sided += len(sides) < 2
-        self.num_single_turn += len(turns) == 1
+        self.num_turns += num_turns
+        self.speakers["user"] += num_users
+        self.speakers["agent"] += num_turns - num_users
+        self.num_one_sided += num_users in (0, num_turns)
+        self.num_single_turn += num_turns == 1
 
     def replace(self, other: "Account") -> None:
         """Take over what another process counted."""
@@ -108,7 +110,7 @@ class Account:
             "why": self.why,
             "dropped": dict(self.dropped),
             "order": dict(self.orders),
-            "turns": dict(self.speakers),
+            "turns": {side: num for side, num in self.speakers.items() if num},
             "sides": [
                 [line.label[:80], line.num_conversations, line.side, line.why] for line in self.sides[:_MAX_KEPT]
             ],

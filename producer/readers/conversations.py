@@ -2,71 +2,85 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from producer.readers.items import ItemReader
 from producer.readers.jsonlines import is_json, parse_object
 from producer.readers.raw import RawConversation, RawRow, RowOrigin
 from producer.readers.rows import Picker, Record, Rejected, RowError, Table
 from producer.readers.tables import TableRow, resolver
+from producer.readers.transcript import split_transcript
+
+#: Characters of a record to characters of the conversation in it, at most.
+_MAX_SHARE = 50
+_OPENS_LIST = ("", "[", "{", " ", "\n")
 
 
 def read_conversations(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
     """Every record as its raw conversation, or rejected."""
-    take = _taker(table, reader, max_chars)
+    picking = _pick_transcripts(table, reader)
+    if picking is not None:
+        yield from _read_transcripts(table, reader, picking, max_chars)
+        return
+    parse = (lambda cells: parse_object(cells[0])) if is_json(table) else TableRow(table, reader.needed(table))
     for record in table.records():
         if isinstance(record, Rejected):
             yield record
             continue
         try:
-            conversation = take(record)
+            # Far more around the text than text: what is in it is counted when it is read.
+            if sum(map(len, record.cells)) > max_chars * _MAX_SHARE:
+                raise RowError(too_long(max_chars))
+            conversation = reader.conversation(parse(record.cells), record.line)
         except RowError as error:
             yield record.rejected(error)
         else:
-            yield RawRow(
-                record.line, conversation, partial(_origin, record), record.cells, num_unreadable=reader.num_unreadable
-            )
+            rows = partial(_origin, record)
+            yield RawRow(record.line, conversation, rows, record.cells, num_unreadable=reader.num_unreadable)
+
+
+def _pick_transcripts(table: Table, reader: ItemReader) -> Picker | None:
+    """What takes id and transcript from their columns, where they are columns: most tables are so."""
+    if is_json(table) or not reader.layout.transcript:
+        return None
+    columns = resolver(table.names)
+    transcript = columns.column(reader.layout.transcript)
+    external_id = columns.column(reader.layout.id) if reader.layout.id else None
+    is_picked = transcript is not None and (external_id is not None or reader.layout.id is None)
+    return table.picker((external_id, transcript)) if is_picked else None
+
+
+def _read_transcripts(table: Table, reader: ItemReader, pick: Picker, max_chars: int) -> Iterator[RawRow | Rejected]:
+    for record in table.records():
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        try:
+            external_id, transcript = pick(record.cells)
+            key = reader.take_key(external_id, record.line)
+            if len(transcript) > max_chars:
+                raise RowError(too_long(max_chars))
+            is_plain = isinstance(transcript, str) and _is_plain(transcript)
+            turns = tuple(split_transcript(str(transcript)) if is_plain else reader.transcript(transcript))
+        except RowError as error:
+            yield record.rejected(error)
+        else:
+            rows = partial(_origin, record)
+            yield RawRow(record.line, RawConversation(key, turns), rows, record.cells, is_plain)
+
+
+def _is_plain(transcript: str) -> bool:
+    """Whether this is text of lines and nothing more, which need no preparation."""
+    return (
+        transcript[:1] not in _OPENS_LIST
+        and "<" not in transcript
+        and "&" not in transcript
+        and "\n>" not in transcript
+        and "wrote:" not in transcript
+    )
 
 
 def _origin(record: Record) -> list[RowOrigin]:
     return [(record.line, record.cells)]
-
-
-def _taker(table: Table, reader: ItemReader, max_chars: int) -> Any:
-    """A function from a record to its conversation. A transcript in a column is picked without making a mapping."""
-    layout = reader.layout
-    if is_json(table):
-        return lambda record: reader.conversation(_sized(parse_object(record.cells[0]), record, max_chars), record.line)
-    columns = resolver(table.names)
-    transcript = columns.column(layout.transcript) if layout.transcript else None
-    external_id = columns.column(layout.id) if layout.id else None
-    if transcript and (external_id or not layout.id):
-        return _Picking(table.picker((external_id, transcript)), reader, max_chars)
-    row = TableRow(table, reader.needed(table))
-    return lambda record: reader.conversation(row(record.cells), record.line)
-
-
-def _sized(item: Any, record: Record, max_chars: int) -> Any:
-    # Far more around the text than text: what is in it is counted when it is read.
-    if len(record.cells[0]) > max_chars * 50:
-        raise RowError(too_long(max_chars))
-    return item
-
-
-class _Picking:
-    """Takes id and transcript from their columns."""
-
-    def __init__(self, pick: Picker, reader: ItemReader, max_chars: int) -> None:
-        self._pick = pick
-        self._reader = reader
-        self._max_chars = max_chars
-
-    def __call__(self, record: Record) -> RawConversation:
-        external_id, transcript = self._pick(record.cells)
-        key = self._reader.take_key(external_id, record.line)
-        if len(transcript) > self._max_chars:
-            raise RowError(too_long(self._max_chars))
-        return RawConversation(key, tuple(self._reader.transcript(transcript)))
 
 
 def too_long(max_chars: int) -> str:

@@ -69,6 +69,13 @@ class ItemReader:
         self._by_value = layout.roles.get(OTHERS)
         self._by_kind = layout.kinds.get(OTHERS)
 
+    def used(self, table: Table) -> list[str] | None:
+        """The columns of a table that are read; None: any may be, by a path that is no column's name."""
+        columns = resolver(table.names)
+        paths = (*self.layout.outer_paths, *self.layout.turn.values(), *self.layout.skip)
+        found = [columns.column(path) for path in paths]
+        return None if None in found else [column for column in dict.fromkeys(found) if column]
+
     def needed(self, table: Table) -> frozenset[str]:
         """The columns without which a row of a table says nothing."""
         if is_json(table):

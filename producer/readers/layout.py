@@ -92,10 +92,14 @@ class Layout:
         return self.name in (*get_args(Shape), QUESTION_AND_ANSWER)
 
     @property
+    def outer_paths(self) -> tuple[str, ...]:
+        """The paths of the conversation."""
+        return tuple(filter(None, (self.id, self.transcript, self.turns, self.customer, self.people)))
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """Every path that it names."""
-        single = (self.id, self.transcript, self.turns, self.customer, self.people)
-        return (*filter(None, single), *self.turn.values(), *self.skip, *self.keys, *self.without)
+        return (*self.outer_paths, *self.turn.values(), *self.skip, *self.keys, *self.without)
 
 
 _SECTIONS: Mapping[str, Mapping[str, str]] = {

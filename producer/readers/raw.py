@@ -50,6 +50,8 @@ class RawRow:
     rows: Callable[[], Iterable[RowOrigin]]
     #: The row as it was, where one row is one conversation.
     row: tuple[str, ...] = ()
+    #: Whether its texts hold no markup and no quoted history, so that nothing needs to be done to them.
+    is_plain: bool = False
     #: Turns with a time that could not be read.
     num_unreadable: int = 0
     #: Rows that said the same as another one.

@@ -14,14 +14,19 @@ class TableRow:
     Raises RowError on a row that was cut short before one of the `needed` columns.
     """
 
-    def __init__(self, table: Table, needed: Iterable[str | None] = ()) -> None:
-        # In this order the first of two columns of one name wins.
-        names = list(reversed(dict.fromkeys(table.names)))
-        self._pick = table.picker(names, optional=frozenset(names) - frozenset(needed))
-        self._names = [*map(snake, names), *names]
+    def __init__(self, table: Table, needed: Iterable[str | None] = (), used: Sequence[str] | None = None) -> None:
+        if used is None:
+            # In this order the first of two columns of one name wins, and a name as it is over another's in snake_case.
+            picked = list(reversed(dict.fromkeys(table.names)))
+            self._names = [*map(snake, picked), *picked]
+        else:
+            self._names = picked = list(used)
+        self._is_doubled = used is None
+        self._pick = table.picker(picked, optional=frozenset(picked) - frozenset(needed))
 
     def __call__(self, cells: Sequence[str]) -> dict[str, Any]:
-        return dict(zip(self._names, [*self._pick(cells)] * 2, strict=True))
+        values = self._pick(cells)
+        return dict(zip(self._names, [*values, *values] if self._is_doubled else values, strict=True))
 
 
 class resolver:

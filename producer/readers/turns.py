@@ -31,7 +31,7 @@ _Parse = Callable[[tuple[str, ...]], Any]
 
 def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
     """Every conversation that the rows make; a row that belongs to none is rejected alone."""
-    parse = _parser(table, reader.needed(table))
+    parse = _parser(table, reader)
     with open_scratch() as scratch:
         yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
         scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
@@ -57,10 +57,10 @@ class _Rows:
             yield Rejected(line, reason, cells)
 
 
-def _parser(table: Table, needed: frozenset[str]) -> _Parse:
+def _parser(table: Table, reader: ItemReader) -> _Parse:
     if is_json(table):
         return lambda cells: parse_object(cells[0])
-    return TableRow(table, needed)
+    return TableRow(table, reader.needed(table), reader.used(table))
 
 
 def _place(record: Record, parse: _Parse, reader: ItemReader) -> tuple[str]:

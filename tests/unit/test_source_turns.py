@@ -78,14 +78,14 @@ def test_a_turn_that_cannot_be_read_takes_its_conversation_along(tmp_path: Path)
     """Half a conversation misleads."""
     turns = [
         ["1", "user", "a", ""],
-        ["1", "martian", "b", ""],
-        ["1", "venusian", "c", ""],
+        ["1", "", "b", ""],
+        ["1", "agent", "c", ""],
         ["2", "user", "e", ""],
     ]
     rows, rejected = read_text(tmp_path, to_csv([_HEADER, *turns]))
     assert texts(rows) == {"2": "user: e\n"}
     assert [row.line for row in rejected] == [2, 3, 4]
-    assert "'martian'" in rejected[0].reason
+    assert "does not say who speaks" in rejected[0].reason
 
 
 def test_every_row_of_a_conversation_that_is_too_long_is_rejected(tmp_path: Path) -> None:
