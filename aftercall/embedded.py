@@ -24,7 +24,7 @@ from aftercall.settings import Settings
 _START_TIMEOUT_S = 60.0
 #: A port is free when it is chosen; when the server asks for it, another program may have been given it.
 _MAX_PORTS = 3
-_INSIST_TIMEOUT_S = 30.0
+_INTERRUPT_TIMEOUT_S = 30.0
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
     except subprocess.TimeoutExpired:
         pass
     except KeyboardInterrupt:
-        _insist(process)
+        _interrupt_until_ended(process)
         raise
     finally:
         # Of one that has ended nothing is left to kill.
@@ -169,9 +169,9 @@ def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         process.wait()
 
 
-def _insist(process: subprocess.Popen[bytes]) -> None:
+def _interrupt_until_ended(process: subprocess.Popen[bytes]) -> None:
     """As a person does, with Ctrl-C again and again: a supervisor then leaves none of its workers behind."""
-    deadline = time.monotonic() + _INSIST_TIMEOUT_S
+    deadline = time.monotonic() + _INTERRUPT_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         process.send_signal(signal.SIGINT)
         time.sleep(0.1)

@@ -80,7 +80,7 @@ def open_ledger(settings: Settings, *, with_upgrade: bool = False, may_create: b
     Where it may not be created, an embedded one that is not there is an empty one, in memory.
     Raises DatabaseError if the database cannot be reached, now or while the block runs, or has another schema.
     """
-    is_absent = settings.uses_embedded_database and is_unborn(settings) and not may_create
+    is_absent = settings.uses_embedded_database and is_ledger_missing(settings) and not may_create
     engine = connect("sqlite://" if is_absent else settings.ledger_url)
     try:
         if with_upgrade or settings.uses_embedded_database:
@@ -93,7 +93,7 @@ def open_ledger(settings: Settings, *, with_upgrade: bool = False, may_create: b
         engine.dispose()
 
 
-def is_unborn(settings: Settings) -> bool:
+def is_ledger_missing(settings: Settings) -> bool:
     """Whether the ledger is a SQLite file that does not exist: to open it would create it."""
     if not settings.ledger_url.startswith("sqlite:///"):
         return False

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.search.pool import Choose, Pool
 from bench.search.tasks import Average, Result, Task, Train
-from training.recipe import Recipe, get_recipe
+from training.fit.recipe import Recipe, get_recipe
 
 #: Where the search began; the recipe itself has become what it found.
 BASE = replace(

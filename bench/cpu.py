@@ -23,7 +23,7 @@ from aftercall.settings import PACKAGED_MODEL
 from bench.workload import read_conversations, tokenize
 from worker.engine.base import Completion, SamplingSettings
 from worker.engine.build import build_engine
-from worker.model import LoadedModel, ModelSettings, load_model
+from worker.loading.load import LoadedModel, ModelSettings, load_model
 
 Prompts = list[list[int]]
 

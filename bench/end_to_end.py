@@ -174,7 +174,7 @@ def measure_engine(gpus: str, args: argparse.Namespace) -> float:
         os.environ["CUDA_VISIBLE_DEVICES"] = choose_gpus(gpus)[0].device
     from bench.timing.timed import load_simulated, load_timed
     from producer.clean import clean_conversation
-    from worker.prompts import tokenize
+    from worker.serving.prompts import tokenize
 
     with tempfile.TemporaryDirectory() as name:
         os.environ[SPANS_VARIABLE] = name

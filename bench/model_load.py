@@ -47,7 +47,7 @@ def _load_and_report(quantization: str, cache: str) -> None:
     import transformers  # noqa: F401
 
     from aftercall.settings import PACKAGED_MODEL
-    from worker.model import ModelSettings, load_model
+    from worker.loading.load import ModelSettings, load_model
 
     imported = time.perf_counter()
     load_model(ModelSettings(PACKAGED_MODEL, quantization, "auto", None, "cpu", Path(cache)))  # type: ignore[arg-type]

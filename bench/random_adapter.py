@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from aftercall.prompt import PROMPT_VERSION
 from producer.clean import CLEANER_VERSION
-from worker.adapter import CONFIG_FILE, WEIGHTS_FILE, AdapterManifest, compute_digest, write_manifest
-from worker.base_model import BaseModel
+from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE, AdapterManifest, compute_digest, write_manifest
+from worker.loading.base_model import BaseModel
 
 #: The linear layers of attention in Llama, Phi and their relatives.
 ATTENTION = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "dense"})

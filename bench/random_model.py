@@ -9,9 +9,9 @@ import torch
 
 from aftercall.prompt import PROMPT_VERSION
 from bench.workload import random_phi
-from worker.adapter import AdapterManifest, attach_adapter, compute_digest, write_manifest
-from worker.model import ModelSettings, load_model
-from worker.precision import ComputeDtype, Quantization
+from worker.adapters.manifest import AdapterManifest, attach_adapter, compute_digest, write_manifest
+from worker.loading.load import ModelSettings, load_model
+from worker.loading.precision import ComputeDtype, Quantization
 
 #: Every linear layer of a Phi block.
 _PHI_LAYERS = ("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2")

@@ -40,9 +40,9 @@ from bench.timing.spans import SPANS_VARIABLE, Span, load
 from bench.workload import TWEETSUMM
 from producer.source import open_source
 from producer.submit import submit
-from training import registry
-from training.registry import Trial
-from worker.base_model import find_base_model
+from training.registry import registry
+from training.registry.registry import Trial
+from worker.loading.base_model import find_base_model
 
 _SWAP = re.compile(r"^(\S+ \S+) \S+ INFO adapter \w+ is served in place of .*drained in ([\d.]+) s, .* ([\d.]+) ms$")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from aftercall.settings import Settings
 from worker.process import CPU_THREADS, GPU_THREADS, serve
-from worker.served import Served
+from worker.serving.served import Served
 
 
 @click.command()

@@ -27,13 +27,13 @@ from trl import SFTConfig, SFTTrainer
 from aftercall.prompt import build_prompt
 from bench.training_table import Outcome, Table, plain_name
 from bench.workload import phi_config
-from training.dataset import Example, load_examples
-from training.recipe import get_recipe
-from training.speed import Speed, hasten
-from training.train import checkpointing, make_lora
-from training.trainer import TreeTrainer, make_collator, make_dataset
-from training.trees import encode_tree
-from worker.precision import quantization_config
+from training.data.dataset import Example, load_examples
+from training.data.trees import encode_tree
+from training.fit.recipe import get_recipe
+from training.fit.speed import Speed, optimize_layers
+from training.fit.train import checkpointing, make_lora
+from training.fit.trainer import TreeTrainer, make_collator, make_dataset
+from worker.loading.precision import quantization_config
 
 RECIPE = replace(get_recipe("phi-1_5-tweetsumm"), lora_dropout=0.0)
 NUM_REFERENCES = 3
@@ -147,7 +147,7 @@ def measure(case: Case, model: Any, tokenizer: Any, num_steps: int) -> Outcome:
         callbacks=[clock],
     )
     trainer.remove_callback(PrinterCallback)
-    hasten(trainer.model, case.speed)
+    optimize_layers(trainer.model, case.speed)
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return Outcome(clock.duration_s / num_steps, clock.warmup_s, torch.cuda.max_memory_allocated() / 2**30, losses)

@@ -1,71 +1,27 @@
-"""The commands of a night: submit, run, export, resummarize, db. Thin: each calls its module."""
+"""The commands submit, run, export, resummarize and db. Thin: each calls its module."""
 
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine
 
 from aftercall import schema
-from aftercall.broker import Broker
 from aftercall.database import connect, show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import account, adapters, control
 from aftercall.processes import handling_signals
-from aftercall.settings import Settings, load_settings
-from aftercall.sweep import Sweeper
+from aftercall.settings import load_settings
 from aftercall.terminal import show_error
 from producer import advice, show
-from producer.choice import refuse_leftover, rejected_path, rejected_paths
-from producer.rehearsal import dry_run
+from producer.dry_run import dry_run
+from producer.services import OUT, Services, confirm, open_services, reaches_redis
 from producer.source import OwnFileError, SourceOptions, open_source, readable
 from producer.source_options import source_options
+from producer.source_paths import refuse_leftover, rejected_path, rejected_paths
 from producer.submit import SubmitReport
 from producer.submit import submit as submit_source
-
-#: A file that a command writes.
-OUT = click.Path(dir_okay=False, path_type=Path)
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a command works with."""
-
-    settings: Settings
-    database: Engine
-    broker: Broker
-    sweeper: Sweeper
-
-
-@contextmanager
-def open_services(*, may_create: bool = True) -> Iterator[Services]:
-    """Settings read, database reached and of the right schema; Redis is reached when first used.
-
-    `may_create`: the embedded database is made if it is not there; otherwise it is taken for an empty one.
-    Raises SettingsError or DatabaseError; a database that goes away later is a DatabaseError too.
-    """
-    settings = load_settings()
-    with schema.open_ledger(settings, may_create=may_create) as database, closing(Broker(settings)) as broker:
-        yield Services(settings, database, broker, Sweeper(database, broker, settings))
-
-
-def reaches_redis(services: Services) -> bool:
-    """Whether what waits can be sent now. Where no Redis is set up, that is no error: who does it instead is said.
-
-    Raises BrokerError if the Redis that was set up cannot be reached.
-    """
-    try:
-        services.broker.check()
-    except BrokerError:
-        if not advice.is_one_machine(services.settings):
-            raise
-        click.echo(f"no Redis is set up here: {advice.RUN} does what waits")
-        return False
-    return True
 
 
 @click.command()
@@ -147,13 +103,6 @@ def _submit(source: str, path: Path, options: SourceOptions, services: Services)
     return report
 
 
-def confirm(question: str, refusal: str) -> bool:
-    """Ask a person. Where none is there to answer, the refusal says what does not happen."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise click.UsageError(f"{refusal}: there is no terminal to ask on. Add --yes.")
-    return click.confirm(question)
-
-
 def _only_one(context: click.Context, parameter: click.Parameter, sources: tuple[str, ...]) -> str:
     if len(sources) > 1:
         raise click.UsageError("run takes one source; `aftercall submit` takes several.")
@@ -169,9 +118,10 @@ def run(source: str, out: Path | None, options: SourceOptions) -> int:
 
     Stopped or killed, the same command goes on where it was.
     """
-    from producer.night import run_night
+    from producer.results import results_path
+    from producer.run import RunRequest, run_source
 
-    return run_night(source, out, rejected_path(source), options)
+    return run_source(RunRequest(source, options, out or results_path(source), rejected_path(source)))
 
 
 @click.command()

@@ -14,11 +14,11 @@ from aftercall.conversation import Conversation, parse_turns
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError
 from producer.batches import Prepared, read_batches
 from producer.clean import clean_conversation
+from producer.dry_run import open_rehearsal
 from producer.output import writing_aside
 from producer.readers.layout_files import to_toml
 from producer.readers.raw import RawConversation
 from producer.readers.scratch import open_scratch
-from producer.rehearsal import open_rehearsal
 from producer.source import Rejected, Source, SourceOptions, SourceRow, open_source
 from producer.submit import SubmitReport, take_in
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aftercall.errors import AdapterError, ModelError
-from training.home import Home, open_home, register, resolve, served_now
-from training.judgement import Judgement
-from training.judgements import Judgements
+from training.context import TrainingContext, find_served, open_context, register, resolve
+from training.judge.judgement import Judgement
+from training.judge.store import Judgements
 from worker.gpus import visible_gpus
-from worker.quiet import silence_bitsandbytes
+from worker.loading.quiet import silence_bitsandbytes
 
 if TYPE_CHECKING:
-    from training.evaluate import Evaluation
+    from training.judge.evaluate import Evaluation
 
 RUNS_DIR = Path("experiments/runs")
 
@@ -73,10 +73,11 @@ def train(
     --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
     of conversation and summary. Options change single values of the recipe.
     """
-    from training import hub, show
-    from training.checkpoint import find_checkpoint
-    from training.recipe import get_recipe
-    from training.splits import load_splits
+    from training import show
+    from training.data.splits import load_splits
+    from training.fit.checkpoint import find_checkpoint
+    from training.fit.recipe import get_recipe
+    from training.registry import hub
 
     # All that can be wrong with the command is said first: torch takes its time to load.
     recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
@@ -88,22 +89,22 @@ def train(
     show.splits(splits)
 
     silence_bitsandbytes()
+    from training.fit.speed import Speed
+    from training.fit.train import Outputs
     from training.refresh import Plan, refresh
-    from training.speed import Speed
-    from training.train import Outputs
 
-    with open_home() as home:
+    with open_context() as context:
         plan = Plan(
             recipe=recipe,
             sources=sources,
             splits=splits,
             outputs=Outputs(folder=folder, is_logged=True, is_resuming=resumed is not None),
-            adapters_dir=home.settings.adapters_dir,
-            settings=home.settings,
-            served=served_now(home, recipe.base).folder,
+            adapters_dir=context.settings.adapters_dir,
+            settings=context.settings,
+            served=find_served(context, recipe.base).folder,
             speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
         )
-        entry = register(home, refresh(plan))
+        entry = register(context, refresh(plan))
     show.registered(entry)
     if repository:
         hub.push(entry.path, repository)
@@ -133,29 +134,31 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     """
     silence_bitsandbytes()
     from training import show
-    from training.baselines import judge_baselines
-    from training.serving import judge_base_alike, judge_served, load_split
-    from training.splits import check_unseen
+    from training.data.splits import check_unseen
+    from training.judge.baselines import judge_baselines
+    from training.judge.served import judge_base_alike, judge_served, load_split
 
     examples = load_split(sources, split)
-    with open_home() as home:
-        folder = resolve(home, adapter)
+    with open_context() as context:
+        folder = resolve(context, adapter)
         if folder:
             check_unseen(folder, examples)
-        evaluation = judge_served(home.settings, folder, examples)
-        base = judge_base_alike(home.settings, evaluation, examples) if with_base and folder else None
-        judged = _name_judged(home, folder, evaluation.judgement, base)
+        evaluation = judge_served(context.settings, folder, examples)
+        base = judge_base_alike(context.settings, evaluation, examples) if with_base and folder else None
+        judged = _name_judged(context, folder, evaluation.judgement, base)
         show.evaluation(evaluation, judged | {each.name: each for each in judge_baselines(examples)})
     # The gate reads the judgement on the validation split.
     if folder and split == "validation":
-        _keep(home.judgements, folder, evaluation, base)
+        _keep(context.judgements, folder, evaluation, base)
 
 
-def _name_judged(home: Home, adapter: Path | None, ours: Judgement, base: Judgement | None) -> dict[str, Judgement]:
+def _name_judged(
+    context: TrainingContext, adapter: Path | None, ours: Judgement, base: Judgement | None
+) -> dict[str, Judgement]:
     """The columns of a table: ours, what is active now if it was judged on the same conversations, the base model."""
     judged = {"this adapter" if adapter else "base model alone": ours}
-    active = served_now(home, home.settings.base_model).folder
-    if active and active.resolve() != adapter and (kept := home.judgements.find_comparable(active, ours)):
+    active = find_served(context, context.settings.base_model).folder
+    if active and active.resolve() != adapter and (kept := context.judgements.find_comparable(active, ours)):
         judged["active now"] = kept
     if base:
         judged["base model alone"] = base

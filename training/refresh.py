@@ -10,23 +10,24 @@ from pathlib import Path
 
 from aftercall.errors import AdapterError
 from aftercall.settings import Settings
-from training.averaging import train_averaged
-from training.baselines import judge_baselines
-from training.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, Training, write_card
-from training.checkpoint import begin_run, check_run, saving
-from training.dataset import digest_examples
-from training.evaluate import Evaluation
-from training.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, save_judgement
-from training.judgements import Judgements
-from training.processes import is_first, run_together
-from training.publish import Finish, Origin, publish, save_weights
-from training.recipe import Recipe
-from training.serving import judge_base_alike, judge_served
-from training.speed import Speed
-from training.splits import Splits, save_trained_on
-from training.train import DEFAULT_SPEED, Outputs
-from worker.adapter import AdapterManifest
-from worker.model import ModelProvenance, ModelSettings, load_model
+from training.data.dataset import digest_examples
+from training.data.splits import Splits, save_trained_on
+from training.fit.averaging import train_averaged
+from training.fit.checkpoint import begin_run, check_run, saving
+from training.fit.distributed import is_first, run_together
+from training.fit.recipe import Recipe
+from training.fit.speed import Speed
+from training.fit.train import DEFAULT_SPEED, Outputs
+from training.fit.training_run import TrainingRun
+from training.judge.baselines import judge_baselines
+from training.judge.evaluate import Evaluation
+from training.judge.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, save_judgement
+from training.judge.served import judge_base_alike, judge_served
+from training.judge.store import Judgements
+from training.registry.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, write_card
+from training.registry.publish import Finish, Origin, publish, save_weights
+from worker.adapters.manifest import AdapterManifest
+from worker.loading.load import ModelProvenance, ModelSettings, load_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,12 @@ def refresh(plan: Plan) -> Path:
     return publish(saved, plan.adapters_dir, _origin(plan, provenance, figures), _finish(plan, training, evaluation))
 
 
-def train_and_save(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
+def train_and_save(plan: Plan, saved: Path) -> tuple[TrainingRun, ModelProvenance]:
     """Train in as many processes as planned and write the adapter's two files to `saved`."""
     return run_together(plan.speed.num_processes, _train, plan, saved)
 
 
-def _train(plan: Plan, saved: Path) -> tuple[Training, ModelProvenance]:
+def _train(plan: Plan, saved: Path) -> tuple[TrainingRun, ModelProvenance]:
     recipe = plan.recipe
     loaded = load_model(
         ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "auto", plan.settings.data_dir)
@@ -99,7 +100,7 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
     )
 
 
-def _finish(plan: Plan, training: Training, evaluation: Evaluation) -> Finish:
+def _finish(plan: Plan, training: TrainingRun, evaluation: Evaluation) -> Finish:
     """What completes the folder: the judgements that the gate reads, and the card."""
     ours = evaluation.judgement
     base = judge_base_alike(_served(plan), evaluation, plan.splits.validation)

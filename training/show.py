@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from training import history as history_
-from training.baselines import PEOPLE
-from training.bootstrap import Interval, compare
-from training.gate import RANKING_METRIC, compare_at_gate
-from training.judgement import METRICS, Judgement
-from training.promotion import Promotion, spell_ways
-from training.registry import AdapterState, Entry
-from training.splits import Splits
-from worker.wanted import Wanted
+from training.data.splits import Splits
+from training.judge.baselines import PEOPLE
+from training.judge.bootstrap import Interval, compare
+from training.judge.judgement import METRICS, Judgement
+from training.registry import history as history_
+from training.registry.gate import RANKING_METRIC, compare_at_gate
+from training.registry.promotion import Promotion, format_settings
+from training.registry.registry import AdapterState, Entry
+from worker.serving.desired import DesiredAdapter
 
 if TYPE_CHECKING:
-    from training.evaluate import Evaluation
+    from training.judge.evaluate import Evaluation
 
 console = Console(highlight=False)
 
@@ -52,8 +52,8 @@ def entries(known: Sequence[Entry]) -> None:
             entry.digest,
             entry.state,
             entry.base_model,
-            _spell_time(entry.created_at),
-            _spell_time(entry.promoted_at),
+            _format_time(entry.created_at),
+            _format_time(entry.promoted_at),
             str(entry.path),
         )
     console.print(table)
@@ -68,16 +68,16 @@ def history(changes: Sequence[history_.Entry]) -> None:
     for entry in reversed(changes):
         change = entry.change
         table.add_row(
-            _spell_time(entry.at),
+            _format_time(entry.at),
             change.action,
             change.adapter_digest or "what ships",
             change.replaced_digest or "the base model",
-            _spell_gate(change),
+            _format_gate(change),
         )
     console.print(table)
 
 
-def unchanged(served: Wanted, base_model: str) -> None:
+def unchanged(served: DesiredAdapter, base_model: str) -> None:
     """What workers serve where nothing was ever promoted."""
     what = f"{served.digest}, which ships for {base_model}" if served.digest else f"{base_model} alone"
     console.print(f"No adapter was promoted yet; workers serve {what}.", soft_wrap=True)
@@ -131,7 +131,7 @@ def difference(ours: Judgement, theirs: Judgement) -> None:
         table.add_row(metric, *(f"{sum(each) / len(each):.1f}" for each in values), str(compare(*values)))
     console.print(table)
     if not ours.is_written_as(theirs):
-        console.print(f"{spell_ways(ours, theirs)}: the difference is not the adapters' alone", soft_wrap=True)
+        console.print(f"{format_settings(ours, theirs)}: the difference is not the adapters' alone", soft_wrap=True)
     console.print("; ".join(report.refusals) or "the gate has nothing against the first")
 
 
@@ -149,7 +149,7 @@ def promotion(done: Promotion) -> None:
         console.print(f"  {metric}: {interval}")
 
 
-def _spell_gate(change: history_.Change) -> str:
+def _format_gate(change: history_.Change) -> str:
     if change.is_forced:
         return "forced"
     if change.report is None:
@@ -158,5 +158,5 @@ def _spell_gate(change: history_.Change) -> str:
     return f"ROUGE {Interval(**interval)}"
 
 
-def _spell_time(at: float | None) -> str:
+def _format_time(at: float | None) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") if at else ""

@@ -27,12 +27,12 @@ from aftercall.ledger.workers import WorkerRecord
 from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
-from worker.lease import LeaseKeeper
-from worker.presence import Presence
-from worker.served import Served, Serving
-from worker.summarize import Summarizer
-from worker.swap import AdapterFollower
-from worker.upkeep import Upkeep
+from worker.jobs.summarizer import Summarizer
+from worker.serving.follower import AdapterFollower
+from worker.serving.served import Served, Serving
+from worker.upkeep.leases import LeaseKeeper
+from worker.upkeep.presence import Presence
+from worker.upkeep.sweep_loop import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
 
     def load(settings: Settings, database: Engine) -> Served:
         # Imported here: torch takes seconds, and what only needs the queue's side of a worker does without.
-        from worker.serving import load_served
+        from worker.serving.start import load_served
 
         return load_served(settings, database, device)
 

@@ -87,7 +87,7 @@ class Supervisor:
                 while not self._is_stopping:
                     self._start_due()
                     time.sleep(self.poll_s)
-                    self._bury_dead()
+                    self._reap_exited()
                 self._drain()
             finally:
                 self._signal_all(signal.SIGKILL)
@@ -100,7 +100,7 @@ class Supervisor:
                 child.process = _start(self.command_for(number, child.name), child.gpu)
                 child.started_at = time.monotonic()
 
-    def _bury_dead(self) -> None:
+    def _reap_exited(self) -> None:
         for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None

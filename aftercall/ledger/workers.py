@@ -10,7 +10,7 @@ from aftercall.ledger.statements import insert
 from aftercall.models import Job, JobState, Worker
 
 #: The longest pause between two signs of life of a worker that is well.
-SIGN_INTERVAL_S = 10.0
+HEARTBEAT_INTERVAL_S = 10.0
 
 #: A worker that gave no sign for so long is dead, or cut off from the database.
 LIVE_S = 60.0
@@ -41,7 +41,7 @@ class LiveWorker:
     @property
     def is_silent(self) -> bool:
         """Whether at least one sign is overdue: it was killed, or is cut off from the database."""
-        return self.silent_s > 2 * SIGN_INTERVAL_S
+        return self.silent_s > 2 * HEARTBEAT_INTERVAL_S
 
 
 def seen(engine: Engine, worker: WorkerRecord) -> None:

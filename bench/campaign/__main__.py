@@ -39,7 +39,7 @@ PAUSE_S = (0.2, 2.0)
 NUM_AT_ONCE = {Part.PEOPLE: 2}
 
 #: Nothing moved for so long: it never will. Longer than the watchdog's patience and a restart.
-PATIENCE_S = 100.0
+TIMEOUT_S = 100.0
 
 
 class Campaign:
@@ -107,14 +107,14 @@ class Campaign:
 
     def _wait_for_rest(self) -> list[str]:
         before, moved_at = None, time.monotonic()
-        while time.monotonic() - moved_at < PATIENCE_S:
+        while time.monotonic() - moved_at < TIMEOUT_S:
             counts = self._site.num_by_state()
             if counts is not None and not counts["queued"] + counts["running"]:
                 return []
             if counts != before:
                 before, moved_at = counts, time.monotonic()
             self._idle(0.3)
-        return [f"no rest: nothing moved for {PATIENCE_S:g} s"]
+        return [f"no rest: nothing moved for {TIMEOUT_S:g} s"]
 
     def _judge(self, wrongs: list[str]) -> SeedResult:
         site = self._site

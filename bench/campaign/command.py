@@ -15,7 +15,7 @@ from aftercall.cli import main
 from tests.fixtures.killed_submit import kill_at
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["__main__", "bench.campaign.command", "producer.cli", "producer.care_cli"])
+_CONTEXT.set_forkserver_preload(["__main__", "bench.campaign.command", "producer.cli", "producer.admin_cli"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Desk:
 
     def submit_next(self, site: Site, draw: random.Random) -> frozenset[int]:
         """As planned, nothing broken."""
-        site.insist("submit", str(self.take(site, draw).path))
+        site.run_until_done("submit", str(self.take(site, draw).path))
         return NONE_HELD
 
     def submit_rest(self, site: Site, draw: random.Random) -> None:
@@ -47,7 +47,7 @@ class Desk:
             time.sleep(draw.uniform(0.05, 0.5))
             command.process.kill()
         site.finish_command(command)
-        site.insist("submit", source)
+        site.run_until_done("submit", source)
         return NONE_HELD
 
     def submit_twice(self, site: Site, draw: random.Random) -> frozenset[int]:
@@ -67,7 +67,7 @@ class Desk:
         for command in [site.start_command("submit", str(export.path)) for export in exports]:
             site.finish_command(command)
         for export in exports:
-            site.insist("submit", str(export.path))
+            site.run_until_done("submit", str(export.path))
         return NONE_HELD
 
     def cancel(self, site: Site, draw: random.Random) -> frozenset[int]:
@@ -75,15 +75,15 @@ class Desk:
         export = draw.choice(site.begun)
         numbers = [number for number, name in site.fetch(Submission.id, Submission.name) if name == export.path.name]
         if numbers:
-            site.insist("cancel", str(numbers[0]))
+            site.run_until_done("cancel", str(numbers[0]))
             time.sleep(draw.uniform(0, 0.8))
-            site.insist("requeue", str(numbers[0]), "--cancelled")
-        site.insist("submit", str(export.path))
+            site.run_until_done("requeue", str(numbers[0]), "--cancelled")
+        site.run_until_done("submit", str(export.path))
         return NONE_HELD
 
     def requeue(self, site: Site, draw: random.Random) -> frozenset[int]:
         """At any time, also what failed, also while nothing is wrong."""
-        site.insist("requeue", *draw.choice([[], ["--failed"]]))
+        site.run_until_done("requeue", *draw.choice([[], ["--failed"]]))
         return NONE_HELD
 
     def kinds(self) -> tuple[Kind, ...]:

@@ -165,7 +165,7 @@ class Site:
         self.witnessed.exit_codes[f"{command.arguments[0]}: {code}"] += 1
         return code, said
 
-    def insist(self, *arguments: str) -> None:
+    def run_until_done(self, *arguments: str) -> None:
         """Run a command, again and again as a person would, until it ends well."""
         deadline = time.monotonic() + COMMAND_TIMEOUT_S
         while time.monotonic() < deadline:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from training.dataset import Example, load_examples
-from training.judgement import judge
-from training.recipe import Recipe
+from training.data.dataset import Example, load_examples
+from training.fit.recipe import Recipe
+from training.judge.judgement import judge
 
 MAX_NEW_TOKENS = 200
 
@@ -68,7 +68,7 @@ class Bench:
     """One process's model and data."""
 
     def __init__(self, base: str, data: str, out: Path, limit: int | None) -> None:
-        from worker.model import ModelSettings, load_model
+        from worker.loading.load import ModelSettings, load_model
 
         self.out = out
         self.train = load_examples(data, "train")[:limit]
@@ -88,9 +88,9 @@ class Bench:
         return replace(result, duration_s=round(time.perf_counter() - start, 1))
 
     def _train(self, task: Train) -> Result:
-        from training.publish import save_weights
-        from training.splits import Splits
-        from training.train import Outputs, train_adapter
+        from training.data.splits import Splits
+        from training.fit.train import Outputs, train_adapter
+        from training.registry.publish import save_weights
 
         outputs = Outputs(folder=self.out / "runs" / task.name, is_progress_shown=False)
         # Nothing is watched while it trains: the judgement says more than the loss, and the time is short.
@@ -103,11 +103,11 @@ class Bench:
         return replace(self._judge(task.name), training_s=training.duration_s)
 
     def _average(self, task: Average) -> Result:
-        """Weights of runs that began alike, averaged name by name as `training.averaging` does."""
+        """Weights of runs that began alike, averaged name by name as `training.fit.averaging` does."""
         from peft import PeftModel, set_peft_model_state_dict
 
-        from training.averaging import average, read_weights
-        from training.publish import save_weights
+        from training.fit.averaging import average, read_weights
+        from training.registry.publish import save_weights
 
         folders = [self.out / "adapters" / adapter for adapter in task.adapters]
         weights = []

@@ -15,15 +15,15 @@ from aftercall.settings import Settings
 from bench.timing.host import HostProbe
 from bench.timing.simulated import SimulatedRunner
 from bench.timing.spans import SPANS_VARIABLE, CudaClock, HostClock, TimedRunner
-from worker import summarize
 from worker.engine import build
 from worker.engine.options import EngineOptions
 from worker.engine.runner import ModelRunner
 from worker.engine.stopping import StopRule
-from worker.model import ModelProvenance
-from worker.precision import Device
-from worker.served import Served
-from worker.serving import load_served, make_sampling
+from worker.jobs import summarizer
+from worker.loading.load import ModelProvenance
+from worker.loading.precision import Device
+from worker.serving.served import Served
+from worker.serving.start import load_served, make_sampling
 
 
 def spans_path() -> Path:
@@ -36,7 +36,7 @@ def watch_host() -> None:
     probe = HostProbe()
     for name in ("claim", "complete"):
         probe.watch(work, name)
-    probe.watch(summarize, "tokenize_whole")
+    probe.watch(summarizer, "tokenize_whole")
     atexit.register(probe.save, spans_path().with_suffix(".host"))
 
 

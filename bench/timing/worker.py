@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from aftercall.settings import Settings
 from bench.timing.host import process_age_s
 from worker.process import CPU_THREADS, GPU_THREADS, serve
-from worker.served import Served
+from worker.serving.served import Served
 from worker.supervisor import supervise
 
 

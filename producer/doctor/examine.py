@@ -33,7 +33,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 @contextmanager
 def _ledger(settings: Settings) -> Iterator[tuple[Engine | None, Finding]]:
     """The ledger's engine if it can be worked with, and what its opening came to."""
-    if schema.is_unborn(settings):
+    if schema.is_ledger_missing(settings):
         yield None, warning("database", f"there is no ledger yet in {settings.data_dir}: `aftercall submit` makes it.")
         return
     engine = None

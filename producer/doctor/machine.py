@@ -34,7 +34,7 @@ def adapter_findings(settings: Settings, ledger: Engine | None) -> Iterator[Find
         yield ok("adapter", "AFTERCALL_ADAPTER is none: the base model alone.")
     elif settings.adapter != "auto":
         yield _adapter(Path(settings.adapter), "named by AFTERCALL_ADAPTER")
-    elif ledger is None and not schema.is_unborn(settings):
+    elif ledger is None and not schema.is_ledger_missing(settings):
         yield warning("adapter", "which one is active cannot be seen while the database is away.")
     else:
         name = _model_name(settings.base_model)

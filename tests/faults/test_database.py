@@ -26,7 +26,7 @@ from tests.fixtures.workers import (
     wait_until_finished,
     write_source,
 )
-from worker.spool import Finished, Spool
+from worker.jobs.spool import Finished, Spool
 
 IDS = [f"C-{number:03d}" for number in range(64)]
 

@@ -14,7 +14,7 @@ from aftercall.message import Chunk, ChunkJob
 from aftercall.models import Job
 from aftercall.settings import Settings
 from tests.fixtures.workers import (
-    PATIENCE_S,
+    TIMEOUT_S,
     ScriptedWorker,
     WorkerStarter,
     conversation_text,
@@ -41,7 +41,7 @@ def finish_as_under_a_supervisor(
         return account.account(database, submission_id).open == 0
 
     # The lives of several workers, one after the other.
-    wait_until(is_finished, "every conversation at rest", 3 * PATIENCE_S)
+    wait_until(is_finished, "every conversation at rest", 3 * TIMEOUT_S)
     return [code for worker in workers if (code := worker.process.poll()) is not None]
 
 

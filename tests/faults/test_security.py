@@ -12,10 +12,10 @@ from sqlalchemy import Engine, make_url
 from aftercall.cli import main
 from aftercall.errors import AdapterError, AftercallError, ModelError
 from aftercall.settings import Settings
-from producer.choice import rejected_path
 from producer.export import export
 from producer.rejected import RejectedFile
 from producer.source import Rejected
+from producer.source_paths import rejected_path
 from tests.fixtures.breakable import BreakablePostgres, BreakableRedis
 from tests.fixtures.workers import (
     WorkerStarter,
@@ -24,8 +24,8 @@ from tests.fixtures.workers import (
     wait_until_finished,
     write_source,
 )
-from worker.adapter import check_adapter
-from worker.base_model import find_base_model
+from worker.adapters.manifest import check_adapter
+from worker.loading.base_model import find_base_model
 
 SECRET = "hunter2-and-more"
 

@@ -12,8 +12,8 @@ from aftercall.ledger.work import SummaryRecord
 from aftercall.settings import Settings
 from producer.clean import CLEANER_VERSION
 from tests.fixtures.workers import WorkerStarter, cleaned_text, submit_file, summaries_by_id, wait_until, write_source
-from worker.recorder import Recorder
-from worker.spool import Finished, Spool
+from worker.jobs.recorder import Recorder
+from worker.jobs.spool import Finished, Spool
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -11,7 +11,7 @@ from aftercall.ledger import account
 from aftercall.models import Job, JobState
 from aftercall.settings import Settings
 from tests.fixtures.workers import (
-    PATIENCE_S,
+    TIMEOUT_S,
     WorkerStarter,
     submit_file,
     wait_until,
@@ -30,7 +30,7 @@ def test_what_runs_is_finished_and_nothing_more_is_begun(
     database: Engine,
     start_worker: WorkerStarter,
 ) -> None:
-    settings = settings.model_copy(update={"drain_timeout_s": PATIENCE_S})
+    settings = settings.model_copy(update={"drain_timeout_s": TIMEOUT_S})
     report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
     worker = start_worker("--threads", "1", settings=settings, is_held=True)
     wait_until(lambda: worker.num_calls.total() == 16, "a chunk in the engine")

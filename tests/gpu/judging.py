@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTraine
 
 from worker.engine.base import Completion, PromptFailure, SamplingSettings
 from worker.engine.build import assemble_engine
-from worker.engine.engine import OutOfDeviceMemoryError
+from worker.engine.memory.oom import OutOfDeviceMemoryError
 from worker.engine.options import EngineOptions
 from worker.engine.runner import ModelRunner, SampledTokens
 from worker.engine.scheduler import Step

@@ -6,12 +6,12 @@ torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)
 
-from worker.engine.cache import LayerCache  # noqa: E402
-from worker.engine.context import TILE, Heads  # noqa: E402
-from worker.engine.fusing import GeluLinear  # noqa: E402
+from worker.engine.attention.base import TILE, Heads  # noqa: E402
 from worker.engine.kernels.decode import decode_attention  # noqa: E402
 from worker.engine.kernels.prefill import prefill_attention  # noqa: E402
 from worker.engine.kernels.store import store_kv  # noqa: E402
+from worker.engine.layers.fused_gelu import GeluLinear  # noqa: E402
+from worker.engine.memory.kv_cache import LayerCache  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

@@ -10,7 +10,7 @@ if not torch.cuda.is_available():
 
 from tests.gpu.judging import PHI, WatchedEngine, judge, random_model, random_prompts, tokens_of  # noqa: E402
 from worker.engine.base import PromptFailure  # noqa: E402
-from worker.engine.cache import free_bytes  # noqa: E402
+from worker.engine.memory.kv_cache import free_bytes  # noqa: E402
 from worker.engine.options import EngineOptions  # noqa: E402
 
 pytestmark = pytest.mark.gpu

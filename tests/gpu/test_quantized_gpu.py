@@ -16,9 +16,9 @@ from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig  # noqa: E402
 
 from tests.gpu.judging import PHI, complete, judge, random_model, random_prompts  # noqa: E402
-from worker.dequantize import dequantize_where_it_fits  # noqa: E402
 from worker.engine.base import SamplingSettings  # noqa: E402
 from worker.engine.options import EngineOptions  # noqa: E402
+from worker.loading.dequantize import dequantize_where_it_fits  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

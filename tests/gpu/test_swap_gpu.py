@@ -14,16 +14,16 @@ if not torch.cuda.is_available():
 from bench.random_adapter import ATTENTION, make_adapter  # noqa: E402
 from tests.fixtures.model import build_byte_tokenizer  # noqa: E402
 from tests.gpu.judging import PHI, Recorder, random_model, random_prompts  # noqa: E402
-from worker.adapter import read_manifest, write_manifest  # noqa: E402
-from worker.base_model import BaseModel, find_base_model  # noqa: E402
+from worker.adapters.lora import NotExchangeableError  # noqa: E402
+from worker.adapters.manifest import read_manifest, write_manifest  # noqa: E402
 from worker.engine.base import Completion, SamplingSettings  # noqa: E402
 from worker.engine.build import assemble_engine  # noqa: E402
 from worker.engine.engine import BatchingEngine  # noqa: E402
 from worker.engine.options import EngineOptions  # noqa: E402
 from worker.engine.runner import ModelRunner  # noqa: E402
-from worker.live_adapter import LiveAdapter  # noqa: E402
-from worker.lora import NotExchangeableError  # noqa: E402
-from worker.model import LoadedModel, ModelSettings, load_model  # noqa: E402
+from worker.loading.base_model import BaseModel, find_base_model  # noqa: E402
+from worker.loading.load import LoadedModel, ModelSettings, load_model  # noqa: E402
+from worker.serving.hot_swap import LiveAdapter  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

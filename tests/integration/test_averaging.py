@@ -7,10 +7,10 @@ import torch
 
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
-from training.averaging import average, read_weights, train_averaged
-from training.recipe import LLAMA_LAYERS, Recipe
-from training.splits import Splits
-from training.train import Outputs, train_adapter
+from training.data.splits import Splits
+from training.fit.averaging import average, read_weights, train_averaged
+from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.train import Outputs, train_adapter
 
 RECIPE = Recipe(
     name="tiny",

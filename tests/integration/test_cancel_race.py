@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event, update
 
 from aftercall.ledger import account, control, intake
 from aftercall.models import Job, JobState
-from tests.fixtures.workers import PATIENCE_S
+from tests.fixtures.workers import TIMEOUT_S
 from tests.integration.test_ledger import new_job, submit
 from tests.integration.test_purge_race import waits
 
@@ -23,7 +23,7 @@ def stopped_before_commit(database: Engine) -> Iterator[tuple[threading.Event, t
     def hold(connection: object) -> None:
         if not reached.is_set():
             reached.set()
-            assert go_on.wait(PATIENCE_S)
+            assert go_on.wait(TIMEOUT_S)
 
     event.listen(database, "commit", hold)
     try:
@@ -38,11 +38,11 @@ def test_what_is_added_while_its_submission_is_cancelled_is_cancelled_with_it(da
     jobs = [new_job("a", position=0), new_job("b", position=1)]
     with ThreadPoolExecutor(2) as pool, stopped_before_commit(database) as (reached, go_on):
         adding = pool.submit(intake.add_jobs, database, submission_id, jobs)
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         cancelling = pool.submit(control.cancel, database, submission_id)
         assert waits(cancelling)
         go_on.set()
-        assert (adding.result(PATIENCE_S).num_added, cancelling.result(PATIENCE_S)) == (2, 2)
+        assert (adding.result(TIMEOUT_S).num_added, cancelling.result(TIMEOUT_S)) == (2, 2)
 
     assert account.account(database, submission_id).cancelled == 2
 
@@ -51,13 +51,13 @@ def test_a_submission_that_is_being_cancelled_takes_nothing_more(database: Engin
     submission_id = submit(database, "a")
     with ThreadPoolExecutor(2) as pool, stopped_before_commit(database) as (reached, go_on):
         cancelling = pool.submit(control.cancel, database, submission_id)
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         adding = pool.submit(intake.add_jobs, database, submission_id, [new_job("b", position=1)])
         assert waits(adding)
         go_on.set()
-        assert cancelling.result(PATIENCE_S) == 1
+        assert cancelling.result(TIMEOUT_S) == 1
         with pytest.raises(intake.SubmissionCancelledError):
-            adding.result(PATIENCE_S)
+            adding.result(TIMEOUT_S)
 
     assert account.account(database, submission_id).open == 0
 
@@ -67,11 +67,11 @@ def test_what_another_submission_adds_while_it_is_cancelled_goes_on(database: En
     right = intake.open_submission(database, "right.csv", "right")
     with ThreadPoolExecutor(2) as pool, stopped_before_commit(database) as (reached, go_on):
         adding = pool.submit(intake.add_jobs, database, right, [new_job("a", position=0)])
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         cancelling = pool.submit(control.cancel, database, wrong)
         assert waits(cancelling)
         go_on.set()
-        assert (adding.result(PATIENCE_S).num_known, cancelling.result(PATIENCE_S)) == (1, 1)
+        assert (adding.result(TIMEOUT_S).num_known, cancelling.result(TIMEOUT_S)) == (1, 1)
 
     assert account.account(database, right).waiting == 1
 
@@ -80,11 +80,11 @@ def test_of_two_submissions_cancelled_at_once_neither_leaves_the_conversation_to
     monday, tuesday = (submit(database, "a", digest=name) for name in ("monday", "tuesday"))
     with ThreadPoolExecutor(2) as pool, stopped_before_commit(database) as (reached, go_on):
         first = pool.submit(control.cancel, database, monday)
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         second = pool.submit(control.cancel, database, tuesday)
         assert waits(second)
         go_on.set()
-        assert (first.result(PATIENCE_S), second.result(PATIENCE_S)) == (0, 1)
+        assert (first.result(TIMEOUT_S), second.result(TIMEOUT_S)) == (0, 1)
 
     assert account.account(database, monday).open == 0
 

@@ -20,7 +20,7 @@ from producer.doctor.examine import examine
 from producer.doctor.finding import Level
 from tests.fixtures.breakable import BreakableRedis
 from tests.fixtures.workers import submit_file, wait_until, write_source
-from worker.spool import Spool
+from worker.jobs.spool import Spool
 
 IDS = [f"C-{number:03d}" for number in range(20)]
 WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0004", "smollm2-135m-instruct", "")

@@ -15,11 +15,11 @@ from aftercall.prompt import STOP_STRING, build_prompt
 from tests.fixtures.model import TinyModel, build_tiny_model
 from tests.fixtures.tensor_attention import Replayed, TensorAttention
 from worker.engine import runner
-from worker.engine.attention.backend import Backend
+from worker.engine.attention.select import Backend
 from worker.engine.base import Completion, Engine, SamplingSettings
 from worker.engine.build import build_engine
 from worker.engine.options import EngineOptions
-from worker.model import LoadedModel
+from worker.loading.load import LoadedModel
 
 TWEETSUMM = Path(__file__).resolve().parents[3] / "shared/data/tweetsumm/validation.jsonl"
 

@@ -16,13 +16,15 @@ from click.testing import CliRunner, Result
 from aftercall import database
 from aftercall.errors import AdapterError, DatabaseError
 from tests.unit.training.learner import RECIPE, make_plan, standing_beside_base, write_labelled
-from training import cli, registry, registry_cli, serving
-from training.home import open_home
-from training.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, load_judgement
-from training.promotion import promote
+from training import adapters_cli, cli
+from training.context import open_context
+from training.judge import served as served_judge
+from training.judge.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, load_judgement
 from training.refresh import refresh
-from worker.model import LoadedModel, ModelSettings, load_model
-from worker.wanted import Wanted
+from training.registry import registry
+from training.registry.promotion import promote
+from worker.loading.load import LoadedModel, ModelSettings, load_model
+from worker.serving.desired import DesiredAdapter
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,8 +119,8 @@ def test_the_drawing_of_tokens_belongs_to_how_summaries_were_written(
     monkeypatch.setenv("AFTERCALL_TEMPERATURE", "0.7")
     folder = shutil.copytree(adapter, tmp_path / adapter.name)
     assert type_evaluate(typed, str(folder), data).exit_code == 0
-    with open_home() as home:
-        kept = home.judgements.find(folder)
+    with open_context() as context:
+        kept = context.judgements.find(folder)
     assert kept.written_as == (
         "quantization auto, bfloat16; drawn with top_k 50, top_p 0.95, temperature 0.7, seed 0, at most 16 tokens"
     )
@@ -138,7 +140,7 @@ def test_of_two_models_the_first_is_gone_before_the_second_is_loaded(
         models.append(weakref.ref(loaded.model))
         return loaded
 
-    monkeypatch.setattr(serving, "load_model", load)
+    monkeypatch.setattr(served_judge, "load_model", load)
     # Nobody else's collection may come in between by chance.
     gc.disable()
     try:
@@ -163,15 +165,15 @@ def test_what_evaluate_keeps_goes_before_what_came_with_the_adapter_and_leaves_t
     served, candidate = pair
     came_with_it = (served / EVALUATION_FILE).read_bytes()
     others = write_others(tmp_path, "validation")
-    with open_home() as home:
+    with open_context() as context:
         for folder in pair:
-            registry.register(home.database, folder)
-        promote(home.database, served.name, Wanted(None, ""), home.judgements, is_forced=True)
+            registry.register(context.database, folder)
+        promote(context.database, served.name, DesiredAdapter(None, ""), context.judgements, is_forced=True)
     assert type_evaluate(typed, "active", others).exit_code == 0
-    refused = typed.invoke(registry_cli.adapters, ["promote", candidate.name])
+    refused = typed.invoke(adapters_cli.adapters, ["promote", candidate.name])
     assert "Run `aftercall evaluate` for both" in str(refused.exception)
     assert type_evaluate(typed, candidate.name, others).exit_code == 0
-    compared = typed.invoke(registry_cli.adapters, ["diff", candidate.name, served.name])
+    compared = typed.invoke(adapters_cli.adapters, ["diff", candidate.name, served.name])
     assert "rouge_average" in compared.output
     assert (served / EVALUATION_FILE).read_bytes() == came_with_it
 
@@ -181,17 +183,17 @@ def test_the_test_split_is_shown_and_leaves_what_the_gate_reads(
 ) -> None:
     judged = type_evaluate(typed, str(adapter), write_others(tmp_path, "test"), "--split", "test")
     assert "24 conversations" in judged.output
-    with open_home() as home:
-        assert home.judgements.find(adapter) == load_judgement(adapter / EVALUATION_FILE)
+    with open_context() as context:
+        assert context.judgements.find(adapter) == load_judgement(adapter / EVALUATION_FILE)
 
 
 def test_the_active_adapter_is_not_shown_beside_itself_however_it_is_spelt(
     pair: tuple[Path, Path], data: Path, typed: CliRunner
 ) -> None:
     active, other = pair
-    with open_home() as home:
-        digest = registry.register(home.database, active).digest
-        promote(home.database, digest, Wanted(None, ""), home.judgements, is_forced=True)
+    with open_context() as context:
+        digest = registry.register(context.database, active).digest
+        promote(context.database, digest, DesiredAdapter(None, ""), context.judgements, is_forced=True)
     for folder in pair:
         assert type_evaluate(typed, str(folder), data).exit_code == 0
     spelt = active.parent / ".." / active.parent.name / active.name
@@ -203,7 +205,7 @@ def test_an_adapter_that_the_database_missed_is_registered_by_the_command_that_i
     data: Path, tmp_path: Path, typed: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "SQLITE_BUSY_TIMEOUT_MS", 10)
-    with open_home():
+    with open_context():
         pass
     with closing(sqlite3.connect(tmp_path / "aftercall.db")) as another:
         another.execute("BEGIN IMMEDIATE")
@@ -212,5 +214,5 @@ def test_an_adapter_that_the_database_missed_is_registered_by_the_command_that_i
     (folder,) = (tmp_path / "adapters").iterdir()
     command = re.search(r"`aftercall adapters (register .*)`", str(refusal.value))
     assert command
-    registered = typed.invoke(registry_cli.adapters, command[1].split(), catch_exceptions=False)
+    registered = typed.invoke(adapters_cli.adapters, command[1].split(), catch_exceptions=False)
     assert registered.output.startswith(f"candidate: {folder.name} in {folder}")

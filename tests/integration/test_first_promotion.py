@@ -7,8 +7,8 @@ import pytest
 
 from aftercall.errors import AdapterError
 from tests.fixtures.adapters import BASE, install, judge_always, make_candidate, run
-from training.home import open_home
-from training.judgement import BASE_EVALUATION_FILE, save_judgement
+from training.context import open_context
+from training.judge.judgement import BASE_EVALUATION_FILE, save_judgement
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_an_adapter_better_than_the_base_model_is_promoted_with_its_figures(tmp_
 
 def test_a_base_model_judged_on_other_conversations_is_to_be_judged_again(tmp_path: Path, home: Path) -> None:
     digest = make_candidate(tmp_path, 1, "Customer waits.")
-    with open_home() as opened:
+    with open_context() as opened:
         opened.judgements.keep_base(home / digest, replace(judge_always(BASE, "Customer."), data_digest="other"))
     with pytest.raises(AdapterError, match=f"Run `aftercall evaluate {digest} --with-base` to judge both"):
         run("promote", digest)

@@ -18,20 +18,19 @@ from aftercall.models import Adapter
 from aftercall.settings import Settings
 from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
 from tests.fixtures.workers import (
-    PATIENCE_S,
+    TIMEOUT_S,
     assert_never,
     cleaned_text,
     submit_file,
     wait_until,
     write_source,
 )
-from worker import swap
+from worker.adapters.lora import NotExchangeableError
 from worker.engine.base import PromptFailure, SamplingSettings
-from worker.lease import LeaseKeeper
-from worker.lora import NotExchangeableError
-from worker.served import Served, Serving
-from worker.summarize import Summarizer
-from worker.swap import AdapterFollower
+from worker.jobs.summarizer import Summarizer
+from worker.serving.follower import AdapterFollower
+from worker.serving.served import Served, Serving
+from worker.upkeep.leases import LeaseKeeper
 
 INTERVAL_S = 0.01
 
@@ -101,7 +100,7 @@ def test_an_exchange_that_breaks_off_ends_the_process_and_writes_nothing_more(
 def test_one_that_is_refused_is_tried_again_later_and_then_served(
     follow: Follow, restarts: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(swap, "RETRY_S", 0.1)
+    monkeypatch.setattr("worker.serving.follower.RETRY_S", 0.1)
     arrived: list[Any] = []
 
     def prepare() -> Any:
@@ -139,9 +138,9 @@ def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
     with ThreadPoolExecutor(2) as threads:
         try:
             threads.submit(serving.exchange, change)
-            assert has_begun.wait(PATIENCE_S)
+            assert has_begun.wait(TIMEOUT_S)
             threads.submit(summarizer.summarize, Chunk((ChunkJob(job_id, cleaned_text("C-1")),)))
-            assert has_hung.wait(PATIENCE_S), "nobody noticed"
+            assert has_hung.wait(TIMEOUT_S), "nobody noticed"
             (result,) = account.results(database, report.submission_id)
             assert (result.state, result.error_code) == ("queued", "engine_hung")
         finally:

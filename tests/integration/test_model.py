@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from aftercall.errors import AdapterError, ModelError
 from aftercall.prompt import PROMPT_VERSION
 from tests.fixtures.model import build_tiny_model
-from worker.adapter import (
+from worker.adapters.manifest import (
     WEIGHTS_FILE,
     AdapterManifest,
     attach_adapter,
@@ -28,12 +28,12 @@ from worker.adapter import (
     read_manifest,
     write_manifest,
 )
-from worker.base_model import PACKAGED_MODEL, count_weights, find_base_model
 from worker.engine import start_engine
 from worker.engine.base import Completion, SamplingSettings
-from worker.gguf_cache import ORIGIN_FILE
-from worker.model import LoadedModel, ModelSettings, load_model
-from worker.precision import choose_quantization
+from worker.loading.base_model import PACKAGED_MODEL, count_weights, find_base_model
+from worker.loading.gguf_cache import ORIGIN_FILE
+from worker.loading.load import LoadedModel, ModelSettings, load_model
+from worker.loading.precision import choose_quantization
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_nf4_is_dequantized_where_memory_allows_and_the_adapter_merged(
 def test_nf4_stays_where_memory_is_short(
     settings: ModelSettings, adapter_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.model.free_bytes", lambda _: 100_000)
+    monkeypatch.setattr("worker.loading.load.free_bytes", lambda _: 100_000)
     kept = load_model(replace(settings, quantization="nf4", adapter_path=adapter_dir, may_dequantize=True))
     assert (kept.provenance.quantization, kept.provenance.is_adapter_merged) == ("nf4", False)
     assert kept.model.is_quantized
@@ -181,15 +181,15 @@ def test_weights_are_counted_without_loading_them(settings: ModelSettings, tmp_p
 def test_room_is_what_the_weights_leave_of_the_free_memory(
     settings: ModelSettings, monkeypatch: pytest.MonkeyPatch, num_free: int, has_room: bool
 ) -> None:
-    monkeypatch.setattr("worker.model.free_bytes", lambda _: num_free)
-    monkeypatch.setattr("worker.model.choose_quantization", lambda *_, has_room: "none" if has_room else "int8")
+    monkeypatch.setattr("worker.loading.load.free_bytes", lambda _: num_free)
+    monkeypatch.setattr("worker.loading.load.choose_quantization", lambda *_, has_room: "none" if has_room else "int8")
     assert load_model(settings).provenance.quantization == ("none" if has_room else "int8")
 
 
 def test_nf4_for_want_of_room_is_not_silent(
     settings: ModelSettings, adapter_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("worker.model.choose_quantization", lambda *_, has_room: "nf4")
+    monkeypatch.setattr("worker.loading.load.choose_quantization", lambda *_, has_room: "nf4")
     load_model(replace(settings, adapter_path=adapter_dir))
     assert "was trained on unquantized weights, for which this GPU has no room: held in nf4" in caplog.text
 
@@ -264,7 +264,7 @@ def test_a_file_that_is_no_gguf_is_refused_and_leaves_no_model_behind(settings: 
 
 
 def test_two_at_once_convert_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import worker.gguf_cache as gguf_cache
+    import worker.loading.gguf_cache as gguf_cache
 
     converted: list[Path] = []
 
@@ -298,7 +298,7 @@ def _find_in_cache(hub_id: str, cache: Path) -> str:
     """The name found, or the error's sentence, from a process that starts with this Hugging Face cache."""
     script = (
         "import sys\nfrom pathlib import Path\nfrom aftercall.errors import ModelError\n"
-        "from worker.base_model import find_base_model\n"
+        "from worker.loading.base_model import find_base_model\n"
         "try:\n    print(find_base_model(sys.argv[1], Path('unused')).name)\n"
         "except ModelError as error:\n    print(error)\n"
     )

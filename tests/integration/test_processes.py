@@ -13,12 +13,12 @@ from aftercall.errors import AdapterError, SettingsError
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
-from training.card import Training
-from training.recipe import LLAMA_LAYERS, Recipe
+from training.data.splits import Splits
+from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.speed import Speed
+from training.fit.train import Outputs
+from training.fit.training_run import TrainingRun
 from training.refresh import Plan, train_and_save
-from training.speed import Speed
-from training.splits import Splits
-from training.train import Outputs
 
 RECIPE = Recipe(
     name="tiny",
@@ -69,7 +69,7 @@ def make_plan(tmp_path: Path, recipe: Recipe, num_processes: int) -> Plan:
     )
 
 
-def losses(training: Training) -> list[float]:
+def losses(training: TrainingRun) -> list[float]:
     return [point.train_loss for point in training.curve if point.train_loss is not None]
 
 

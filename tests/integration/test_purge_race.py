@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 
 from aftercall.errors import NotFoundError
 from aftercall.ledger import account, control, intake, invariants, retention
-from tests.fixtures.workers import PATIENCE_S
+from tests.fixtures.workers import TIMEOUT_S
 from tests.integration.test_ledger import new_job, submit
 from tests.integration.test_purge import finish_all, finished, num_rows, purge
 
@@ -25,7 +25,7 @@ def stopped_at(database: Engine, start: str, num_before: int = 0) -> Iterator[tu
     def hold(connection: object, cursor: object, statement: str, *rest: object) -> None:
         if statement.startswith(start) and not reached.is_set() and next(calls, None) is None:
             reached.set()
-            assert go_on.wait(PATIENCE_S)
+            assert go_on.wait(TIMEOUT_S)
 
     event.listen(database, "before_cursor_execute", hold)
     try:
@@ -50,12 +50,12 @@ def test_a_conversation_submitted_while_its_job_is_deleted_gets_a_job_that_is_do
     jobs = [new_job("b", position=0), new_job("a", position=1), new_job("c", position=2)]
     with ThreadPoolExecutor(2) as pool, stopped_at(database, statement) as (reached, go_on):
         purging = pool.submit(purge, database, old)
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         adding = pool.submit(intake.add_jobs, database, new, jobs)
         assert waits(adding)
         go_on.set()
-        purging.result(PATIENCE_S)
-        added = adding.result(PATIENCE_S)
+        purging.result(TIMEOUT_S)
+        added = adding.result(TIMEOUT_S)
 
     assert (added.num_added, added.num_known) == (3, 0)
     assert account.account(database, new).waiting == 3
@@ -73,12 +73,12 @@ def test_a_job_deleted_while_its_conversation_is_submitted_is_kept_or_made_anew(
     jobs = [new_job("b", position=0), new_job("a", position=1)]
     with ThreadPoolExecutor(2) as pool, stopped_at(database, statement) as (reached, go_on):
         adding = pool.submit(intake.add_jobs, database, new, jobs)
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         purging = pool.submit(purge, database, old)
         waits(purging)
         go_on.set()
-        adding.result(PATIENCE_S)
-        purging.result(PATIENCE_S)
+        adding.result(TIMEOUT_S)
+        purging.result(TIMEOUT_S)
 
     finish_all(database)
     assert account.account(database, new).done == 2
@@ -108,9 +108,9 @@ def test_purges_and_submits_of_the_same_conversations_in_every_order_lose_nothin
         with ThreadPoolExecutor(8) as pool:
             purging = [pool.submit(delete_old, each) for each in old]
             adding = [pool.submit(add, f"{way}-{round_}") for way in ("up", "down")]
-            old = [future.result(2 * PATIENCE_S) for future in adding]
+            old = [future.result(2 * TIMEOUT_S) for future in adding]
             for future in purging:
-                future.result(2 * PATIENCE_S)
+                future.result(2 * TIMEOUT_S)
         finish_all(database)
         assert [account.account(database, each).done for each in old] == [300, 300]
         assert num_rows(database) == {"submission": 2, "submission_job": 600, "job": 300, "summary": 300}
@@ -129,11 +129,11 @@ def test_a_submission_that_is_read_on_while_its_row_is_to_go_stays(database: Eng
     retention.empty(database, submission_id)
     with ThreadPoolExecutor(2) as pool, stopped_at(database, "INSERT INTO job") as (reached, go_on):
         adding = pool.submit(intake.add_jobs, database, submission_id, [new_job("b", position=1)])
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         dropping = pool.submit(retention.drop_empty, database, [submission_id])
         assert waits(dropping)
         go_on.set()
-        assert (adding.result(PATIENCE_S).num_added, dropping.result(PATIENCE_S)) == (1, 0)
+        assert (adding.result(TIMEOUT_S).num_added, dropping.result(TIMEOUT_S)) == (1, 0)
 
     assert account.account(database, submission_id).waiting == 1
 
@@ -142,12 +142,12 @@ def test_the_same_source_opened_while_its_submission_is_deleted_is_a_new_submiss
     old = finished(database, "a")
     with ThreadPoolExecutor(2) as pool, stopped_at(database, "DELETE FROM submission ") as (reached, go_on):
         purging = pool.submit(purge, database, old)
-        assert reached.wait(PATIENCE_S)
+        assert reached.wait(TIMEOUT_S)
         opening = pool.submit(submit, database, "a")
         assert waits(opening)
         go_on.set()
-        purging.result(PATIENCE_S)
-        new = opening.result(PATIENCE_S)
+        purging.result(TIMEOUT_S)
+        new = opening.result(TIMEOUT_S)
 
     assert [record.id for record in account.submissions(database)] == [new]
     assert account.account(database, new).waiting == 1

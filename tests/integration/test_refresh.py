@@ -17,23 +17,23 @@ from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.fixtures.workers import wait_until
 from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, standing_beside_base, write_labelled
-from training import history, registry
-from training.judgement import EVALUATION_FILE, load_judgement
-from training.judgements import Judgements
-from training.promotion import promote
-from training.recipe import get_recipe
+from training.data.splits import check_unseen, load_splits
+from training.fit.recipe import get_recipe
+from training.judge.judgement import EVALUATION_FILE, load_judgement
+from training.judge.store import Judgements
 from training.refresh import refresh
-from training.splits import check_unseen, load_splits
-from worker.adapter import check_adapter, read_manifest
+from training.registry import history, registry
+from training.registry.promotion import promote
+from worker.adapters.manifest import check_adapter, read_manifest
 from worker.engine.base import Completion
-from worker.prompts import tokenize
-from worker.served import Serving
-from worker.serving import choose_adapter, load_served
-from worker.swap import AdapterFollower
-from worker.wanted import Wanted
+from worker.serving.desired import DesiredAdapter
+from worker.serving.follower import AdapterFollower
+from worker.serving.prompts import tokenize
+from worker.serving.served import Serving
+from worker.serving.start import choose_adapter, load_served
 
 #: The base model alone.
-NONE = Wanted(None, "")
+NONE = DesiredAdapter(None, "")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,10 +129,10 @@ def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, data
     promote(database, registry.register(database, good).digest, NONE, Judgements(tmp_path), is_forced=False)
     candidate = registry.register(database, bad)
     with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by \d+"):
-        promote(database, candidate.digest, Wanted(good, good.name), Judgements(tmp_path), is_forced=False)
+        promote(database, candidate.digest, DesiredAdapter(good, good.name), Judgements(tmp_path), is_forced=False)
     assert registry.active(database, RECIPE.base) == registry.find(database, good.name)
 
-    promote(database, candidate.digest, Wanted(good, good.name), Judgements(tmp_path), is_forced=True)
+    promote(database, candidate.digest, DesiredAdapter(good, good.name), Judgements(tmp_path), is_forced=True)
     with reading(database) as connection:
         changes = [entry.change for entry in history.read(connection)]
     assert [(change.adapter_digest, change.is_forced) for change in changes] == [(good.name, False), (bad.name, True)]

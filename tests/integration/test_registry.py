@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from aftercall.database import reading
 from aftercall.errors import AdapterError
 from aftercall.models import Adapter
-from training import history, registry
-from training.history import Action
-from training.publish import Origin, publish
-from training.registry import AdapterState, Trial
+from training.registry import history, registry
+from training.registry.history import Action
+from training.registry.publish import Origin, publish
+from training.registry.registry import AdapterState, Trial
 
 
 def make_adapter(parent: Path, rank: int, base: str = "tiny") -> Path:

@@ -8,12 +8,12 @@ import pytest
 
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
-from training.card import Training
-from training.checkpoint import find_checkpoint
-from training.recipe import LLAMA_LAYERS, Recipe
-from training.splits import Splits
-from training.stopwatch import Stopwatch
-from training.train import Outputs, train_adapter
+from training.data.splits import Splits
+from training.fit.checkpoint import find_checkpoint
+from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.stopwatch import Stopwatch
+from training.fit.train import Outputs, train_adapter
+from training.fit.training_run import TrainingRun
 
 #: Learns nothing, so no epoch is better than the first.
 RECIPE = Recipe(
@@ -30,7 +30,7 @@ RECIPE = Recipe(
 EXAMPLES = [make_example(str(number), "Refund sent.", user=f"order {number}") for number in range(8)]
 
 
-def train(folder: Path, *, is_resuming: bool = False) -> Training:
+def train(folder: Path, *, is_resuming: bool = False) -> TrainingRun:
     tiny = build_tiny_model("llama")
     outputs = Outputs(folder=folder, is_progress_shown=False, is_resuming=is_resuming)
     _, training = train_adapter(RECIPE, tiny.model, tiny.tokenizer, Splits(EXAMPLES, EXAMPLES[:2]), outputs)

@@ -10,11 +10,11 @@ from sqlalchemy import Engine, delete, event, insert, update
 
 from aftercall.errors import AftercallError, NotFoundError, SourceError
 from aftercall.models import Job, Submission, SubmissionJob, Summary
-from training import registry_cli
-from training.dataset import load_examples
-from training.home import open_home
-from training.review import export_review, import_review
-from training.splits import load_splits
+from training import adapters_cli
+from training.context import open_context
+from training.data.dataset import load_examples
+from training.data.review import export_review, import_review
+from training.data.splits import load_splits
 
 
 @pytest.fixture
@@ -266,10 +266,10 @@ def test_a_submission_that_is_not_there_is_told_from_one_without_summaries(
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation of its own with a review of two rows, one of them purged."""
     monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
-    with open_home() as home:
-        submit_thirty(home.database)
-        review = correct_all(home.database, tmp_path, 2, "Customer waits.")
-        with home.database.begin() as connection:
+    with open_context() as context:
+        submit_thirty(context.database)
+        review = correct_all(context.database, tmp_path, 2, "Customer waits.")
+        with context.database.begin() as connection:
             purged = int(read(review)[1]["job"])
             for table in (Summary, SubmissionJob):
                 connection.execute(delete(table).where(table.job_id == purged))
@@ -277,7 +277,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def type_review(*args: object) -> Result:
-    return CliRunner().invoke(registry_cli.review, [str(arg) for arg in args])
+    return CliRunner().invoke(adapters_cli.review, [str(arg) for arg in args])
 
 
 def test_what_is_typed_says_what_became_of_each_row(typed: Path, tmp_path: Path) -> None:

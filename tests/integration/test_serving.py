@@ -11,7 +11,7 @@ from aftercall.database import connect
 from aftercall.errors import SettingsError
 from aftercall.models import Adapter
 from aftercall.settings import Settings
-from worker.serving import choose_adapter, load_served
+from worker.serving.start import choose_adapter, load_served
 
 
 @pytest.fixture

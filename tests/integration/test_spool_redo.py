@@ -5,8 +5,8 @@ from sqlalchemy import Engine
 from aftercall.ledger import account, control, work
 from aftercall.settings import Settings
 from tests.integration.test_ledger import claim_all, new_job, submit, summary
-from worker.recorder import Recorder
-from worker.spool import Finished, Spool
+from worker.jobs.recorder import Recorder
+from worker.jobs.spool import Finished, Spool
 
 
 def test_a_file_that_was_stored_before_does_not_end_a_redo(database: Engine, settings: Settings) -> None:

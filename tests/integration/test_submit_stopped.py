@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aftercall.settings import Settings
-from tests.fixtures.workers import PATIENCE_S, wait_until, write_source
+from tests.fixtures.workers import TIMEOUT_S, wait_until, write_source
 
 #: Takes one batch of a source that a second process reads, and no more.
 TAKES_ONE_BATCH = """
@@ -40,7 +40,7 @@ def test_the_process_that_reads_ahead_ends_with_a_killed_submit(tmp_path: Path) 
         assert process.stdout.readline() == "reading\n"
         process.kill()
         # Ends when nobody is left who could write: the reader shares what the first process printed to.
-        process.communicate(timeout=PATIENCE_S)
+        process.communicate(timeout=TIMEOUT_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -59,7 +59,7 @@ def test_a_stopped_submit_leaves_nothing_of_what_was_piped_in(
     ) as process:  # fmt: skip
         wait_until(lambda: list(temporary.glob("aftercall-*/source")), "what is piped in written down")
         process.send_signal(number)
-        _, errors = process.communicate(timeout=PATIENCE_S)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
 
     assert process.returncode == 130
     assert errors == "\naftercall: stopped. Run the same command again to go on.\n"

@@ -17,10 +17,10 @@ from aftercall.models import Adapter, Summary
 from aftercall.settings import Settings
 from bench.random_adapter import make_adapter
 from producer import cli
-from tests.fixtures.workers import PATIENCE_S, submit_file, wait_until, wait_until_finished, write_source
-from training import registry
-from training.registry import Trial
-from worker.base_model import find_base_model
+from tests.fixtures.workers import TIMEOUT_S, submit_file, wait_until, wait_until_finished, write_source
+from training.registry import registry
+from training.registry.registry import Trial
+from worker.loading.base_model import find_base_model
 
 pytestmark = [pytest.mark.parametrize("database_url", ["sqlite"], indirect=True), pytest.mark.timeout(600)]
 
@@ -56,7 +56,7 @@ def log(settings: Settings, tmp_path: Path) -> Iterator[Path]:
     yield path
     assert process.poll() is None, path.read_text()
     process.terminate()
-    assert process.wait(PATIENCE_S) == 0
+    assert process.wait(TIMEOUT_S) == 0
 
 
 def promote(database: Engine, digest: str) -> None:

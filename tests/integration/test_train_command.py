@@ -10,8 +10,8 @@ import pytest
 
 from tests.fixtures.command import Answer
 from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, save_base, write_labelled
-from training.publish import Origin, publish
-from training.splits import load_splits, save_trained_on
+from training.data.splits import load_splits, save_trained_on
+from training.registry.publish import Origin, publish
 
 LABELLED = "labelled.csv"
 
@@ -81,11 +81,11 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
 def test_a_module_of_our_own_that_is_missing_is_a_defect_and_no_advice(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "sys.modules['training.recipe'] = None\n"
+        "sys.modules['training.fit.recipe'] = None\n"
         "from aftercall.cli import main\n"
         "main(['train', '--data', 'x'])\n"
     )
-    assert "ModuleNotFoundError: import of training.recipe" in run_python(script, folder=tmp_path).stderr
+    assert "ModuleNotFoundError: import of training.fit.recipe" in run_python(script, folder=tmp_path).stderr
 
 
 def test_without_the_hub_its_data_is_asked_for_as_files(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_hub_that_does_not_answer_is_said_with_what_is_already_done(tmp_path: 
         "import sys\n"
         "from pathlib import Path\n"
         "from aftercall.errors import AdapterError\n"
-        "from training.hub import push\n"
+        "from training.registry.hub import push\n"
         "try:\n    push(Path(sys.argv[1]), 'me/adapter')\n"
         "except AdapterError as error:\n    print(error)\n"
     )

@@ -7,8 +7,8 @@ import pytest
 
 from aftercall.errors import AdapterError
 from tests.fixtures.adapters import BASE, make_candidate, make_folder, run
-from training.home import open_home
-from training.registry import AdapterState, entries
+from training.context import open_context
+from training.registry.registry import AdapterState, entries
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:
     assert "its ROUGE is lower" in run("diff", fair, good).output
 
     assert run("rollback", "--base", "tiny").output == f"{good} is retired; active: {fair}\n"
-    with open_home() as opened:
+    with open_context() as opened:
         assert {entry.digest: entry.state for entry in entries(opened.database)} == {
             fair: AdapterState.ACTIVE,
             good: AdapterState.RETIRED,

@@ -11,10 +11,10 @@ import torch
 from aftercall.errors import AdapterError
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.learner import RECIPE, make_plan, save_base, write_labelled
-from training.recipe import get_recipe
+from training.fit.recipe import get_recipe
+from training.fit.train import _encode, _make_trainer, widen
 from training.refresh import Plan, refresh
-from training.train import _encode, _make_trainer, widen
-from worker.model import ModelSettings, load_model
+from worker.loading.load import ModelSettings, load_model
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from aftercall.ledger.workers import LIVE_S, WorkerRecord
 from aftercall.message import MESSAGE_VERSION
 from aftercall.models import Worker
 from tests.fixtures.workers import WorkerStarter, wait_until
-from worker.presence import Presence
+from worker.upkeep.presence import Presence
 
 RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0004", "phi-1_5", None)
 
@@ -60,7 +60,7 @@ def test_a_worker_that_ended_is_gone_and_a_dead_one_is_forgotten_in_time(databas
 def test_presence_tells_what_is_served_and_ends_with_the_block(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "SIGN_INTERVAL_S", 0.05)
+    monkeypatch.setattr(workers, "HEARTBEAT_INTERVAL_S", 0.05)
     with Presence(database, RECORD) as presence:
         assert [one.worker.adapter_digest for one in workers.alive(database)] == [None]
         presence.serve("phi-1_5", "abc")

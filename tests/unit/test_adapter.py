@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.errors import AdapterError
-from worker.adapter import (
+from worker.adapters.manifest import (
     CONFIG_FILE,
     MANIFEST_FILE,
     WEIGHTS_FILE,
@@ -164,5 +164,5 @@ def test_a_manifest_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) ->
 
 
 def test_publishing_needs_no_torch() -> None:
-    command = "import sys, worker.adapter, worker.base_model; sys.exit('torch' in sys.modules)"
+    command = "import sys, worker.adapters.manifest, worker.loading.base_model; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0

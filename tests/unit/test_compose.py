@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from setuptools import find_packages
 
 from aftercall.settings import PREFIX, Settings
 
@@ -25,7 +26,7 @@ ENV_EXAMPLE = ROOT / ".env.example"
 COMPOSE_TEXT = COMPOSE.read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE_TEXT)["services"]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = set(PROJECT["tool"]["setuptools"]["packages"])
+PACKAGES = set(find_packages(str(ROOT), include=PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]))
 TOPS = {name.partition(".")[0] for name in PACKAGES}
 
 
@@ -166,7 +167,7 @@ class Hider:
         if name.partition(".")[0] in hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hider())
-import producer.cli, producer.care_cli, producer.doctor.examine, producer.export, producer.failures
+import producer.cli, producer.admin_cli, producer.doctor.examine, producer.export, producer.failures
 from aftercall.broker import create_app
 from aftercall.database import connect
 from aftercall.settings import Settings

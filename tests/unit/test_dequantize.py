@@ -1,6 +1,6 @@
 """When NF4 weights are dequantized: by the memory that is left."""
 
-from worker.dequantize import fits
+from worker.loading.dequantize import fits
 
 GIB = 2**30
 

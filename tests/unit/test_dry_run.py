@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from producer.batches import MAX_BATCH_ROWS
-from producer.rehearsal import dry_run
+from producer.dry_run import dry_run
 from producer.source import open_source
 from producer.submit import SubmitReport
 from tests.fixtures.command import Answer

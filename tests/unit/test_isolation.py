@@ -3,8 +3,8 @@
 import threading
 from contextlib import AbstractContextManager
 
-from tests.fixtures.workers import PATIENCE_S, wait_until
-from worker.isolation import Isolation
+from tests.fixtures.workers import TIMEOUT_S, wait_until
+from worker.serving.isolation import Isolation
 
 
 class Visitor(threading.Thread):
@@ -24,13 +24,13 @@ class Visitor(threading.Thread):
 
     def leave(self) -> None:
         self.may_leave.set()
-        self.join(PATIENCE_S)
+        self.join(TIMEOUT_S)
 
 
 def test_chunks_are_inside_together() -> None:
     isolation = Isolation()
     visitors = [Visitor(isolation.together()) for _ in range(3)]
-    assert all(visitor.is_inside.wait(PATIENCE_S) for visitor in visitors)
+    assert all(visitor.is_inside.wait(TIMEOUT_S) for visitor in visitors)
     for visitor in visitors:
         visitor.leave()
 
@@ -38,7 +38,7 @@ def test_chunks_are_inside_together() -> None:
 def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out() -> None:
     isolation = Isolation()
     first = Visitor(isolation.together())
-    assert first.is_inside.wait(PATIENCE_S)
+    assert first.is_inside.wait(TIMEOUT_S)
     loners = [Visitor(isolation.alone()) for _ in range(2)]
     wait_until(lambda: isolation._num_loners == 2, "both at the door before the late one")
     assert not any(loner.is_inside.wait(0.05) for loner in loners)
@@ -52,5 +52,5 @@ def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out() -> 
         assert not late.is_inside.is_set()
         for loner in inside:
             loner.leave()
-    assert late.is_inside.wait(PATIENCE_S)
+    assert late.is_inside.wait(TIMEOUT_S)
     late.leave()

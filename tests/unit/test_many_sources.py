@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aftercall.cli import main
-from producer.choice import rejected_path, rejected_paths
+from producer.source_paths import rejected_path, rejected_paths
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from worker.quiet import quiet_loading
+from worker.loading.quiet import quiet_loading
 
 
 @pytest.mark.parametrize("name", ["bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"])

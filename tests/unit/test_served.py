@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fixtures.scripted_worker import CharacterTokenizer, ScriptedEngine, ScriptedModel
-from tests.fixtures.workers import PATIENCE_S, wait_until
+from tests.fixtures.workers import TIMEOUT_S, wait_until
 from worker.engine.base import PromptFailure, SamplingSettings
-from worker.served import Served, Serving
+from worker.serving.served import Served, Serving
 
 
 def make_serving() -> Serving:
@@ -39,8 +39,8 @@ def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
         late.join(0.05)
         assert seen == []
         assert served.columns["adapter_digest"] == "old"
-    exchanging.join(PATIENCE_S)
-    late.join(PATIENCE_S)
+    exchanging.join(TIMEOUT_S)
+    late.join(TIMEOUT_S)
     assert seen == ["exchange", "new"]
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from aftercall.ledger.work import SummaryRecord
-from worker.spool import Finished, Spool
+from worker.jobs.spool import Finished, Spool
 
 
 def record(job_id: int, text: str = "A summary.") -> Finished:

@@ -12,8 +12,8 @@ from aftercall import schema
 from aftercall.database import connect
 from aftercall.settings import Settings
 from tests.unit.test_spool import record
-from worker.recorder import Recorder
-from worker.spool import Spool
+from worker.jobs.recorder import Recorder
+from worker.jobs.spool import Spool
 
 NOBODY = 65_534
 

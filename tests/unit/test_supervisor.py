@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.workers import PATIENCE_S, assert_never, wait_until
+from tests.fixtures.workers import TIMEOUT_S, assert_never, wait_until
 from worker.gpus import Gpu
 from worker.supervisor import RestartPolicy, worker_name
 
@@ -83,7 +83,7 @@ class Run:
         return self.lines(word)
 
     def end(self) -> tuple[int, str]:
-        return self.process.wait(PATIENCE_S), self.said
+        return self.process.wait(TIMEOUT_S), self.said
 
 
 @pytest.fixture

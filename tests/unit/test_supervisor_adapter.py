@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aftercall.errors import AdapterError
-from tests.fixtures.workers import PATIENCE_S, wait_until
+from tests.fixtures.workers import TIMEOUT_S, wait_until
 
 ADAPTER = AdapterError.exit_code
 
@@ -68,11 +68,11 @@ def num_lives(log: Path, name: str) -> int:
 
 
 def test_a_wrong_adapter_at_the_start_ends_all(start: Start) -> None:
-    assert start(2, NEVER_HEALTHY, ADAPTER).wait(PATIENCE_S) == ADAPTER
+    assert start(2, NEVER_HEALTHY, ADAPTER).wait(TIMEOUT_S) == ADAPTER
 
 
 def test_a_wrong_adapter_behind_a_base_model_that_took_long_to_arrive_ends_all(start: Start) -> None:
-    assert start(1, HEALTHY_AT_ONCE, ADAPTER).wait(PATIENCE_S) == ADAPTER
+    assert start(1, HEALTHY_AT_ONCE, ADAPTER).wait(TIMEOUT_S) == ADAPTER
 
 
 def test_beside_a_healthy_worker_an_adapter_that_is_not_here_yet_is_waited_for(start: Start, log: Path) -> None:
@@ -91,4 +91,4 @@ def test_after_a_healthy_life_an_adapter_that_is_not_here_yet_is_waited_for(star
 
 @pytest.mark.parametrize("code", [5, 9, 12])
 def test_settings_model_and_schema_end_all_also_when_workers_were_healthy(start: Start, code: int) -> None:
-    assert start(2, HEALTHY_AT_ONCE, 75, ADAPTER, code).wait(PATIENCE_S) == code
+    assert start(2, HEALTHY_AT_ONCE, 75, ADAPTER, code).wait(TIMEOUT_S) == code

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aftercall.prompt import build_prompt
 from tests.fixtures.scripted_worker import CharacterTokenizer
-from worker.prompts import tokenize
+from worker.serving.prompts import tokenize
 
 TEMPLATE = len(build_prompt(""))
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from worker.engine.base import Engine, SamplingSettings
 
 if TYPE_CHECKING:
-    from worker.model import LoadedModel
+    from worker.loading.load import LoadedModel
 
 
 def start_engine(loaded: "LoadedModel", sampling: SamplingSettings) -> Engine:

@@ -5,8 +5,8 @@ from typing import Any
 
 from worker.engine.base import SamplingSettings
 from worker.engine.engine import BatchingEngine
+from worker.engine.memory.pages import PagePool
 from worker.engine.options import EngineOptions
-from worker.engine.pages import PagePool
 from worker.engine.runner import ModelRunner
 from worker.engine.scheduler import Limits, Scheduler
 from worker.engine.stopping import StopRule

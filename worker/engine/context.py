@@ -8,62 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import local
-from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from worker.engine.cache import LayerCache
+from worker.engine.attention.base import AttentionBackend, DecodeLayout, Heads, PrefillLayout
+from worker.engine.memory.kv_cache import LayerCache
 from worker.engine.unsupported import unsupported
-
-if TYPE_CHECKING:
-    from worker.engine.attention.backend import AttentionBackend
-
-
-#: Queries of one prompt that attention handles together.
-TILE = 64
-
-
-class Heads(NamedTuple):
-    """What a layer projects its tokens to, each `[tokens, heads, head_dim]`."""
-
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class PrefillLayout:
-    """Whole prompts, one behind the other without padding."""
-
-    #: Cache slot of every token: page x page size + offset.
-    slots: torch.Tensor
-    #: `[tiles, 3]`: where the tile's prompt starts, the tile's first token in it, and its length; zeros fill up.
-    tiles: torch.Tensor
-    #: Length and first page of each prompt on the host; empty in a captured step, which may use tensors only.
-    lengths: tuple[int, ...] = ()
-    first_pages: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLayout:
-    """One token of each sequence."""
-
-    #: Cache slot of every token.
-    slots: torch.Tensor
-    #: Pages of each sequence in their order, `[batch, max_pages]`, int32.
-    tables: torch.Tensor
-    #: Tokens that each query sees, its own included; int32.
-    lengths: torch.Tensor
-    #: First page and length of each sequence on the host; empty in a captured step, which may use tensors only.
-    host_pages: tuple[int, ...] = ()
-    host_lengths: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class StepContext:
     """One forward pass as its attention calls see it."""
 
-    backend: "AttentionBackend"
+    backend: AttentionBackend
     layers: list[LayerCache]
     layout: PrefillLayout | DecodeLayout
     #: Attention calls so far: the calls come in the order of the layers. A compiled layer is one graph for all

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from worker.engine.base import ABORTED, Completion, PromptFailure, SamplingSettings
 from worker.engine.calls import Call
+from worker.engine.memory.oom import OutOfDeviceMemoryError
 from worker.engine.sampling import sequence_seed
 from worker.engine.scheduler import Scheduler, Step
 from worker.engine.sequence import Sequence
@@ -24,10 +25,6 @@ _ABORTED = PromptFailure(ABORTED, "The engine was closed before this prompt was 
 _NOT_A_NUMBER = PromptFailure(
     "not_a_number", "The model's numbers overflowed on this prompt. Use compute dtype bfloat16 or float32."
 )
-
-
-class OutOfDeviceMemoryError(Exception):
-    """A step did not fit into the device's memory; nothing of it counts."""
 
 
 class Tokens(Protocol):

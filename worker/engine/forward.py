@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from worker.engine.attention.backend import AttentionBackend
-from worker.engine.cache import LayerCache
-from worker.engine.context import DecodeLayout, PrefillLayout, StepContext, step_context
+from worker.engine.attention.base import AttentionBackend, DecodeLayout, PrefillLayout
+from worker.engine.context import StepContext, step_context
 from worker.engine.inputs import PrefillInputs
+from worker.engine.memory.kv_cache import LayerCache
 from worker.engine.sequence import Sequence
 from worker.engine.unsupported import unsupported
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from worker.engine.context import TILE
+from worker.engine.attention.base import TILE
 from worker.engine.sequence import Sequence
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from worker.engine.attention.backend import Backend, compute_capability
+from worker.engine.attention.select import Backend, compute_capability
 
 
 @dataclass(frozen=True, slots=True)

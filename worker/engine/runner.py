@@ -10,24 +10,24 @@ from typing import Any
 import torch
 
 from aftercall.errors import ModelError
-from worker.engine.attention.backend import choose_backend
 from worker.engine.attention.hook import IMPLEMENTATION
+from worker.engine.attention.select import choose_backend
 from worker.engine.base import SamplingSettings
-from worker.engine.cache import CacheShape, LayerCache, allocate_cache, free_bytes
-from worker.engine.compiling import compile_layers, restore_layers
-from worker.engine.engine import NOT_A_TOKEN, OutOfDeviceMemoryError
-from worker.engine.float8 import round_linears
+from worker.engine.engine import NOT_A_TOKEN
 from worker.engine.forward import Forward
-from worker.engine.fusing import fuse_activations, unfuse_activations
 from worker.engine.graphs import StepGraph, decode_sizes, prefill_sizes
 from worker.engine.inputs import PrefillInputs, PrefillSize, pack_decode, pack_prompts
-from worker.engine.linear import pack_linears, unpack_linears
+from worker.engine.layers.compile import compile_layers, restore_layers
+from worker.engine.layers.float8 import round_linears
+from worker.engine.layers.fused_gelu import fuse_activations, unfuse_activations
+from worker.engine.layers.packed_linear import pack_linears, unpack_linears
+from worker.engine.memory.kv_cache import CacheShape, LayerCache, allocate_cache, free_bytes
+from worker.engine.memory.oom import OutOfDeviceMemoryError, find_fitting, is_out_of_memory
+from worker.engine.memory.pages import SCRATCH_PAGE
 from worker.engine.options import EngineOptions
-from worker.engine.pages import SCRATCH_PAGE
 from worker.engine.sampling import choose_tokens
 from worker.engine.scheduler import Step
 from worker.engine.sequence import Sequence
-from worker.engine.shortage import find_fitting, is_out_of_memory
 from worker.engine.state import DecodeState
 from worker.engine.trial import NUM_TRIAL_PAGES, check_answers, own_logits
 from worker.engine.unsupported import unsupported
@@ -120,7 +120,7 @@ class ModelRunner:
     def _start(self) -> None:
         """From the model as it came to steps ready to be launched."""
         self._take_over()
-        self._hasten()
+        self._optimize_layers()
         self._forward.layers = self._allocate(1)
         self.num_pages = self._plan()
         self._forward.layers = self._allocate(self.num_pages)
@@ -135,7 +135,7 @@ class ModelRunner:
         self._forward.layers = self._allocate(NUM_TRIAL_PAGES)
         check_answers(self._model, self.max_model_len, self._forward, expected)
 
-    def _hasten(self) -> None:
+    def _optimize_layers(self) -> None:
         """Put faster layers in the place of the model's own, as the options and the device have them."""
         if self.options.is_float8:
             round_linears(self._model)

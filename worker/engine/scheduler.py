@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-from worker.engine.pages import PagePool
+from worker.engine.memory.pages import PagePool
 from worker.engine.sequence import Sequence
 
 #: After so many steps without another shortage of memory, twice as much is tried. Where memory is short for good, one

@@ -13,9 +13,9 @@ import torch
 from aftercall.errors import ModelError
 from worker.engine.forward import Forward
 from worker.engine.inputs import PrefillInputs, PrefillSize, pack_prompts
-from worker.engine.pages import SCRATCH_PAGE
+from worker.engine.memory.oom import is_out_of_memory
+from worker.engine.memory.pages import SCRATCH_PAGE
 from worker.engine.sequence import Sequence
-from worker.engine.shortage import is_out_of_memory
 from worker.engine.unsupported import unsupported
 
 #: Tokens of each prompt, the last of which is decoded. Unlike lengths, so that a mixed up pair shows.

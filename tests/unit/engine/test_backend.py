@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from worker.engine.attention.backend import choose_backend, runs_kernels  # noqa: E402
 from worker.engine.attention.gathered import GatheredAttention  # noqa: E402
+from worker.engine.attention.select import choose_backend, runs_kernels  # noqa: E402
 from worker.engine.attention.whole import WholeSequenceAttention  # noqa: E402
 from worker.engine.options import EngineOptions  # noqa: E402
 

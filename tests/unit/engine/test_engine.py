@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from aftercall.errors import ModelError
-from tests.fixtures.workers import PATIENCE_S, wait_until
+from tests.fixtures.workers import TIMEOUT_S, wait_until
 from tests.unit.engine.uniform import VOCAB_SIZE, uniform_engine
 from worker.engine.base import Completion, PromptFailure, SamplingSettings
 from worker.engine.scheduler import Limits, Step
@@ -63,14 +63,14 @@ def test_callers_share_the_batch() -> None:
     is_open = Event()
 
     def hold(step: Step) -> None:
-        is_open.wait(PATIENCE_S)
+        is_open.wait(TIMEOUT_S)
 
     runner.before_step = hold
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(engine.generate, PROMPTS[first : first + 3]) for first in (0, 3, 6, 9)]
         wait_until(lambda: len(engine._owners) == 12, "every prompt of every caller in the engine")
         is_open.set()
-        assert [len(call.result(PATIENCE_S)) for call in calls] == [3, 3, 3, 3]
+        assert [len(call.result(TIMEOUT_S)) for call in calls] == [3, 3, 3, 3]
     engine.close()
     assert max(len(step.sequences) for step in runner.steps if not step.is_prefill) > 3
 
@@ -131,17 +131,17 @@ def test_closing_aborts_what_runs() -> None:
 
     def stall(step: Step) -> None:
         has_begun.set()
-        is_closing.wait(PATIENCE_S)
+        is_closing.wait(TIMEOUT_S)
 
     runner.before_step = stall
     with ThreadPoolExecutor(2) as pool:
         call = pool.submit(engine.generate, PROMPTS)
-        assert has_begun.wait(PATIENCE_S)
+        assert has_begun.wait(TIMEOUT_S)
         closing = pool.submit(engine.close)
         wait_until(lambda: engine._is_closed, "the engine told to close")
         is_closing.set()
-        closing.result(PATIENCE_S)
-        outcomes = call.result(PATIENCE_S)
+        closing.result(TIMEOUT_S)
+        outcomes = call.result(TIMEOUT_S)
     assert [outcome.code for outcome in outcomes if isinstance(outcome, PromptFailure)] == ["aborted"] * len(PROMPTS)
     assert engine.generate([[1]]) == [outcomes[0]]
 

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.context import TILE
+from worker.engine.attention.base import TILE
 from worker.engine.graphs import decode_sizes, prefill_sizes
 from worker.engine.inputs import PrefillInputs, PrefillSize, pack_decode, pack_prompts
-from worker.engine.pages import SCRATCH_PAGE
+from worker.engine.memory.pages import SCRATCH_PAGE
 from worker.engine.sequence import Sequence
 
 PAGE_SIZE = 16

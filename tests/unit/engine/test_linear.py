@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from tests.fixtures.model import build_tiny_model
-from worker.engine.float8 import Float8Linear, round_linears
-from worker.engine.linear import PackedLinear, pack_linears, unpack_linears
+from worker.engine.layers.float8 import Float8Linear, round_linears
+from worker.engine.layers.packed_linear import PackedLinear, pack_linears, unpack_linears
 
 
 @pytest.mark.parametrize("has_bias", [True, False])

@@ -10,11 +10,10 @@ from tests.fixtures.model import build_tiny_model
 from worker.engine import runner
 from worker.engine.base import SamplingSettings
 from worker.engine.build import build_engine
-from worker.engine.engine import OutOfDeviceMemoryError
+from worker.engine.memory.oom import OutOfDeviceMemoryError, find_fitting
+from worker.engine.memory.ram import available_ram
 from worker.engine.options import EngineOptions
-from worker.engine.ram import available_ram
 from worker.engine.runner import ModelRunner
-from worker.engine.shortage import find_fitting
 
 GIB = 2**30
 

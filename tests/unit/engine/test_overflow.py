@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from tests.fixtures.model import TinyModel, build_tiny_model
-from worker.engine.attention.backend import Backend
+from worker.engine.attention.select import Backend
 from worker.engine.base import Completion, Engine, PromptFailure, SamplingSettings
 from worker.engine.build import build_engine
 from worker.engine.options import EngineOptions
 from worker.engine.runner import ModelRunner
-from worker.summarize import FINAL_CODES
+from worker.jobs.summarizer import FINAL_CODES
 
 #: No other prompt has it, and no completion.
 OVERFLOWING = "~"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pages import SCRATCH_PAGE, PagePool
+from worker.engine.memory.pages import SCRATCH_PAGE, PagePool
 from worker.engine.scheduler import Limits, Scheduler, Step
 from worker.engine.sequence import Sequence
 

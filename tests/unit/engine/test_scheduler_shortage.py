@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pages import PagePool
+from worker.engine.memory.pages import PagePool
 from worker.engine.scheduler import Limits, Scheduler, Step
 from worker.engine.sequence import Sequence
 

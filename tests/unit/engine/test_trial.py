@@ -9,8 +9,8 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from aftercall.errors import ModelError
 from tests.fixtures.model import build_byte_tokenizer, build_tiny_model
-from worker.engine.attention.backend import Backend
 from worker.engine.attention.hook import IMPLEMENTATION
+from worker.engine.attention.select import Backend
 from worker.engine.base import Completion, SamplingSettings
 from worker.engine.build import build_engine
 from worker.engine.options import EngineOptions

@@ -7,8 +7,9 @@ import torch
 
 from tests.fixtures.model import build_byte_tokenizer
 from worker.engine.base import SamplingSettings
-from worker.engine.engine import BatchingEngine, OutOfDeviceMemoryError
-from worker.engine.pages import PagePool
+from worker.engine.engine import BatchingEngine
+from worker.engine.memory.oom import OutOfDeviceMemoryError
+from worker.engine.memory.pages import PagePool
 from worker.engine.sampling import choose_tokens
 from worker.engine.scheduler import Limits, Scheduler, Step
 from worker.engine.stopping import StopRule

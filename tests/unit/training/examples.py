@@ -1,7 +1,7 @@
 """Small examples for the training tests."""
 
 from aftercall.conversation import Conversation, Turn
-from training.dataset import Example
+from training.data.dataset import Example
 
 
 def make_example(name: str, *references: str, user: str = "my order 17 is late", agent: str = "sorry") -> Example:

@@ -10,10 +10,10 @@ import torch
 
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
-from training.recipe import LLAMA_LAYERS, Recipe
+from training.data.splits import load_splits
+from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.train import Outputs
 from training.refresh import Plan
-from training.splits import load_splits
-from training.train import Outputs
 
 #: What the tiny model learns to say of everything.
 SUMMARY = "Refund sent."

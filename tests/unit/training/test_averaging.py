@@ -2,7 +2,7 @@
 
 import torch
 
-from training.averaging import average
+from training.fit.averaging import average
 
 
 def test_each_weight_is_the_mean_of_its_runs() -> None:

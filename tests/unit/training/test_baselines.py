@@ -4,8 +4,8 @@ import pytest
 
 from aftercall.conversation import Conversation, Turn
 from tests.unit.training.examples import make_example
-from training.baselines import judge_baselines, write_lead
-from training.rouge import score_pair, score_references
+from training.judge.baselines import judge_baselines, write_lead
+from training.judge.rouge import score_pair, score_references
 
 
 def test_rouge_is_stemmed_f1() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from aftercall.errors import AdapterError
 from tests.unit.training.examples import make_example
-from training.checkpoint import begin_run, check_run, find_checkpoint, has_checkpoint, saving
-from training.recipe import get_recipe
-from training.splits import Splits
+from training.data.splits import Splits
+from training.fit.checkpoint import begin_run, check_run, find_checkpoint, has_checkpoint, saving
+from training.fit.recipe import get_recipe
 
 RECIPE = get_recipe("smollm2-135m-tweetsumm")
 SPLITS = Splits([make_example("a", "One.")], [make_example("b", "Two.", user="hello")])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aftercall.errors import SourceError
-from training import tables
-from training.dataset import digest_examples, example_from_dialogstudio, load_examples
+from training.data import csv_rows
+from training.data.dataset import digest_examples, example_from_dialogstudio, load_examples
 
 TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
 
@@ -113,7 +113,7 @@ def test_a_long_transcript_is_read_and_a_cell_that_never_ends_is_named(
     file.write_text(f"conversation,summary\nuser: {'hello ' * 40_000},Hello.\n")
     (example,) = load_examples(str(file), "train")
     assert len(example.text) > 200_000
-    monkeypatch.setattr(tables, "MAX_RECORD_CHARS", 10_000)
+    monkeypatch.setattr(csv_rows, "MAX_RECORD_CHARS", 10_000)
     with pytest.raises(SourceError, match=r"rows\.csv, after line 1: field larger than field limit"):
         load_examples(str(file), "train")
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from aftercall.errors import AdapterError
 from tests.unit.training.examples import make_example
-from training.bootstrap import compare
-from training.gate import compare_at_gate
-from training.judgement import Judgement, judge, load_judgement, save_judgement
+from training.judge.bootstrap import compare
+from training.judge.judgement import Judgement, judge, load_judgement, save_judgement
+from training.registry.gate import compare_at_gate
 
 EXAMPLES = [make_example(str(number), "Customer asks where the order is. Agent apologizes.") for number in range(20)]
 GOOD = "Customer asks where the order is. Agent apologizes."

@@ -6,11 +6,11 @@ from threading import Barrier, Thread
 
 import pytest
 
+from aftercall.files import write_aside
 from tests.unit.training.examples import make_example
-from training.files import write_aside
-from training.judgement import EVALUATION_FILE, Judgement, judge, save_judgement
-from training.judgements import Judgements
-from training.publish import Origin, publish
+from training.judge.judgement import EVALUATION_FILE, Judgement, judge, save_judgement
+from training.judge.store import Judgements
+from training.registry.publish import Origin, publish
 
 EXAMPLES = [make_example(str(number), "Customer waits.") for number in range(3)]
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from training.loss import ReferenceLoss
+from training.judge.loss import ReferenceLoss
 
 
 @pytest.mark.parametrize(("loss", "perplexity"), [(0.0, 1.0), (math.log(50), 50.0), (800.0, math.exp(700))])

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from aftercall.errors import AdapterError
-from training.card import TWEETSUMM_LICENCES, Card, LossPoint, Training, render_card, write_card
-from training.publish import Origin, publish
-from training.recipe import get_recipe
-from worker.adapter import AdapterManifest, check_adapter, compute_digest, read_manifest
+from training.fit.recipe import get_recipe
+from training.fit.training_run import LossPoint, TrainingRun
+from training.registry.card import TWEETSUMM_LICENCES, Card, render_card, write_card
+from training.registry.publish import Origin, publish
+from worker.adapters.manifest import AdapterManifest, check_adapter, compute_digest, read_manifest
 
 ORIGIN = Origin(
     base_model="tiny", base_digest="b" * 16, quantization="none", recipe="r", data_digest="d" * 64, metrics={"x": 1.0}
@@ -89,7 +90,7 @@ def make_card(manifest: AdapterManifest) -> Card:
         judged_on="quantization none, float32",
         manifest=manifest,
         recipe=get_recipe("smollm2-135m-tweetsumm"),
-        training=Training(4_884_480, 139_400_000, 2, 1000, 90.0, "one GPU", curve),
+        training=TrainingRun(4_884_480, 139_400_000, 2, 1000, 90.0, "one GPU", curve),
         data="tweetsumm",
         licences=TWEETSUMM_LICENCES,
         scores={"this": rouge | form | facts},

@@ -11,14 +11,15 @@ from aftercall.errors import SourceError
 from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import PACKAGED_MODEL
 from producer.clean import CLEANER_VERSION
-from training.baselines import judge_baselines
-from training.card import TWEETSUMM_LICENCES, Card, LossPoint, Training, render_card
-from training.dataset import digest_examples
-from training.gate import compare_at_gate
-from training.judgement import EVALUATION_FILE, judge, load_judgement
-from training.recipe import Recipe
-from training.splits import check_unseen, load_held_out, load_splits
-from worker.adapter import check_adapter, read_manifest
+from training.data.dataset import digest_examples
+from training.data.splits import check_unseen, load_held_out, load_splits
+from training.fit.recipe import Recipe
+from training.fit.training_run import LossPoint, TrainingRun
+from training.judge.baselines import judge_baselines
+from training.judge.judgement import EVALUATION_FILE, judge, load_judgement
+from training.registry.card import TWEETSUMM_LICENCES, Card, render_card
+from training.registry.gate import compare_at_gate
+from worker.adapters.manifest import check_adapter, read_manifest
 
 TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
 
@@ -52,7 +53,7 @@ def test_its_card_is_what_its_figures_make_of_it(shipped: Path) -> None:
         | {
             "manifest": read_manifest(shipped),
             "recipe": Recipe(**recipe),
-            "training": Training(**document["training"] | {"curve": curve}),
+            "training": TrainingRun(**document["training"] | {"curve": curve}),
         }
     )
     assert (shipped / "README.md").read_text() == render_card(card)

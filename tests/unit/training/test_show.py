@@ -6,11 +6,11 @@ import pytest
 
 from tests.unit.training.examples import make_example
 from training import show
-from training.baselines import judge_baselines
-from training.evaluate import Evaluation
-from training.judgement import judge
-from training.loss import ReferenceLoss
-from worker.model import ModelProvenance
+from training.judge.baselines import judge_baselines
+from training.judge.evaluate import Evaluation
+from training.judge.judgement import judge
+from training.judge.loss import ReferenceLoss
+from worker.loading.load import ModelProvenance
 
 ON_PEOPLE = "people: each conversation's first summary against the others, so its best is among one fewer\n"
 

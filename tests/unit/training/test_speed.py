@@ -5,7 +5,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from torch import nn
 
-from training.speed import DequantizedLinear, dequantize_layers
+from training.fit.speed import DequantizedLinear, dequantize_layers
 
 
 class Model(nn.Module):

@@ -7,7 +7,14 @@ import pytest
 
 from aftercall.errors import AdapterError, SourceError
 from tests.unit.training.examples import make_example
-from training.splits import TRAINED_ON_FILE, check_unseen, load_held_out, load_splits, merge_examples, save_trained_on
+from training.data.splits import (
+    TRAINED_ON_FILE,
+    check_unseen,
+    load_held_out,
+    load_splits,
+    merge_examples,
+    save_trained_on,
+)
 
 
 def write_rows(path: Path, rows: list[tuple[str, str]]) -> str:

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.fixtures.model import TinyModel, build_tiny_model
 from tests.unit.training.examples import make_example
-from training.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, model_inputs
+from training.data.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, model_inputs
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from worker.engine.context import Heads
+from worker.engine.attention.base import Heads
 
 #: Longer prompts would need too large a matrix of scores.
 _MAX_EXPLICIT = 1024

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from worker.engine.attention.base import DecodeLayout, Heads, PrefillLayout
 from worker.engine.attention.causal import CausalAttention
 from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts, storable
-from worker.engine.cache import LayerCache
-from worker.engine.context import DecodeLayout, Heads, PrefillLayout
+from worker.engine.memory.kv_cache import LayerCache
 
 #: Sequences that one call reads: neighbours are of like length, and the copies stay small.
 _RUN = 32

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from transformers import AttentionInterface
 
-from worker.engine.context import Heads, current_context
+from worker.engine.attention.base import Heads
+from worker.engine.context import current_context
 from worker.engine.unsupported import unsupported
 
 IMPLEMENTATION = "aftercall"

@@ -2,11 +2,11 @@
 
 import torch
 
-from worker.engine.cache import LayerCache
-from worker.engine.context import DecodeLayout, Heads, PrefillLayout
+from worker.engine.attention.base import DecodeLayout, Heads, PrefillLayout
 from worker.engine.kernels.decode import decode_attention
 from worker.engine.kernels.prefill import prefill_attention
 from worker.engine.kernels.store import store_kv
+from worker.engine.memory.kv_cache import LayerCache
 
 
 class PagedAttention:

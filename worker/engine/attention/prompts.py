@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from worker.engine.attention.base import Heads
 from worker.engine.attention.causal import CausalAttention
-from worker.engine.context import Heads
 
 
 def split_prompts(heads: Heads, lengths: Sequence[int]) -> list[Heads]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from worker.engine.attention.base import DecodeLayout, Heads, PrefillLayout
 from worker.engine.attention.causal import CausalAttention
 from worker.engine.attention.prompts import attend_to_prompts, hide_beyond, split_prompts, storable
-from worker.engine.cache import LayerCache
-from worker.engine.context import DecodeLayout, Heads, PrefillLayout
+from worker.engine.memory.kv_cache import LayerCache
 
 #: Pages that one call reads.
 _RUN = 8

@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from worker.engine.cache import LayerCache
+from worker.engine.memory.kv_cache import LayerCache
 
 #: Tokens of a tile. With one warp a program, 32 and 64 reach the card's copy bandwidth; four warps half of it.
 _TILE = 32

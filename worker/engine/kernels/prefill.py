@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-from worker.engine.context import TILE, Heads
+from worker.engine.attention.base import TILE, Heads
 
 #: Keys that a tile of queries meets at a time.
 _COLUMNS = 64

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-from worker.engine.cache import LayerCache
+from worker.engine.memory.kv_cache import LayerCache
 
 
 # Where the slots lie in their row of inputs, and so their alignment, differs from step to step.

@@ -1,0 +1,137 @@
+"""The commands status, failures, cancel, requeue, purge and doctor. Thin: each calls its module."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from aftercall.errors import EXIT_NOT_WELL
+from aftercall.ledger import account, control
+from aftercall.models import JobState
+from aftercall.settings import load_settings
+from aftercall.sweep import Swept
+from producer import purge as purging
+from producer.output import STDOUT
+from producer.services import OUT, confirm, open_services, reaches_redis
+from producer.status import status as show_status
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--watch", "is_watching", is_flag=True, help="Show it again every two seconds until nothing is open.")
+def status(submission: int | None, is_watching: bool) -> None:
+    """Show the account of SUBMISSION, or of all, and who works on it.
+
+    submitted = waiting + running + done + failed + cancelled + insufficient, always. Rejected rows come on top.
+    """
+    with open_services(may_create=False) as services:
+        show_status(services.database, submission, is_watching=is_watching)
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--code", help="Only what failed with this code, each conversation in a line.")
+@click.option("--ids", "with_ids", is_flag=True, help="Each conversation in a line: submission, id, code, reason.")
+@click.option("--out", type=OUT, help="Write them to this CSV file instead; - for stdout.")
+def failures(submission: int | None, code: str | None, with_ids: bool, out: Path | None) -> None:
+    """Say why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
+    from producer import failures as shown
+
+    with open_services(may_create=False) as services:
+        if submission is not None:
+            account.submission(services.database, submission)
+        if out is not None:
+            num_lines = shown.write(services.database, submission, code, out)
+            if out != STDOUT:
+                click.echo(f"{num_lines} failed conversations written to {out}")
+        elif with_ids or code:
+            shown.list_each(services.database, submission, code)
+        else:
+            shown.show_counts(services.database, submission)
+
+
+@click.command()
+@click.argument("submission", type=int)
+def cancel(submission: int) -> None:
+    """Stop SUBMISSION: nothing more of it starts, finished summaries are kept."""
+    with open_services(may_create=False) as services:
+        record = account.submission(services.database, submission)
+        num_cancelled = control.cancel(services.database, submission)
+        is_cancelled = account.submission(services.database, submission).is_cancelled
+        outcome = (
+            f"{num_cancelled} conversations cancelled" if is_cancelled else "nothing is open, nothing is cancelled"
+        )
+        click.echo(f"submission {submission} ({record.name}): {outcome}")
+        show_status(services.database, submission, is_watching=False)
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@click.option("--failed", "with_failed", is_flag=True, help="Also queue again what failed, with all its attempts.")
+@click.option("--code", help="With --failed: only what failed with this code.")
+@click.option("--cancelled", "with_cancelled", is_flag=True, help="Also queue again what was cancelled.")
+def requeue(submission: int | None, with_failed: bool, code: str | None, with_cancelled: bool) -> None:
+    """Send again what waits without a message or was held by a silent worker.
+
+    With --failed or --cancelled, what rests in SUBMISSION (or in all) is queued again first.
+    """
+    if code and (with_cancelled or not with_failed):
+        raise click.UsageError("--code goes with --failed, and not with --cancelled.")
+    states = [JobState.FAILED] * with_failed + [JobState.CANCELLED] * with_cancelled
+    with open_services(may_create=False) as services:
+        if submission is not None:
+            account.submission(services.database, submission)
+        if states:
+            num_queued = control.requeue(services.database, submission, states, code)
+            click.echo(f"{num_queued} conversations queued again")
+        if reaches_redis(services):
+            click.echo(_what_was_swept(services.sweeper.sweep()))
+
+
+def _what_was_swept(swept: Swept) -> str:
+    if swept == Swept():
+        return "nothing to send again."
+    return (
+        f"{swept.num_expired} leases of silent workers ended, {swept.num_lost} lost messages found; "
+        f"{swept.num_sent} conversations sent"
+    )
+
+
+@click.command()
+@click.argument("submissions", type=int, nargs=-1)
+@click.option("--older-than", "age_s", type=purging.parse_age, metavar="AGE", help="What is older than 12h, 30d or 4w.")
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+def purge(submissions: tuple[int, ...], age_s: float | None, is_dry_run: bool, is_agreed: bool) -> None:
+    """Delete SUBMISSIONS, or all that are old enough, from the database: conversations and summaries, for good.
+
+    What still has to run is left alone, and so is a conversation that another submission holds too.
+    """
+    if bool(submissions) == (age_s is not None):
+        raise click.UsageError("say what to delete: either numbers of submissions, or --older-than such as 30d.")
+    with open_services(may_create=False) as services:
+        database = services.database
+        plan = purging.plan_named(database, submissions) if age_s is None else purging.plan_older(database, age_s)
+        purging.show_plan(plan)
+        if is_dry_run or not plan.submissions:
+            return
+        if is_agreed or confirm("delete this for good?", "nothing is deleted"):
+            purging.delete(database, plan)
+
+
+@click.command()
+def doctor() -> int:
+    """Look at every part and say what is wrong and what to do: ledger, Redis, queue, workers, disk, model.
+
+    Changes nothing. Reads whole tables: some seconds at a million conversations.
+    """
+    from producer.doctor.examine import examine
+    from producer.doctor.finding import Level
+    from producer.show import finding
+
+    levels = Counter[Level]()
+    for each in examine(load_settings()):
+        finding(each)
+        levels[each.level] += 1
+    click.echo(f"errors: {levels[Level.ERROR]}, warnings: {levels[Level.WARNING]}")
+    return EXIT_NOT_WELL if levels[Level.ERROR] else 0

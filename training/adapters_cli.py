@@ -1,0 +1,128 @@
+"""The commands around adapters and reviews, none of which needs a model. Thin: each calls its module."""
+
+from pathlib import Path
+
+import click
+
+from aftercall.database import reading
+from producer.output import STDOUT
+from training import show
+from training.context import base_name, open_context, resolve
+from training.data.review import export_review, import_review
+from training.registry import history, registry, shipped
+from training.registry.card import CARD_FILE
+from training.registry.promotion import promote as promote_through_gate
+from worker.serving.desired import find_desired
+
+
+@click.group()
+def adapters() -> None:
+    """Look after adapters: list, register, show, promote, roll back, compare, and see what was served when."""
+
+
+@adapters.command("list")
+def list_() -> None:
+    """All registered adapters, the newest first, and those that ship."""
+    with open_context(may_create=False) as context:
+        show.entries(shipped.known(context.database))
+
+
+@adapters.command(short_help="Enter a published adapter as a candidate.")
+@click.argument("folder", type=click.Path(path_type=Path))
+def register(folder: Path) -> None:
+    """Enter the published adapter in FOLDER as a candidate; one that is known already stays as it is.
+
+    If the folder where it was known is gone, FOLDER takes its place.
+    """
+    with open_context() as context:
+        show.registered(registry.register(context.database, folder))
+
+
+@adapters.command("show")
+@click.argument("digest")
+def show_(digest: str) -> None:
+    """The card of an adapter."""
+    with open_context(may_create=False) as context:
+        folder = resolve(context, digest)
+    if folder is None or not (folder / CARD_FILE).is_file():
+        raise click.UsageError(f"{digest} has no card")
+    click.echo((folder / CARD_FILE).read_text())
+
+
+@adapters.command(short_help="Serve an adapter, if it is no worse than what is served now.")
+@click.argument("digest")
+@click.option("--force", "is_forced", is_flag=True, help="Whatever the gate says. The history keeps that it was so.")
+def promote(digest: str, is_forced: bool) -> None:
+    """Make an adapter the one that workers serve, if it is no worse than what they serve now."""
+    with open_context() as context:
+        entry = shipped.find(context.database, digest)
+        incumbent = find_desired(context.database, entry.base_model)
+        promotion = promote_through_gate(
+            context.database, entry.digest, incumbent, context.judgements, is_forced=is_forced
+        )
+        show.promotion(promotion)
+
+
+@adapters.command(short_help="Bring back the adapter that was active before.")
+@click.option("--base", help="Of which base model; otherwise the one in the settings.")
+def rollback(base: str | None) -> None:
+    """Bring back the adapter that was active before the one that is now."""
+    with open_context() as context:
+        left, back = registry.rollback(context.database, base_name(context, base or context.settings.base_model))
+        click.echo(f"{left.digest} is retired; active: {back.digest if back else 'none, what ships is served'}")
+
+
+@adapters.command("history")
+def history_() -> None:
+    """Every promotion and rollback, the newest first."""
+    with open_context(may_create=False) as context:
+        with reading(context.database) as connection:
+            changes = history.read(connection)
+        if changes:
+            show.history(changes)
+        else:
+            base_model = base_name(context, context.settings.base_model)
+            show.unchanged(find_desired(context.database, base_model), base_model)
+
+
+@adapters.command(short_help="How two judged adapters differ, figure by figure.")
+@click.argument("ours")
+@click.argument("theirs")
+def diff(ours: str, theirs: str) -> None:
+    """How two judged adapters differ: each figure with its paired 95% interval."""
+    with open_context(may_create=False) as context:
+        folders = [resolve(context, name) for name in (ours, theirs)]
+        if None in folders:
+            raise click.UsageError("give two adapters")
+        show.difference(*(context.judgements.find(folder) for folder in folders if folder))
+
+
+@click.group()
+def review() -> None:
+    """Let people correct summaries, and train on what they wrote."""
+
+
+@review.command("export", short_help="Write summaries to a CSV, for people to correct.")
+@click.argument("submission", type=int)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV to write.")
+@click.option(
+    "--rows", "max_rows", type=click.IntRange(min=1), default=100, show_default=True, help="So many, drawn at random."
+)
+def export_(submission: int, out: Path, max_rows: int) -> None:
+    """Write summaries of SUBMISSION to a CSV; a reviewer fills in the column `corrected`."""
+    with open_context(may_create=False) as context:
+        num_rows = export_review(context.database, submission, out, max_rows)
+    click.echo(f"{num_rows} summaries written to {out}; correct them in the column `corrected`", err=out == STDOUT)
+
+
+@review.command("import", short_help="Add corrected summaries to a training file.")
+@click.argument("reviewed", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Training file to add to.")
+def import_(reviewed: Path, out: Path) -> None:
+    """Add the corrected summaries of a reviewed CSV to a training file, for `aftercall train --data`."""
+    with open_context() as context:
+        report = import_review(context.database, reviewed, out)
+    if report.num_gone:
+        click.echo(f"{report.num_gone} left out: their conversations are not in this database any more", err=True)
+    became = f"has {report.num_rows} rows now" if report.num_corrected else "is left as it was"
+    click.echo(f"{report.num_corrected} corrected, {report.num_unchanged} left as they were; {out} {became}")

@@ -1,0 +1,1 @@
+"""Labelled conversations: datasets, splits, and corrections by reviewers."""

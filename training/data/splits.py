@@ -1,0 +1,104 @@
+"""What is trained on and what is held out: by conversation, so that no reference leaks into the judgement.
+
+Knows examples and files of them. It knows no tokens and no model.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from aftercall.errors import AdapterError, SourceError
+from aftercall.files import write_aside
+from training.data.dataset import HUB_NAME, Example, load_examples
+
+#: Of a file without splits, one conversation in so many is held out.
+HELD_OUT_ONE_IN = 10
+#: Beside an adapter: the digests of the conversations that it was trained on.
+TRAINED_ON_FILE = "trained_on.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """What to train on, and what to judge and to watch the loss on."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+
+
+def load_splits(sources: Sequence[str]) -> Splits:
+    """The examples of all sources. A folder and the hub bring their own splits; a single file is split here.
+
+    A conversation that is held out anywhere is trained on nowhere. Raises SourceError where one side is empty.
+    """
+    validation = load_held_out(sources)
+    held_out = {example.text for example in validation}
+    train = merge_examples(example for source in sources for example in load_examples(source, "train"))
+    kept = [example for example in train if example.text not in held_out]
+    return Splits(_require(kept, sources, "to train on"), validation)
+
+
+def load_held_out(sources: Sequence[str]) -> list[Example]:
+    """Of all sources what is held out; a folder needs no train file for it. Raises SourceError if that is nothing."""
+    held_out: list[Example] = []
+    for source in sources:
+        if source == HUB_NAME or Path(source).is_dir():
+            held_out += load_examples(source, "validation")
+        else:
+            held_out += filter(is_held_out, load_examples(source, "train"))
+    return _require(merge_examples(held_out), sources, "held out")
+
+
+def _require(examples: list[Example], sources: Sequence[str], side: str) -> list[Example]:
+    if not examples:
+        raise SourceError(
+            f"{', '.join(sources)}: no conversation is left {side}. Give more rows, or a folder with a train and a "
+            "validation file."
+        )
+    return examples
+
+
+def merge_examples(examples: Iterable[Example]) -> list[Example]:
+    """One example a conversation, with all its references, each once, in the order of first sight."""
+    merged: dict[str, Example] = {}
+    for example in examples:
+        known = merged.setdefault(example.text, replace(example, references=()))
+        references = tuple(dict.fromkeys(known.references + example.references))
+        merged[example.text] = replace(known, references=references)
+    return list(merged.values())
+
+
+def is_held_out(example: Example) -> bool:
+    """Whether a conversation is kept for the judgement: decided by its text alone, so the same on every run."""
+    return sha256(example.text.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
+
+
+def save_trained_on(folder: Path, examples: Iterable[Example]) -> None:
+    """Note beside an adapter what it was trained on, so that only who has a conversation can tell that it was."""
+    write_aside(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
+
+
+def check_unseen(folder: Path, examples: Sequence[Example]) -> None:
+    """Raises SourceError if an adapter was trained on any of the examples; one without a note may have been.
+
+    Its figures on them would be those of its memory.
+    """
+    path = folder / TRAINED_ON_FILE
+    if not path.exists():
+        return
+    try:
+        trained_on = set(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
+    seen = [example.conversation.external_id for example in examples if _digest(example) in trained_on]
+    if seen:
+        named = ", ".join([*seen[:3], *(["…"] if len(seen) > 3 else [])])
+        raise SourceError(
+            f"{len(seen)} of {len(examples)} conversations were trained on by {folder.name}: {named}. Give --data as "
+            "`aftercall train` had it, or other conversations."
+        )
+
+
+def _digest(example: Example) -> str:
+    return sha256(example.text.encode()).hexdigest()[:16]

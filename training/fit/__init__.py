@@ -1,0 +1,1 @@
+"""Training: a recipe and examples in, LoRA weights out."""

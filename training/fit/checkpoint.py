@@ -1,0 +1,106 @@
+"""What a run leaves in its folder: what it was begun with, and checkpoints from which it goes on.
+
+Knows the files that transformers and peft leave there. It knows no trainer.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from aftercall.errors import AdapterError
+from aftercall.files import write_aside
+from training.data.dataset import digest_examples
+from training.data.splits import Splits
+from training.fit.recipe import Recipe
+
+#: What decides a run's numbers, written before its first step.
+RUN_FILE = "run.json"
+#: What the trainer writes last: a checkpoint without it was cut short.
+_STATE_FILE = "trainer_state.json"
+#: torch has no error of its own for a file that it cannot write; this stands in what it says.
+_TORCH_WRITER = "inline_container"
+
+
+def begin_run(folder: Path, recipe: Recipe, splits: Splits, num_processes: int) -> None:
+    """Write down what a run is begun with; AdapterError if its folder cannot be written."""
+    write_aside(folder / RUN_FILE, _describe(recipe, splits, num_processes))
+
+
+def check_run(folder: Path, recipe: Recipe, splits: Splits, num_processes: int) -> None:
+    """Raises AdapterError if a run cannot go on, or was begun with something else: it would be neither of the two."""
+    find_checkpoint(folder)
+    began = _read(folder / RUN_FILE)
+    asked: dict[str, Any] = json.loads(_describe(recipe, splits, num_processes))
+    changes = [f"{name} {began.get(name)}, not {value}" for name, value in asked.items() if began.get(name) != value]
+    if changes:
+        raise AdapterError(
+            f"{folder} was begun with {'; '.join(changes)}. Go on with the options and the data it was begun with, or "
+            "train without --resume."
+        )
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run left anything to go on from."""
+    return bool(_find_whole(folder))
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """The last checkpoint in a run's folder; AdapterError if there is none."""
+    checkpoints = _find_whole(folder)
+    if not checkpoints:
+        raise AdapterError(f"{folder} has no checkpoint to go on from; train without --resume")
+    return checkpoints[-1]
+
+
+@contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """AdapterError, with the next step, for what a full disk or wrong rights do to a run."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        is_cut_short = _TORCH_WRITER in str(error)
+        if isinstance(error, RuntimeError) and not is_cut_short:
+            raise
+        said = "a file was cut short" if is_cut_short else error
+        raise AdapterError(
+            f"the run cannot be saved in {folder}: {said}. Make room or fix the rights; --resume goes on from its last "
+            "checkpoint."
+        ) from error
+
+
+def _describe(recipe: Recipe, splits: Splits, num_processes: int) -> bytes:
+    document = {
+        **asdict(recipe),
+        "training data": digest_examples(splits.train)[:16],
+        "held-out data": digest_examples(splits.validation)[:16],
+        "GPUs": num_processes,
+    }
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, TypeError, ValueError) as error:
+        raise AdapterError(
+            f"{path} does not say what the run was begun with ({error}); train without --resume"
+        ) from error
+
+
+def _find_whole(folder: Path) -> list[Path]:
+    """The checkpoints in a run's folder, oldest first, without one that a full disk or a kill cut short."""
+    checkpoints = [path.parent for path in folder.glob(f"checkpoint-*/{_STATE_FILE}") if _is_json(path)]
+    return sorted(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""trl's SFTTrainer over packed trees: the loss is taken where references are predicted, and nowhere else.
+
+Knows batches and a model. It knows no conversation and no file.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from trl import SFTTrainer
+
+from training.data.trees import Tree, collate_trees, model_inputs
+
+
+class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
+    """SFTTrainer whose batches are rows of `training.data.trees`. Logging, checkpoints and accelerate stay trl's."""
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Mean cross-entropy over the references' tokens (of all accumulated batches, where there are several)."""
+        targets = inputs["labels"][0, 1:]
+        outputs = model(**model_inputs(inputs), use_cache=False)
+        total = cross_entropy(outputs.logits[0].float(), targets, reduction="sum")
+        loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
+
+def make_dataset(trees: Sequence[Tree]) -> Dataset:
+    """Trees as the dataset that SFTTrainer wants."""
+    return Dataset.from_list([{"prompt": tree.prompt, "completions": tree.completions} for tree in trees])
+
+
+def make_collator(padding_id: int) -> Any:
+    """Rows of `make_dataset` to the model's inputs."""
+    return partial(_collate, padding_id=padding_id)
+
+
+def _collate(rows: Sequence[Mapping[str, Any]], padding_id: int) -> dict[str, Tensor]:
+    trees = [Tree(tuple(row["prompt"]), tuple(map(tuple, row["completions"]))) for row in rows]
+    batch = collate_trees(trees, padding_id)
+    # Trainer counts the labels from the second on, as ordinary causal ones: the first is a place-holder.
+    ignored = torch.full((1, 1), -100)
+    return {**batch, "labels": torch.cat([ignored, batch["labels"]], dim=1)}

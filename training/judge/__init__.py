@@ -1,0 +1,1 @@
+"""Judging summaries: metrics, intervals, baselines, and the judgements that are kept."""

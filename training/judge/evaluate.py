@@ -1,0 +1,80 @@
+"""Judging what is served: the worker's own model, prompt, engine and decoding write the summaries.
+
+Knows an engine and examples. It knows no registry and no gate.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aftercall.prompt import extract_summary
+from training.data.dataset import Example
+from training.judge.judgement import Judgement, judge
+from training.judge.loss import ReferenceLoss, measure_loss
+from worker.engine import start_engine
+from worker.engine.base import Completion, PromptFailure, SamplingSettings
+from worker.loading.load import LoadedModel, ModelProvenance
+from worker.loading.precision import Quantization
+from worker.serving.prompts import tokenize
+
+Outcome = Completion | PromptFailure
+
+#: Conversations that count as one step in steps/s, the notebook's evaluation batch.
+STEP_SIZE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A judgement of what one model serves, with what it took."""
+
+    judgement: Judgement
+    loss: ReferenceLoss
+    runtime_s: float
+    provenance: ModelProvenance
+
+    def figures(self) -> dict[str, float]:
+        """Under the names that the notebook prints."""
+        num_examples = len(self.judgement.verdicts)
+        return {
+            "eval_loss": self.loss.loss,
+            "perplexity": self.loss.perplexity,
+            "eval_runtime": self.runtime_s,
+            "eval_samples_per_second": num_examples / self.runtime_s,
+            "eval_steps_per_second": math.ceil(num_examples / STEP_SIZE) / self.runtime_s,
+        }
+
+
+def evaluate(
+    name: str, loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings, quantization: Quantization
+) -> Evaluation:
+    """Let a loaded model summarize every conversation as a worker would, and judge what it wrote.
+
+    A conversation that the engine refuses counts as an empty summary. `quantization` is what was asked for.
+    """
+    max_prompt_tokens = loaded.model.config.max_position_embeddings - sampling.max_new_tokens
+    loss = measure_loss(loaded, examples, max_prompt_tokens)
+    start = time.perf_counter()
+    outcomes = _complete(loaded, examples, sampling)
+    runtime_s = time.perf_counter() - start
+    summaries = [extract_summary(outcome.text) if isinstance(outcome, Completion) else "" for outcome in outcomes]
+    # Not what came of it: under `auto` two adapters may be served on other weights, each judged as it would be served.
+    written_as = f"quantization {quantization}, {loaded.provenance.dtype}; {_format_sampling(sampling)}"
+    return Evaluation(judge(name, summaries, examples, written_as), loss, runtime_s, loaded.provenance)
+
+
+def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings) -> list[Outcome]:
+    engine = start_engine(loaded, sampling)
+    try:
+        prompts = [tokenize(example.text, loaded.tokenizer, engine.max_prompt_tokens) for example in examples]
+        return engine.generate([prompt.token_ids for prompt in prompts])
+    finally:
+        engine.close()
+
+
+def _format_sampling(sampling: SamplingSettings) -> str:
+    drawn = (
+        f"drawn with top_k {sampling.top_k}, top_p {sampling.top_p}, temperature {sampling.temperature}, "
+        f"seed {sampling.seed}"
+    )
+    return f"{drawn if sampling.do_sample else 'greedy'}, at most {sampling.max_new_tokens} tokens"

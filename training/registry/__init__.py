@@ -1,0 +1,1 @@
+"""Adapters after training: published folders, the registry in SQL, the promotion gate."""

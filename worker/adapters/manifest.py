@@ -1,0 +1,226 @@
+"""An adapter: LoRA weights as peft writes them, beside a manifest that says what they were made for.
+
+A folder of `adapter_config.json`, `adapter_model.safetensors` and `manifest.json`, named by the digest of the
+first two. Knows files and peft; knows no base model's whereabouts, no registry and no database. Imports no
+torch: what only publishes or lists adapters stays light.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from aftercall.errors import AdapterError
+
+FORMAT_VERSION = 1
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+MANIFEST_FILE = "manifest.json"
+
+#: peft notes where the base model lay at training: a path of that machine, which no loader here reads.
+_IGNORED_CONFIG_KEYS = frozenset({"base_model_name_or_path"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterManifest:
+    """What an adapter was made for, from and by."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    format_version: int = FORMAT_VERSION
+    #: `compute_digest` of the folder.
+    digest: str
+    #: Name of the base model, as `worker.loading.base_model` gives it: a hub id, a folder's name, never a path.
+    base_model: str
+    #: Digest of the base model's files, where they were at hand to take it.
+    base_digest: str | None
+    #: How the base was stored in training: nf4, int8 or none.
+    quantization: str
+    recipe: str
+    prompt_version: str
+    cleaner_version: str
+    data_digest: str
+    metrics: Mapping[str, float]
+    #: Digests of the adapters this one was trained on from, oldest first.
+    parents: tuple[str, ...]
+    #: ISO 8601, UTC.
+    created_at: str
+    library_versions: Mapping[str, str] = field(default_factory=dict)
+
+
+_SCHEMA: TypeAdapter[AdapterManifest] = TypeAdapter(AdapterManifest)
+
+
+def compute_digest(folder: Path) -> str:
+    """16 hex digits that name the adapter's content, whatever its manifest, file times and key order."""
+    digest = hashlib.sha256(_canonical_config(_existing(folder, CONFIG_FILE)))
+    with _existing(folder, WEIGHTS_FILE).open("rb") as weights:
+        digest.update(hashlib.file_digest(weights, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def read_manifest(folder: Path) -> AdapterManifest:
+    """The manifest of the adapter in `folder`; AdapterError if it is missing, broken or of a newer format."""
+    path = _existing(folder, MANIFEST_FILE)
+    document = _read_json(path)
+    version = document.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise AdapterError(
+            f"{path} has format {version}; this version of aftercall reads up to format {FORMAT_VERSION}. "
+            "Upgrade aftercall, or use an adapter made for this version."
+        )
+    try:
+        return _SCHEMA.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise AdapterError(
+            f"{path} is not an adapter's manifest: {name}: {first['msg']}. Publish the adapter again, or "
+            "restore the file."
+        ) from error
+
+
+def write_manifest(folder: Path, manifest: AdapterManifest) -> None:
+    """Write the manifest whole or not at all: aside first, then renamed over what was there; else AdapterError."""
+    aside = folder / f".{MANIFEST_FILE}.partial"
+    try:
+        aside.write_bytes(_SCHEMA.dump_json(manifest, indent=2) + b"\n")
+        aside.replace(folder / MANIFEST_FILE)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise AdapterError(
+            f"The manifest of {folder} cannot be written: {error.strerror}. Make room or fix the rights, "
+            "then try again."
+        ) from error
+
+
+def check_adapter(
+    folder: Path, base_model: str, prompt_version: str, *, base_digest: str | None = None
+) -> AdapterManifest:
+    """The manifest of an adapter that is whole and fits this base model and prompt; AdapterError otherwise.
+
+    Names of base models are compared always, their digests where both sides know one.
+    """
+    manifest = read_manifest(folder)
+    digest = compute_digest(folder)
+    if digest != manifest.digest:
+        raise AdapterError(
+            f"The files in {folder} have digest {digest}, its manifest says {manifest.digest}: they were "
+            "changed after publishing, or copied in part. Copy the folder again, or publish the adapter "
+            "again."
+        )
+    _check_base(folder, manifest, base_model, base_digest)
+    if manifest.prompt_version != prompt_version:
+        raise AdapterError(
+            f"The adapter in {folder} was trained for prompt version {manifest.prompt_version}; this "
+            f"version of aftercall uses {prompt_version}. Train it again with `aftercall train`, or use an "
+            f"adapter for {prompt_version}."
+        )
+    return manifest
+
+
+def merge_adapter(model: Any, folder: Path) -> Any:
+    """`model` with the adapter's weights in its own, where they cost nothing while decoding.
+
+    Not for 4-bit or 8-bit weights, which would round the adapter away. Raises AdapterError if it does not fit, or if
+    its numbers are not finite.
+    """
+    adapted = _load_beside(model, folder)
+    try:
+        return adapted.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise AdapterError(
+            f"The adapter in {folder} cannot be merged: {error}. If its training ran away, train it again at a lower "
+            "learning rate."
+        ) from error
+
+
+def attach_adapter(model: Any, folder: Path) -> Any:
+    """`model` with the adapter beside its weights and in their type; AdapterError if it does not fit.
+
+    peft keeps an adapter in float32, and would convert the whole batch back and forth around it.
+    """
+    adapted = _load_beside(model, folder)
+    for name, weight in adapted.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.to(model.dtype)
+    return adapted
+
+
+def _load_beside(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        # peft asks newer transformers for an attribute by its former name.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            return PeftModel.from_pretrained(model, str(folder))
+        except (ValueError, RuntimeError, KeyError) as error:
+            cause = str(error).strip().splitlines()[-1].strip()
+            raise AdapterError(
+                f"The adapter in {folder} does not fit this model's layers: {cause}. "
+                "Use the base model it was trained on."
+            ) from error
+
+
+def _check_base(folder: Path, manifest: AdapterManifest, base_model: str, base_digest: str | None) -> None:
+    if not _is_same_name(manifest.base_model, base_model):
+        raise AdapterError(
+            f"The adapter in {folder} was trained for {manifest.base_model}; the base model here is "
+            f"{base_model}. Change one of the two settings so that they belong together."
+        )
+    if manifest.base_digest and base_digest and manifest.base_digest != base_digest:
+        raise AdapterError(
+            f"The adapter in {folder} was trained for {manifest.base_model} with digest "
+            f"{manifest.base_digest}; the files of {base_model} here have digest {base_digest}. Use the "
+            "base model it was trained on, or train again."
+        )
+
+
+def _is_same_name(trained: str, served: str) -> bool:
+    """Equal, or equal but for the owner where one side is a folder's name: `microsoft/phi-1_5`, `phi-1_5`."""
+    if "/" in trained and "/" in served:
+        return trained == served
+    return trained.rpartition("/")[2] == served.rpartition("/")[2]
+
+
+def _canonical_config(path: Path) -> bytes:
+    """The configuration with its keys, and its lists of names (peft saves them from sets), in order."""
+    config = {
+        key: sorted(value) if _is_list_of_names(value) else value
+        for key, value in _read_json(path).items()
+        if key not in _IGNORED_CONFIG_KEYS
+    }
+    return json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _is_list_of_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
+    if not isinstance(document, dict):
+        raise AdapterError(f"{path} holds no JSON object. Copy the adapter's folder again.")
+    return document
+
+
+def _existing(folder: Path, name: str) -> Path:
+    path = folder / name
+    if path.is_file():
+        return path
+    raise AdapterError(
+        f"{folder} is not an adapter: {name} is missing. An adapter's folder holds {CONFIG_FILE}, "
+        f"{WEIGHTS_FILE} and {MANIFEST_FILE}, as `aftercall train` writes them."
+    )

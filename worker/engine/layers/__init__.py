@@ -1,0 +1,1 @@
+"""Faster layers for a model that is loaded: packed, 8-bit, fused or compiled."""

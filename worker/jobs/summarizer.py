@@ -1,0 +1,202 @@
+"""A chunk's way through the worker: claim, prompt, complete, check, write. Knows no Celery and no Redis."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from aftercall.ledger import work
+from aftercall.ledger.intake import make_job_key
+from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
+from aftercall.message import Chunk, ChunkJob
+from aftercall.prompt import extract_summary
+from aftercall.settings import Settings
+from worker.engine.base import ABORTED, Completion, PromptFailure
+from worker.jobs.recorder import Outcome, Recorder, Untried
+from worker.jobs.spool import Finished
+from worker.serving.isolation import Isolation
+from worker.serving.prompts import TokenizedPrompt, fit, tokenize_whole
+from worker.serving.served import Served, Serving
+from worker.upkeep.engine_watchdog import EngineWatchdog
+from worker.upkeep.leases import LeaseKeeper
+
+logger = logging.getLogger(__name__)
+
+#: Failures that the same conversation would meet again.
+FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompted:
+    """A claimed job and the prompt of its conversation."""
+
+    job: ClaimedJob
+    prompt: TokenizedPrompt
+
+
+class Summarizer:
+    """Takes chunks from several threads at once; their prompts share the engine's batch."""
+
+    def __init__(
+        self,
+        database: Engine,
+        serving: Serving,
+        leases: LeaseKeeper,
+        settings: Settings,
+        on_engine_lost: Callable[[], None],
+        on_engine_hung: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._serving = serving
+        self._leases = leases
+        self._settings = settings
+        self._on_engine_lost = on_engine_lost
+        self._on_engine_hung = on_engine_hung
+        self._owner = leases.lease.owner
+        self._recorder = Recorder(database, self._owner, settings)
+        self._isolation = Isolation()
+        self._watch = EngineWatchdog(settings.engine_timeout_s)
+        self._watch.start(self._give_up)
+
+    def summarize(self, chunk: Chunk) -> None:
+        """Summarize what of the chunk is still to be done: each job gets a summary, a reason, or goes back untried."""
+        with self._isolation.together():
+            num_claimed = self._take(chunk, has_company=True)
+        # The rest is done, or another's; or it has one try left, and is to be alone in the engine for that.
+        if num_claimed < len(chunk.jobs) and self._has_last_try(chunk):
+            with self._isolation.alone():
+                self._take(chunk, has_company=False)
+
+    @property
+    def num_done(self) -> int:
+        """How many conversations got their summary."""
+        return self._recorder.num_done
+
+    def replay_spool(self) -> None:
+        """Write what an earlier process finished while the database was away."""
+        self._recorder.replay_spool()
+
+    def stop(self) -> None:
+        """Let what runs come back at once, untried; what is finished is still written."""
+        self._recorder.stop()
+        self._serving.close()
+
+    def _has_last_try(self, chunk: Chunk) -> bool:
+        job_ids = [job.job_id for job in chunk.jobs]
+        return self._recorder.retry_until_available(
+            lambda: work.has_last_try(self._database, job_ids, self._settings.max_attempts)
+        )
+
+    def _take(self, chunk: Chunk, has_company: bool) -> int:
+        """Claim what is free of the chunk and see it through. Returns how many jobs that was.
+
+        Called inside the isolation: who waits to be alone must not lose its last attempt to what is in there.
+        """
+        sent = {job.job_id: job for job in chunk.jobs}
+        lease, max_attempts = self._leases.lease, self._settings.max_attempts
+        claimed = self._recorder.retry_until_available(
+            lambda: work.claim(self._database, list(sent), lease, max_attempts, has_company)
+        )
+        held = self._keep_own(claimed, sent)
+        with self._leases.holding([job.job_id for job, _ in held]):
+            self._process(held)
+        return len(claimed)
+
+    def _keep_own(
+        self, claimed: Sequence[ClaimedJob], sent: Mapping[int, ChunkJob]
+    ) -> list[tuple[ClaimedJob, ChunkJob]]:
+        """Keep the jobs whose conversation is the one that was sent, and release the others.
+
+        A message that outlived its ledger, say one that was restored from a backup, names other conversations by the
+        same numbers: those go back, and the sweep sends them anew.
+        """
+        own: list[tuple[ClaimedJob, ChunkJob]] = []
+        foreign: list[int] = []
+        for job in claimed:
+            if job.job_key == make_job_key(sent[job.job_id].text, job.cleaner_version):
+                own.append((job, sent[job.job_id]))
+            else:
+                foreign.append(job.job_id)
+        if foreign:
+            logger.warning(
+                "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
+            )
+            self._recorder.release(foreign)
+        return own
+
+    def _process(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> None:
+        prompted, failures = self._prompt(jobs)
+        # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
+        # Watched from outside: an exchange that hangs holds them up as an engine does.
+        with self._watch.calling([each.job.job_id for each in prompted]), self._serving.using() as served:
+            completions = self._generate(served, [each.prompt for each in prompted])
+        outcomes = [self._check(*pair, served) for pair in zip(prompted, completions, strict=True)]
+        self._recorder.write([*failures, *outcomes])
+
+    def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[_Prompted], list[JobFailure]]:
+        """The jobs with their prompts, cut to the context; what no prompt can be made of fails."""
+        prompted: list[_Prompted] = []
+        failures: list[JobFailure] = []
+        tokenizer, max_tokens = self._serving.now.tokenizer, self._serving.now.engine.max_prompt_tokens
+        whole = tokenize_whole([sent.text for _, sent in jobs], tokenizer) if jobs else []
+        for (job, sent), token_ids in zip(jobs, whole, strict=True):
+            try:
+                prompted.append(_Prompted(job, fit(sent.text, token_ids, tokenizer, max_tokens)))
+            except ValueError as error:
+                failures.append(self._failure(job.job_id, "unreadable_conversation", str(error)))
+        return prompted, failures
+
+    def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
+        """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
+        if not prompts:
+            return []
+        try:
+            return served.engine.generate([prompt.token_ids for prompt in prompts])
+        except Exception as error:
+            logger.exception("the engine is lost, this worker ends and is to be started again")
+            self._on_engine_lost()
+            return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
+
+    def _give_up(self, job_ids: Sequence[int]) -> None:
+        """The engine hangs, and no thread can be stopped: the attempts are counted, and this process has to end."""
+        timeout_s = self._settings.engine_timeout_s
+        logger.error("the engine was silent for %g s, this worker ends and is to be started again", timeout_s)
+        reason = f"the engine gave no answer for {timeout_s:g} s while it held the conversation"
+        try:
+            for job_id in job_ids:
+                self._recorder.record(JobFailure(job_id, "engine_hung", reason))
+        except DBAPIError as error:
+            logger.warning("database away (%s): the leases of %d jobs will run out", error.orig, len(job_ids))
+        finally:
+            self._on_engine_hung()
+
+    def _check(self, prompted: _Prompted, completion: Completion | PromptFailure, served: Served) -> Outcome:
+        """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
+        job = prompted.job
+        if isinstance(completion, PromptFailure):
+            if completion.code == ABORTED:
+                return Untried(job.job_id)
+            return self._failure(job.job_id, completion.code, completion.reason)
+        text = extract_summary(completion.text)
+        if not text:
+            return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
+        record = SummaryRecord(
+            job_id=job.job_id,
+            text=text,
+            cleaner_version=job.cleaner_version,
+            num_prompt_tokens=completion.num_prompt_tokens,
+            num_completion_tokens=completion.num_completion_tokens,
+            finish_reason=completion.finish_reason,
+            coverage=prompted.prompt.coverage,
+            duration_s=completion.duration_s,
+            worker=self._owner,
+            **served.columns,
+        )
+        return Finished(job.job_key, record)
+
+    def _failure(self, job_id: int, code: str, reason: str) -> JobFailure:
+        # Decoded greedily, the same prompt comes to the same nothing every time.
+        is_final = code in FINAL_CODES or (code == "empty_summary" and not self._serving.now.sampling.do_sample)
+        return JobFailure(job_id, code, reason, is_final)

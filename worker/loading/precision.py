@@ -1,0 +1,79 @@
+"""On which device and in how many bits a model runs: what the settings ask for against what the machine can do.
+
+Knows torch and bitsandbytes; knows no model.
+"""
+
+from typing import Any, Literal
+
+import torch
+
+from aftercall.errors import ModelError
+from worker.loading.quiet import silence_bitsandbytes
+
+Device = Literal["auto", "cuda", "cpu"]
+Quantization = Literal["auto", "nf4", "int8", "none"]
+ComputeDtype = Literal["auto", "bfloat16", "float16", "float32"]
+
+
+def choose_device(asked: Device) -> torch.device:
+    """The process's current GPU or the CPU; ModelError where a GPU is asked for and none is there."""
+    has_gpu = torch.cuda.is_available()
+    if asked == "cuda" and not has_gpu:
+        cause = (
+            "none is visible: look at `nvidia-smi` and CUDA_VISIBLE_DEVICES"
+            if torch.version.cuda
+            else "this build of PyTorch has no CUDA: install one that does"
+        )
+        raise ModelError(f"A GPU is asked for, but {cause}. Or set the device to auto or cpu.")
+    return torch.device("cuda", torch.cuda.current_device()) if has_gpu and asked != "cpu" else torch.device("cpu")
+
+
+def choose_quantization(
+    asked: Quantization, device: torch.device, trained_on: str | None, *, has_room: bool
+) -> Quantization:
+    """How the weights are stored: as asked; else unquantized on the CPU and NF4 on a GPU.
+
+    But an adapter that was trained on unquantized weights gets them on a GPU too, where there is room: rounding them
+    under a small model's adapter costs much of what it was trained for.
+
+    Args:
+        trained_on: the quantization that the adapter was trained on; None without an adapter.
+        has_room: whether the unquantized weights would leave enough of the GPU's memory.
+    """
+    if asked != "auto":
+        return asked
+    is_plain = device.type == "cpu" or (trained_on == "none" and has_room)
+    return "none" if is_plain else "nf4"
+
+
+def choose_dtype(asked: ComputeDtype, device: torch.device) -> torch.dtype:
+    """In what the model computes: as asked, or bfloat16, float16 (older GPUs), float32 (CPU).
+
+    Raises ModelError where bfloat16 is asked of a GPU that lacks it.
+    """
+    # Emulated bfloat16 is slower than float16 on every card that lacks it.
+    has_bfloat16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked == "bfloat16" and not has_bfloat16:
+        raise ModelError("This GPU cannot compute in bfloat16. Set the compute dtype to float16 or auto.")
+    if asked != "auto":
+        return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[asked]
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if has_bfloat16 else torch.float16
+
+
+def quantization_config(quantization: Quantization, dtype: torch.dtype) -> Any:
+    """What transformers is told about bitsandbytes; None for unquantized weights."""
+    if quantization == "none":
+        return None
+    from transformers import BitsAndBytesConfig
+
+    silence_bitsandbytes()
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )

@@ -1,0 +1,29 @@
+"""Which adapter the registry wants served for a base model. Knows rows and what ships; knows no model and no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from adapters import find_shipped
+from aftercall.ledger import adapters
+from worker.adapters.manifest import read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredAdapter:
+    """The adapter that is to be served for a base model."""
+
+    #: None: the base model alone.
+    folder: Path | None
+    #: Empty: the base model alone.
+    digest: str
+
+
+def find_desired(database: Engine, base_model: str) -> DesiredAdapter:
+    """The active adapter of a base model by its name, else the one that ships for it, else none. One small query."""
+    active = adapters.active(database, base_model)
+    if active is not None:
+        return DesiredAdapter(active.folder, active.digest)
+    shipped = find_shipped(base_model)
+    return DesiredAdapter(shipped, read_manifest(shipped).digest) if shipped else DesiredAdapter(None, "")

@@ -1,0 +1,120 @@
+"""Follows the registry: a running worker serves a promoted or rolled-back adapter within seconds, between two batches.
+
+Asks which adapter is active, loads and checks it in the background, and swaps it in when no engine call is under way.
+If the adapter can't be served, the worker stays on the one it has.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from aftercall.errors import AdapterError
+from worker.serving.desired import DesiredAdapter, find_desired
+from worker.serving.served import Serving
+from worker.upkeep.periodic import Periodic
+
+if TYPE_CHECKING:
+    from worker.serving.hot_swap import LiveAdapter
+
+logger = logging.getLogger(__name__)
+
+#: A refused adapter may still be on its way to this machine, but hashing it in every round would be waste.
+RETRY_S = 30.0
+
+STOP_S = 5.0
+
+
+class AdapterFollower:
+    """Follows while its block runs.
+
+    Args:
+        on_served: told the base model and the digest of the adapter that is served from now on.
+        on_restart: ends this process in order, so that a fresh one loads the wanted adapter.
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        database: Engine,
+        on_served: Callable[[str, str], None],
+        on_restart: Callable[[], None],
+        interval_s: float,
+    ) -> None:
+        self._serving = serving
+        self._database = database
+        self._on_served = on_served
+        self._on_restart = on_restart
+        self._loop = Periodic("adapter follower", self._check, interval_s)
+        self._refused: DesiredAdapter | None = None
+        self._retry_at = 0.0
+
+    def __enter__(self) -> Self:
+        # With a fixed adapter there is nothing to follow.
+        if self._serving.now.live_adapter is not None:
+            self._loop.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        # The database is about to be closed: let a query under way end first.
+        self._loop.stop(STOP_S if self._serving.now.live_adapter is not None else 0.0)
+
+    def _check(self) -> None:
+        live_adapter = self._serving.now.live_adapter
+        assert live_adapter is not None, "started without a live adapter"  # noqa: S101
+        try:
+            wanted = find_desired(self._database, self._serving.now.provenance.base_model)
+            if self._is_news(wanted):
+                self._follow(wanted, live_adapter)
+        except DBAPIError as error:
+            logger.warning("the active adapter can't be looked up: %s", error.orig)
+        except Exception:
+            logger.exception("the adapter swap failed; this worker ends and will be restarted")
+            self._restart()
+
+    def _is_news(self, wanted: DesiredAdapter) -> bool:
+        if wanted.digest == self._serving.now.provenance.adapter_digest:
+            self._refused = None
+            return False
+        return wanted != self._refused or time.monotonic() >= self._retry_at
+
+    def _follow(self, wanted: DesiredAdapter, live_adapter: "LiveAdapter") -> None:
+        # Imported here: whoever has a live adapter has torch, and only then.
+        from worker.adapters.lora import NotExchangeableError
+
+        try:
+            prepared = live_adapter.prepare(wanted.folder, wanted.digest)
+        except (AdapterError, OSError) as error:
+            self._refuse(wanted, error)
+        except NotExchangeableError as error:
+            logger.warning(
+                "adapter %s needs a new process, which will be started: %s", _format_digest(wanted.digest), error
+            )
+            self._restart()
+        else:
+            left = self._serving.now.provenance.adapter_digest
+            pause = self._serving.exchange(lambda: live_adapter.exchange(prepared))
+            logger.info(
+                "adapter %s is served in place of %s: drained in %.2f s, the engine was idle for %.1f ms",
+                _format_digest(wanted.digest), _format_digest(left), pause.drain_s, pause.idle_s * 1000,
+            )  # fmt: skip
+            self._on_served(self._serving.now.provenance.base_model, wanted.digest)
+
+    def _refuse(self, wanted: DesiredAdapter, error: Exception) -> None:
+        """Log it as an error, but not in every round."""
+        if wanted != self._refused:
+            served = _format_digest(self._serving.now.provenance.adapter_digest)
+            logger.error("adapter %s is active and cannot be served here, %s stays: %s", wanted.digest, served, error)
+        self._refused = wanted
+        self._retry_at = time.monotonic() + RETRY_S
+
+    def _restart(self) -> None:
+        self._loop.stop()
+        self._on_restart()
+
+
+def _format_digest(digest: str) -> str:
+    return digest or "none"

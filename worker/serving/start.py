@@ -1,0 +1,89 @@
+"""From settings to what is served: chooses the adapter, loads the model, starts the engine."""
+
+import logging
+from pathlib import Path
+
+from sqlalchemy import Engine as Database
+
+from aftercall.errors import SettingsError
+from aftercall.ledger import adapters
+from aftercall.settings import Settings
+from worker.engine import start_engine
+from worker.engine.base import SamplingSettings
+from worker.loading.base_model import find_base_model
+from worker.loading.load import ModelSettings, load_model
+from worker.loading.precision import Device
+from worker.serving.desired import find_desired
+from worker.serving.hot_swap import LiveAdapter
+from worker.serving.prompts import count_instruction
+from worker.serving.served import Served
+
+logger = logging.getLogger(__name__)
+
+#: Tokens of a conversation; support conversations are longer often enough to say so.
+_LITTLE_ROOM = 512
+
+
+def load_served(settings: Settings, database: Database, device: Device) -> Served:
+    """Load the model that the settings ask for and start its engine.
+
+    Raises ModelError, AdapterError or SettingsError, with the next step.
+    """
+    is_following = settings.adapter == "auto"
+    loaded = load_model(
+        ModelSettings(
+            base_model=settings.base_model,
+            quantization=settings.quantization,
+            compute_dtype=settings.compute_dtype,
+            adapter_path=choose_adapter(settings, database),
+            device=device,
+            cache_dir=settings.data_dir,
+            may_dequantize=True,
+            is_exchangeable=is_following,
+        )
+    )
+    sampling = make_sampling(settings)
+    live_adapter = LiveAdapter(loaded) if is_following else None
+    engine = start_engine(loaded, sampling)
+    room = engine.max_prompt_tokens - count_instruction(loaded.tokenizer)
+    if room <= 0:
+        engine.close()
+        raise SettingsError(
+            f"AFTERCALL_MAX_NEW_TOKENS={settings.max_new_tokens} leaves no room for a conversation in this model's "
+            "context: set a smaller one."
+        )
+    if room < _LITTLE_ROOM:
+        logger.warning(
+            "%s reads %d tokens of a conversation at most, by its context or its sliding window and what "
+            "AFTERCALL_MAX_NEW_TOKENS takes: longer ones are cut", loaded.provenance.base_model, room
+        )  # fmt: skip
+    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter)
+
+
+def make_sampling(settings: Settings) -> SamplingSettings:
+    """The decoding that the settings ask for."""
+    return SamplingSettings(
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=settings.do_sample,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        temperature=settings.temperature,
+        seed=settings.seed,
+    )
+
+
+def choose_adapter(settings: Settings, database: Database) -> Path | None:
+    """The folder of the adapter named; or of the base model's active one; or of the one that ships for it; or None."""
+    if settings.adapter == "none":
+        return None
+    if settings.adapter != "auto":
+        return Path(settings.adapter)
+    # By name: a local folder's path says nothing about which model it holds.
+    name = find_base_model(settings.base_model, settings.data_dir).name
+    wanted = find_desired(database, name)
+    if wanted.folder is None and (namesake := adapters.find_namesake(database, name)):
+        logger.warning(
+            "no adapter is active for %s, but one is for %s: if that is the same model, set AFTERCALL_BASE_MODEL to "
+            "the name that it was trained under, or AFTERCALL_ADAPTER to its folder", name, namesake
+        )  # fmt: skip
+    return wanted.folder
