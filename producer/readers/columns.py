@@ -113,6 +113,10 @@ class OwnFileError(SourceError):
     """What is to be read is what aftercall wrote."""
 
 
+class UnrecognisedError(SourceError):
+    """The columns are those of nothing that is known."""
+
+
 def parse_mapping(text: str) -> dict[str, str]:
     """`id=ticket,text=body` as field to column or path.
 
@@ -150,7 +154,8 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, 
         if wanted in (None, known.shape) and is_whole and _is_sure(columns, mapping):
             _refuse_twins(names, columns)
             return known.shape, columns
-    raise _refusal(names, unrecognised(names))
+    refusal = _refusal(names, unrecognised(names))
+    raise refusal if isinstance(refusal, OwnFileError) else UnrecognisedError(str(refusal))
 
 
 def _is_sure(columns: Columns, mapping: Mapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Literal
 from aftercall.errors import SourceError
 from producer.readers.content import Content
 from producer.readers.jsonlines import JSON_COLUMNS, pick_keys
+from producer.readers.names import TURN_LISTS, plain
 from producer.readers.rows import Picker, Record, Rejected, RowError
 
 #: The key under which an entry of an object keyed by id stands in its record.
@@ -31,6 +32,9 @@ _MAX_WHOLE_BYTES = 64 << 20
 #: Lines that are looked at to tell JSON Lines from a document.
 _NUM_LINES = 20
 _LINE_CHARS = 1 << 20
+
+#: Names that are no ids.
+_WRAPPERS = frozenset(map(plain, TURN_LISTS))
 
 Form = Literal["lines", "document"]
 
@@ -168,17 +172,19 @@ def _places_of(prefix: str, values: Sequence[Any], is_whole: bool) -> Iterator[P
     # The last element may be cut where the beginning ends.
     sound = values[:-1] if not is_whole and len(values) > 1 else values
     samples = [record for value in sound[:_NUM_SAMPLES] if isinstance(record := _as_record(value), dict) and record]
-    if samples:
-        yield Place(prefix, False, tuple(samples))
     if len(values) == 1 and isinstance(values[0], Mapping) and (keyed := _keyed_samples(values[0])):
         yield Place(prefix, True, keyed)
+    if samples:
+        yield Place(prefix, False, tuple(samples))
 
 
 def _keyed_samples(value: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     """The entries of an object whose keys may be ids: all of one kind, and alike."""
     entries = list(islice(value.items(), _NUM_SAMPLES))
     kinds = {type(inner) for _, inner in entries}
-    if len(kinds) != 1 or not kinds & {dict, list}:
+    if len(entries) < 2 or len(kinds) != 1 or not kinds & {dict, list}:
+        return ()
+    if any(plain(key) in _WRAPPERS for key, _ in entries):
         return ()
     if kinds == {dict} and len({frozenset(inner) for _, inner in entries}) > max(1, len(entries) // 2):
         return ()

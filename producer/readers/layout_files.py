@@ -18,7 +18,7 @@ def shipped_layouts() -> tuple[Layout, ...]:
     found = [path for path in files("producer").joinpath("layouts").iterdir() if path.name.endswith(".toml")]
     return tuple(
         parse_layout(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
-        for path in sorted(found, key=lambda path: path.name)
+        for path in sorted(found, key=lambda path: path.name.removesuffix(".toml"))
     )
 
 

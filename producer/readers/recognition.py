@@ -132,6 +132,11 @@ class _Candidate:
         return replace(self, table=self.table.at(places))
 
     @property
+    def is_wrapped(self) -> bool:
+        """Whether this is a bare list, taken for the turns of one conversation."""
+        return self.keys == {"turns"}
+
+    @property
     def keys(self) -> frozenset[str]:
         return frozenset(self.samples[0]) if self.samples else frozenset()
 
@@ -168,25 +173,25 @@ def _told(layout: Layout, candidates: Sequence[_Candidate], mapping: Mapping[str
             return Recognised(layout, "it was told", found.table)
     raise SourceError(
         f"the layout {layout.name} does not fit: no record has {', '.join(map(repr, outer))}. "
-        f"The first one has {_shown_keys(candidates)}."
+        f"The first one has {_shown_keys(candidates[:2])}."
     )
 
 
 def _discover(candidates: Sequence[_Candidate], mapping: Mapping[str, str]) -> Recognised:
     """A layout made for what stands in the records."""
-    refusals: list[tuple[int, SourceError]] = []
+    refusals: list[tuple[bool, bool, int, SourceError]] = []
     for candidate in candidates:
         try:
             layout = _discover_in(candidate, mapping)
         except SourceError as error:
-            # What is said is about the records, and not about what is wrapped around them.
-            is_wrapper = candidate.place is not None and candidate.place is not candidates[-1].place
-            refusals.append((is_wrapper, error))
+            # What says most: what is wrong with turns that were found, or else about the records with the most keys.
+            is_vague = isinstance(error, columns.UnrecognisedError)
+            refusals.append((is_vague, candidate.is_wrapped, -len(candidate.table.names), error))
             continue
         why = "by --map" if mapping else "by the names of its columns" if not candidate.is_json else "by its keys"
         return Recognised(layout, why, candidate.with_siblings(candidates, None).table)
     if refusals:
-        raise min(refusals, key=itemgetter(0))[1]
+        raise min(refusals, key=itemgetter(0, 1, 2))[3]
     raise SourceError("no record could be read. Expected a support export.")
 
 
@@ -319,5 +324,5 @@ def _keys(layout: Layout) -> str:
 
 
 def _shown_keys(candidates: Sequence[_Candidate]) -> str:
-    found = candidates[0].table.names if candidates else ()
+    found = max((candidate.table.names for candidate in candidates), key=len, default=())
     return ", ".join(repr(name[:40]) for name in found[:20])
