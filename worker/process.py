@@ -1,7 +1,7 @@
 """One worker process: a model, a Celery worker with a pool of threads, and the upkeep of the queue.
 
-Run as `python -m worker.process --name NAME`; the supervisor does. Exits with an error's own code, so that the
-supervisor can tell what a restart would mend from what it would not.
+The supervisor runs it as `python -m worker.process --name NAME`. It exits with the error's own code, from which the
+supervisor knows whether a restart helps.
 """
 
 import logging
@@ -18,15 +18,18 @@ import click
 from celery import Celery, signals
 from celery.worker import state
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from aftercall import __version__, schema
 from aftercall.broker import Broker, create_app
+from aftercall.database_errors import advise, describe
 from aftercall.errors import AftercallError
 from aftercall.ledger.work import Lease
 from aftercall.ledger.workers import WorkerRecord
 from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
+from aftercall.terminal import PrintableFormatter
 from worker.jobs.summarizer import Summarizer
 from worker.serving.follower import AdapterFollower
 from worker.serving.served import Served, Serving
@@ -37,21 +40,21 @@ from worker.upkeep.sweep_loop import Upkeep
 logger = logging.getLogger(__name__)
 
 CPU_THREADS = 8
-#: Rule: chunk size x threads is at least twice the sequences that the engine holds, so that it never drains.
+#: Rule: chunk size times threads is at least twice the number of sequences in the engine, so that it never idles.
 GPU_THREADS = 64
 
-#: Left by the watchdog: the supervisor starts a fresh process.
+#: The watchdog's exit code. The supervisor starts a new process.
 EXIT_STUCK = 75
 
 
 @click.command()
-@click.option("--name", required=True, help="Name of this worker; it stands in the rows that it writes.")
+@click.option("--name", required=True, help="Name of this worker; it is in the rows that it writes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True)
 def main(name: str, device: Literal["cpu", "cuda"]) -> None:
     """Run one worker process until SIGTERM."""
 
     def load(settings: Settings, database: Engine) -> Served:
-        # Imported here: torch takes seconds, and what only needs the queue's side of a worker does without.
+        # Imported here: torch takes seconds, and tests of the queue do without it.
         from worker.serving.start import load_served
 
         return load_served(settings, database, device)
@@ -61,13 +64,15 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
 
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
     """Run a worker on what `load` returns, and exit with the code that says how it ended."""
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    # Celery's two lines a chunk would bury what matters.
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter(f"%(asctime)s {name} %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Celery's two lines per chunk would bury what matters.
     for library in ("celery", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # Our own few lines are wanted, and Celery puts its level on everything that has none.
+    # Ours are few and wanted. Celery sets its own level on every logger that has none.
     logging.getLogger("worker").setLevel(logging.INFO)
-    # Until Celery takes the signal over: who is stopped while the model loads ends in order, too.
+    # Until Celery handles the signal, so that a worker stopped while its model loads also ends in order.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         sys.exit(_run(load_settings(), name, load, threads))
@@ -79,9 +84,10 @@ def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -
 def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Served], threads: int) -> int:
     broker = Broker(settings)
     lease = Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s)
-    with schema.open_ledger(settings) as database, Presence(database, _record(lease.owner, settings)) as presence:
+    ledger = schema.open_ledger(settings, answer_timeout_s=settings.database_timeout_s)
+    with ledger as database, Presence(database, _record(lease.owner, settings)) as presence:
         broker.check()
-        # Once more, now that a migration would see this worker: one may have run just before.
+        # Again, now that a migration would see this worker: one may have run just before.
         schema.check(database)
         served = load(settings, database)
         presence.serve(served.provenance.base_model, served.provenance.adapter_digest)
@@ -95,7 +101,7 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
             leases,
             settings,
             on_engine_lost=_shut_down,
-            # Its threads hang with it: there is nothing to wait for.
+            # Its threads hang too, so there is nothing to wait for.
             on_engine_hung=lambda: os._exit(EXIT_STUCK),
         )
         summarizer.replay_spool()
@@ -112,7 +118,7 @@ def _record(owner: str, settings: Settings) -> WorkerRecord:
 def _kept_up(
     settings: Settings, database: Engine, broker: Broker, leases: LeaseKeeper, summarizer: Summarizer
 ) -> Iterator[None]:
-    """Sweep, and watch that this worker goes on consuming, while the block runs."""
+    """Sweep, and check that this worker keeps consuming, while the block runs."""
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
         broker,
@@ -129,7 +135,7 @@ def _kept_up(
 
 
 def _shut_down() -> None:
-    """Take no more messages, end when what is in hand has ended; the supervisor starts a fresh process."""
+    """Take no more messages and end when the held chunks have ended. The supervisor starts a new process."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -138,11 +144,15 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
     def summarize(message: dict[str, Any]) -> None:
-        summarizer.summarize(Chunk.from_message(message))
+        try:
+            summarizer.summarize(Chunk.from_message(message))
+        except DBAPIError as error:
+            # In one line: the traceback that Celery logs would quote the statement. Nothing is lost, as leases expire.
+            logger.error("the database refuses (%s): a chunk is given up, %s", describe(error), advise(error))
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
-        # Celery waits for running chunks without limit; after the time limit the engine gives them back.
+        # Celery waits for running chunks without limit. After the time limit the engine gives them back.
         timer = threading.Timer(settings.drain_timeout_s, summarizer.stop)
         timer.daemon = True
         timer.start()
@@ -160,8 +170,7 @@ def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int
         worker.start()
     finally:
         summarizer.stop()
-    # Celery says 1 after Ctrl-C, too. Otherwise 1 is something in the queue that was no message at all; it is gone from
-    # there, and a restart mends the rest.
+    # Celery's exit code is 1 after Ctrl-C, too. Any other 1 is an error in its own loop, which a restart fixes.
     is_told_to_stop = state.should_stop is not None
     return EXIT_STUCK if worker.exitcode and not is_told_to_stop else 0
 

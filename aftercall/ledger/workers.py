@@ -1,4 +1,4 @@
-"""Who works: each worker process gives signs of life in a row of its own, by the database's clock."""
+"""Worker processes: each sends heartbeats to its own row, by the database's clock."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -9,16 +9,16 @@ from aftercall.database import now, reading
 from aftercall.ledger.statements import insert
 from aftercall.models import Job, JobState, Worker
 
-#: The longest pause between two signs of life of a worker that is well.
+#: The longest time between two heartbeats of a healthy worker.
 HEARTBEAT_INTERVAL_S = 10.0
 
-#: A worker that gave no sign for so long is dead, or cut off from the database.
+#: After this long without a heartbeat a worker is dead, or can't reach the database.
 LIVE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker and what it is; the fields are those of `models.Worker`, where they are explained."""
+    """A worker. `models.Worker` explains the fields."""
 
     name: str
     version: str
@@ -31,21 +31,21 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
-    """A worker that gave a sign of life not long ago."""
+    """A worker with a recent heartbeat."""
 
     worker: WorkerRecord
-    #: Seconds since it started, and since its last sign.
+    #: Seconds since it started, and since its last heartbeat.
     age_s: float
     silent_s: float
 
     @property
     def is_silent(self) -> bool:
-        """Whether at least one sign is overdue: it was killed, or is cut off from the database."""
+        """Whether a heartbeat is overdue: the worker was killed, or can't reach the database."""
         return self.silent_s > 2 * HEARTBEAT_INTERVAL_S
 
 
 def seen(engine: Engine, worker: WorkerRecord) -> None:
-    """A worker's sign of life, with what it serves at this moment."""
+    """Record a worker's heartbeat, with what it serves now."""
     row = asdict(worker)
     with engine.begin() as connection:
         new = insert(connection, Worker).values(row | {"started_at": now(), "seen_at": now()})
@@ -53,13 +53,13 @@ def seen(engine: Engine, worker: WorkerRecord) -> None:
 
 
 def gone(engine: Engine, name: str) -> None:
-    """A worker has ended in order."""
+    """Delete the row of a worker that ended in order."""
     with engine.begin() as connection:
         connection.execute(delete(Worker).where(Worker.name == name))
 
 
 def alive(engine: Engine) -> list[LiveWorker]:
-    """Those who gave a sign of life not long ago, by name."""
+    """The workers with a recent heartbeat, by name."""
     columns = [getattr(Worker, field.name) for field in fields(WorkerRecord)]
     query = (
         select(*columns, now() - Worker.started_at, now() - Worker.seen_at)
@@ -71,13 +71,13 @@ def alive(engine: Engine) -> list[LiveWorker]:
 
 
 def forget(engine: Engine, silent_s: float) -> None:
-    """Delete the rows of those who gave no sign for so long."""
+    """Delete the rows of workers without a heartbeat for this long."""
     with engine.begin() as connection:
         connection.execute(delete(Worker).where(Worker.seen_at < now() - silent_s))
 
 
 def at_work(connection: Connection) -> list[str]:
-    """The names of those who are alive or hold a lease, whatever schema of the ledger's history this is."""
+    """The names of workers that are alive or hold a lease. Works with every schema in the ledger's history."""
     tables = set(inspect(connection).get_table_names())
     return sorted(set(_at_work(connection, tables)))
 
@@ -85,7 +85,7 @@ def at_work(connection: Connection) -> list[str]:
 def _at_work(connection: Connection, tables: set[str]) -> Iterator[str]:
     if Worker.__tablename__ in tables:
         if connection.dialect.name == "postgresql":
-            # Whoever starts now waits for the end of this transaction, and then finds the schema changed.
+            # A worker that starts now waits for this transaction, and then finds the new schema.
             connection.execute(text("LOCK TABLE worker IN SHARE ROW EXCLUSIVE MODE"))
         yield from connection.execute(select(Worker.name).where(Worker.seen_at > now() - LIVE_S)).scalars()
     if Job.__tablename__ in tables:

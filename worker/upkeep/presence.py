@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.database_errors import describe
 from aftercall.ledger import workers
 from aftercall.ledger.workers import WorkerRecord
 from worker.upkeep.periodic import Periodic
@@ -48,7 +49,7 @@ class Presence:
                 self._is_ended = True
                 workers.gone(self._database, self._worker.name)
         except DBAPIError as away:
-            logger.warning("this worker's row stays until it goes stale: %s", away.orig)
+            logger.warning("this worker's row stays until it goes stale: %s", describe(away))
 
     def serve(self, base_model: str, adapter_digest: str) -> None:
         """Note, and tell at once, what the worker serves from now on."""
@@ -63,4 +64,4 @@ class Presence:
             try:
                 workers.seen(self._database, self._worker)
             except DBAPIError as error:
-                logger.warning("no worker heartbeat: %s", error.orig)
+                logger.warning("no worker heartbeat: %s", describe(error))
