@@ -1,7 +1,7 @@
 """The one-machine default: a Valkey server from its wheel and a local worker, started and stopped with the command.
 
-Both live in sessions of their own, so that Ctrl-C reaches only the command, which then stops them in order; on Linux
-they also die with it if it is killed.
+Both run in sessions of their own, so that Ctrl-C reaches only the command, which then stops them cleanly. On Linux they
+also die with the command if it is killed.
 """
 
 import os
@@ -22,7 +22,7 @@ from aftercall.processes import die_with_parent
 from aftercall.settings import Settings
 
 _START_TIMEOUT_S = 60.0
-#: A port is free when it is chosen; when the server asks for it, another program may have been given it.
+#: Another program may take a free port before the server does.
 _MAX_PORTS = 3
 _INTERRUPT_TIMEOUT_S = 30.0
 
@@ -50,13 +50,13 @@ def embedded_broker(data_dir: Path) -> Iterator[str]:
 
 
 def broker_log(data_dir: Path) -> Path:
-    """Where the embedded server says what it does, beside its other files."""
+    """The log file of the embedded server, in the folder of its other files."""
     return data_dir / "valkey" / "valkey.log"
 
 
 @contextmanager
 def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`aftercall worker` as a child process that writes to `log`; told to stop, and waited for, at the end."""
+    """Run `aftercall worker` as a child process that logs to `log`; stop it and wait for it at the end."""
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "aftercall", "worker", "--gpus", "auto"]
     with log.open("w") as output:
@@ -89,8 +89,8 @@ def _valkey_binary() -> Path:
 
 
 def _start_valkey(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A server that may still be starting, or have failed to, and its URL."""
-    # Other users of the machine reach loopback too; the password is for this run alone.
+    """Start a server on a free port; it may still be starting, or have failed. Returns it and its URL."""
+    # Other users of the machine can reach loopback too. The password is for this run only.
     password = secrets.token_urlsafe(24)
     port = _free_port()
     config = folder / "valkey.conf"
@@ -137,9 +137,9 @@ def _start(command: list[str], output: int, environment: dict[str, str]) -> subp
 
 
 def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until it does; False if it ends, or takes too long."""
+    """Wait until the server answers. Returns False if it ends or takes too long."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    # Whoever else has the port may never answer.
+    # Another program may hold the port and never answer.
     with redis.Redis.from_url(url, socket_timeout=2.0) as client:
         while time.monotonic() < deadline and server.poll() is None:
             try:
@@ -152,7 +152,7 @@ def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """Ask it to end, and wait for that; a Ctrl-C meanwhile ends it at once and is passed on."""
+    """Ask the process to end and wait for it. A Ctrl-C meanwhile ends it at once and is raised again."""
     if process.poll() is not None:
         return
     try:
@@ -164,13 +164,13 @@ def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         _interrupt_until_ended(process)
         raise
     finally:
-        # Of one that has ended nothing is left to kill.
+        # Does nothing if the process has ended.
         process.kill()
         process.wait()
 
 
 def _interrupt_until_ended(process: subprocess.Popen[bytes]) -> None:
-    """As a person does, with Ctrl-C again and again: a supervisor then leaves none of its workers behind."""
+    """Send Ctrl-C until it ends, as a person would: a supervisor then kills all of its workers."""
     deadline = time.monotonic() + _INTERRUPT_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What a process is to do on signals, and a child that it starts when it ends: nothing is left running."""
+"""Signal handlers for a block of code, and children that die with their parent."""
 
 import ctypes
 import signal
@@ -9,14 +9,14 @@ from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 
-#: Loaded before any fork: between fork and exec nothing may be imported.
+#: Loaded before any fork, because nothing may be imported between fork and exec.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], object] | None:
-    """A `preexec_fn` by which the kernel sends `number` to the child when the thread that started it ends.
+    """A `preexec_fn` that makes the kernel send `number` to the child when the thread that started it ends.
 
-    None where the kernel has no such thing (it is Linux's own).
+    None outside Linux, where kernels have no such feature.
     """
     if _LIBC is None:
         return None
@@ -26,9 +26,9 @@ def die_with_parent(number: signal.Signals) -> Callable[[], object] | None:
 
 @contextmanager
 def handling_signals(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> Iterator[None]:
-    """Give these signals to `handler` while the block runs. From the main thread, which alone receives signals.
+    """Handle these signals with `handler` while the block runs. Only the main thread can do this.
 
-    A hang-up that is ignored stays so: `nohup` asked for that.
+    If SIGHUP is ignored, as under `nohup`, it stays ignored.
     """
     is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     taken = [number for number in numbers if not (is_deaf and number == signal.SIGHUP)]

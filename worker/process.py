@@ -1,7 +1,7 @@
 """One worker process: a model, a Celery worker with a pool of threads, and the upkeep of the queue.
 
-Run as `python -m worker.process --name NAME`; the supervisor does. Exits with an error's own code, so that the
-supervisor can tell what a restart would mend from what it would not.
+The supervisor runs it as `python -P -m worker.process --name NAME`. It exits with the error's own code, so that the
+supervisor can tell whether a restart would help.
 """
 
 import logging
@@ -37,21 +37,21 @@ from worker.upkeep.sweep_loop import Upkeep
 logger = logging.getLogger(__name__)
 
 CPU_THREADS = 8
-#: Rule: chunk size x threads is at least twice the sequences that the engine holds, so that it never drains.
+#: chunk_size x threads must be at least twice the engine's max_num_seqs, or the batch drains between chunks.
 GPU_THREADS = 64
 
-#: Left by the watchdog: the supervisor starts a fresh process.
+#: Exit code of a worker that is stuck; the supervisor starts a fresh process.
 EXIT_STUCK = 75
 
 
 @click.command()
-@click.option("--name", required=True, help="Name of this worker; it stands in the rows that it writes.")
+@click.option("--name", required=True, help="Name of this worker, stored in the rows that it writes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True)
 def main(name: str, device: Literal["cpu", "cuda"]) -> None:
     """Run one worker process until SIGTERM."""
 
     def load(settings: Settings, database: Engine) -> Served:
-        # Imported here: torch takes seconds, and what only needs the queue's side of a worker does without.
+        # Imported here: torch takes seconds, and the scripted workers of the tests don't need it.
         from worker.serving.start import load_served
 
         return load_served(settings, database, device)
@@ -60,14 +60,14 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
 
 
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
-    """Run a worker on what `load` returns, and exit with the code that says how it ended."""
+    """Run a worker on what `load` returns, then exit with a code that says how it ended."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    # Celery's two lines a chunk would bury what matters.
+    # Celery logs two lines per chunk, which would hide the lines that matter.
     for library in ("celery", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # Our own few lines are wanted, and Celery puts its level on everything that has none.
+    # Celery sets its own level on every logger that has none, which would silence ours.
     logging.getLogger("worker").setLevel(logging.INFO)
-    # Until Celery takes the signal over: who is stopped while the model loads ends in order, too.
+    # Until Celery installs its own handler, so that SIGTERM while the model loads is a clean exit too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         sys.exit(_run(load_settings(), name, load, threads))
@@ -81,7 +81,7 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
     lease = Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s)
     with schema.open_ledger(settings) as database, Presence(database, _record(lease.owner, settings)) as presence:
         broker.check()
-        # Once more, now that a migration would see this worker: one may have run just before.
+        # Checked again, now that a migration would see this worker: one may have finished just before.
         schema.check(database)
         served = load(settings, database)
         presence.serve(served.provenance.base_model, served.provenance.adapter_digest)
@@ -95,7 +95,7 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
             leases,
             settings,
             on_engine_lost=_shut_down,
-            # Its threads hang with it: there is nothing to wait for.
+            # Its threads hang with it, so there is nothing to wait for.
             on_engine_hung=lambda: os._exit(EXIT_STUCK),
         )
         summarizer.replay_spool()
@@ -112,7 +112,7 @@ def _record(owner: str, settings: Settings) -> WorkerRecord:
 def _kept_up(
     settings: Settings, database: Engine, broker: Broker, leases: LeaseKeeper, summarizer: Summarizer
 ) -> Iterator[None]:
-    """Sweep, and watch that this worker goes on consuming, while the block runs."""
+    """Sweep, and check that this worker keeps consuming, while the block runs."""
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
         broker,
@@ -129,7 +129,7 @@ def _kept_up(
 
 
 def _shut_down() -> None:
-    """Take no more messages, end when what is in hand has ended; the supervisor starts a fresh process."""
+    """Take no more messages and exit when the held chunks are finished; the supervisor starts a fresh process."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -142,7 +142,7 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
-        # Celery waits for running chunks without limit; after the time limit the engine gives them back.
+        # Celery waits for running chunks without a limit. After ours, the engine gives them back untried.
         timer = threading.Timer(settings.drain_timeout_s, summarizer.stop)
         timer.daemon = True
         timer.start()
@@ -151,7 +151,7 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
 
 
 def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int) -> int:
-    """Take messages until SIGTERM; the exit code."""
+    """Take messages until SIGTERM and return the exit code."""
     worker = _create_worker_app(settings, summarizer).Worker(
         pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}",
         queues=[queue_name(settings.queue)], loglevel="WARNING", without_gossip=True, without_mingle=True,
@@ -160,8 +160,8 @@ def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int
         worker.start()
     finally:
         summarizer.stop()
-    # Celery says 1 after Ctrl-C, too. Otherwise 1 is something in the queue that was no message at all; it is gone from
-    # there, and a restart mends the rest.
+    # Celery also exits with 1 after Ctrl-C. Otherwise 1 means that it met something in the queue that is not a message.
+    # That item has left the queue, so a restarted worker goes on.
     is_told_to_stop = state.should_stop is not None
     return EXIT_STUCK if worker.exitcode and not is_told_to_stop else 0
 

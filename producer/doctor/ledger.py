@@ -98,9 +98,9 @@ def _worker(each: LiveWorker) -> Finding:
         "loads its model" if is_loading else f"serves {worker.base_model}, adapter {worker.adapter_digest or 'none'}"
     )
     sentence = f"{worker.name} (aftercall {worker.version}) {serves}"
-    if each.is_silent:
+    if each.is_overdue:
         return warning(
-            "workers", f"{sentence}; silent for {each.silent_s:.0f} s: killed, or cut off from the database."
+            "workers", f"{sentence}; silent for {each.heartbeat_age_s:.0f} s: killed, or cut off from the database."
         )
     if worker.version != __version__:
         return warning("workers", f"{sentence}; this is aftercall {__version__}: restart it on that version.")

@@ -47,7 +47,7 @@ while True:
 """
 )
 #: The second worker exits with a code of its own, once the first is there to be stopped with it.
-EXITS_BESIDE_ANOTHER = (
+EXITS_WHILE_ANOTHER_RUNS = (
     PREAMBLE
     + """
 while "aftercall-gpu0" not in open(sys.argv[1]).read():
@@ -101,7 +101,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def is_alive(pid: str) -> bool:
-    """Whether the process runs; one that is dead but not yet buried does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def test_a_killed_child_is_started_again_and_the_line_says_why(start: Start) -> 
 
 
 @pytest.mark.parametrize("code", [0, 1, 6, 7, 75])
-def test_what_a_restart_may_mend_is_started_again_after_growing_delays(start: Start, code: int) -> None:
+def test_a_child_that_a_restart_may_help_is_restarted_after_growing_delays(start: Start, code: int) -> None:
     run = start(PREAMBLE + f"sys.exit({code})")
     run.wait_for("up", 4)
     run.process.send_signal(signal.SIGTERM)
@@ -142,21 +142,21 @@ def test_what_a_restart_may_mend_is_started_again_after_growing_delays(start: St
 
 @pytest.mark.parametrize("code", [5, 8, 9, 12])
 def test_wrong_settings_schema_adapter_or_model_end_all_with_their_own_code(start: Start, code: int) -> None:
-    run = start(EXITS_BESIDE_ANOTHER.format(code=code), gpus="0,1")
+    run = start(EXITS_WHILE_ANOTHER_RUNS.format(code=code), gpus="0,1")
     ended, stderr = run.end()
     assert ended == code
     assert len(run.lines("up")) == 2
-    assert "no restart mends that" in stderr
+    assert "a restart would not help" in stderr
     for _, pid, *_ in run.lines("up"):
         assert not is_alive(pid)
 
 
-def test_an_error_that_nobody_foresaw_is_not_repeated_for_ever(start: Start) -> None:
+def test_an_unexpected_error_is_not_repeated_without_end(start: Start) -> None:
     run = start(PREAMBLE + "sys.exit(1)")
     code, stderr = run.end()
     assert code == 1
     assert len(run.lines("up")) == 5
-    assert "no restart mends that" in stderr
+    assert "a restart would not help" in stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -193,5 +193,5 @@ def test_the_delay_doubles_to_its_limit() -> None:
     assert [policy.delay_s(count) for count in (1, 2, 3, 4, 5, 6, 10_000)] == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_names() -> None:
+def test_worker_names() -> None:
     assert [worker_name(Gpu(1, "7")), worker_name(None)] == ["aftercall-gpu1", "aftercall-cpu"]

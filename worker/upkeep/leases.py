@@ -21,7 +21,7 @@ MAX_JOBS = 10_000
 
 
 class LeaseKeeper:
-    """Extends the leases of all chunks in hand, those of every thread in one statement."""
+    """Extends the leases of all held jobs, those of every thread in one statement."""
 
     def __init__(self, database: Engine, lease: work.Lease) -> None:
         self.lease = lease
@@ -32,13 +32,13 @@ class LeaseKeeper:
 
     @property
     def num_held(self) -> int:
-        """How many jobs are in hand."""
+        """How many jobs are held."""
         with self._lock:
             return len(self._held)
 
     @contextmanager
     def holding(self, job_ids: Sequence[int]) -> Iterator[None]:
-        """Keep the leases of these jobs for as long as the block runs."""
+        """Extend the leases of these jobs while the block runs."""
         with self._lock:
             self._held.update(job_ids)
         try:
