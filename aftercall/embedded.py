@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from pathlib import Path
 import redis
 
 from aftercall.errors import BrokerError, ModelError
-from aftercall.processes import die_with_parent
+from aftercall.processes import die_with_parent, python_command
 from aftercall.settings import Settings
 
 _START_TIMEOUT_S = 60.0
@@ -58,7 +57,7 @@ def broker_log(data_dir: Path) -> Path:
 def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run `aftercall worker` as a child process that logs to `log`; stop it and wait for it at the end."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "aftercall", "worker", "--gpus", "auto"]
+    command = python_command("aftercall", "worker", "--gpus", "auto")
     with log.open("w") as output:
         worker = _start(command, output.fileno(), settings.to_environment())
     try:

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from aftercall.conversation import Conversation
 from aftercall.errors import SourceError
 from aftercall.ledger.intake import NewJob, make_job_key
+from aftercall.processes import safe_path_for_children
 from producer.clean import CLEANER_VERSION, clean_conversation, has_content
 from producer.source import Rejected, Source
 
@@ -93,7 +94,8 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
     # A pipe, not a queue: if either process is killed, even in the middle of a batch, the other one notices.
     batches, outlet = context.Pipe(duplex=False)
     reader = context.Process(target=_feed, args=(source, num_first, outlet), daemon=True)
-    reader.start()
+    with safe_path_for_children():
+        reader.start()
     outlet.close()
     try:
         yield from islice(prepare(source), num_first)

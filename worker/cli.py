@@ -1,11 +1,11 @@
 """The worker's command."""
 
-import sys
 from importlib.util import find_spec
 
 import click
 
 from aftercall.errors import ModelError
+from aftercall.processes import python_command
 
 
 @click.command()
@@ -36,4 +36,4 @@ def worker(gpus: str) -> int:
 def command_for(gpu: int | None, name: str) -> list[str]:
     """The command line of one worker process. The supervisor shows it only its own GPU."""
     device = "cpu" if gpu is None else "cuda"
-    return [sys.executable, "-m", "worker.process", "--name", name, "--device", device]
+    return python_command("worker.process", "--name", name, "--device", device)

@@ -75,7 +75,7 @@ def _count_gpus() -> int:
     """Ask nvidia-smi; if it is not installed, as in some containers, ask the driver's library."""
     if shutil.which("nvidia-smi"):
         return sum(line.startswith("GPU ") for line in _output(["nvidia-smi", "-L"]).splitlines())
-    return int(_output([sys.executable, "-c", _COUNT_BY_DRIVER]).strip() or 0)
+    return int(_output([sys.executable, "-I", "-c", _COUNT_BY_DRIVER]).strip() or 0)
 
 
 def _output(command: list[str]) -> str:

@@ -25,6 +25,7 @@ from aftercall.errors import AftercallError
 from aftercall.ledger.work import Lease
 from aftercall.ledger.workers import WorkerRecord
 from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
+from aftercall.processes import safe_path_for_children
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from worker.jobs.summarizer import Summarizer
@@ -56,7 +57,8 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
 
         return load_served(settings, database, device)
 
-    serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
+    with safe_path_for_children():
+        serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
 
 
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
