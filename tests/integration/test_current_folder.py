@@ -1,4 +1,4 @@
-"""Nothing in the current folder is imported, whatever its name: not by a command, and not by a process that it starts."""
+"""Nothing in the current folder is imported, neither by a command nor by a process that it starts, whatever its name."""
 
 import csv
 import os
