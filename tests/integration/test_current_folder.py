@@ -1,4 +1,4 @@
-"""Nothing in the current folder is imported, neither by a command nor by a process that it starts, whatever its name."""
+"""Nothing in the current folder is imported, whatever its name, by a command or by a process that it starts."""
 
 import csv
 import os

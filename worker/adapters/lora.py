@@ -47,7 +47,7 @@ class LoraPair:
 
 
 def read_pairs(folder: Path) -> dict[str, LoraPair]:
-    """Read the pairs of an adapter to the host, by the name of their layer.
+    """Read the pairs of an adapter, checked by `check_contents`, to the host, by the name of their layer.
 
     Raises NotSwappableError if the adapter is not plain LoRA; AdapterError if its files cannot be read.
     """
@@ -57,8 +57,6 @@ def read_pairs(folder: Path) -> dict[str, LoraPair]:
         weights = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
         raise AdapterError(f"{folder / WEIGHTS_FILE} cannot be read: {error}. Copy the folder again.") from error
-    if not all(tensor.isfinite().all() for tensor in weights.values()):
-        raise AdapterError(f"{folder / WEIGHTS_FILE} holds numbers that are not finite. Train the adapter again.")
     return _pair(weights, config)
 
 

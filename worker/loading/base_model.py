@@ -15,9 +15,10 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -32,6 +33,13 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 #: Keys of a configuration that describe its history, not the model.
 _VOLATILE_CONFIG_KEYS = frozenset({"_name_or_path", "_commit_hash", "transformers_version"})
+
+#: Implementations of a layer that are part of transformers. Any other value of the keys below names a repository of
+#: the hub, from which transformers would download kernels and run them, whatever `trust_remote_code` says.
+_IMPLEMENTATIONS = frozenset(
+    {"eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "batched_mm", "grouped_mm"}
+)
+_IMPLEMENTATION_KEYS = ("attn_implementation", "experts_implementation")
 
 _SAMPLE_BYTES = 1 << 20
 
@@ -136,6 +144,7 @@ def _from_folder(folder: Path) -> BaseModel:
 def _check_folder(folder: Path) -> None:
     missing = _find_missing(folder)
     if not missing:
+        _check_config(folder / "config.json")
         return
     if any(folder.glob("*.bin")):
         raise ModelError(
@@ -145,6 +154,31 @@ def _check_folder(folder: Path) -> None:
     raise ModelError(
         f"{folder} is not a complete model: {missing} is missing. Expected config.json, a tokenizer and safetensors."
     )
+
+
+def _check_config(path: Path) -> None:
+    """Raise ModelError if the configuration is damaged, or would make transformers run code from elsewhere."""
+    try:
+        config = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}). Copy the model again.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} does not hold a JSON object. Copy the model again.")
+    for key, value in _implementations(config):
+        if value not in _IMPLEMENTATIONS:
+            raise ModelError(
+                f"{path} sets {key} to {value!r}, which would run code from elsewhere; expected one of "
+                f"{', '.join(sorted(_IMPLEMENTATIONS))}. Remove that line if the model works without it."
+            )
+
+
+def _implementations(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every key that names an implementation, with its value; models of several parts nest their configurations."""
+    for key, value in config.items():
+        if key.removesuffix("_internal").endswith(_IMPLEMENTATION_KEYS):
+            yield from ((key, str(each)) for each in (value.values() if isinstance(value, dict) else [value]) if each)
+        elif isinstance(value, dict):
+            yield from _implementations(value)
 
 
 def _find_missing(folder: Path) -> str | None:

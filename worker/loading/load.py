@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from aftercall.errors import ModelError
 from aftercall.prompt import PROMPT_VERSION
+from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import copy_originals
 from worker.adapters.manifest import AdapterManifest, attach_adapter, check_adapter, merge_adapter
 from worker.engine.layers.compile import keep_compiled
@@ -151,7 +152,9 @@ def _check(adapter_path: Path | None, base: BaseModel) -> AdapterManifest | None
     """Check the adapter before the weights are read, so that a wrong one is found in an instant."""
     if adapter_path is None:
         return None
-    return check_adapter(adapter_path, base.name, PROMPT_VERSION, base_digest=base.digest)
+    manifest = check_adapter(adapter_path, base.name, PROMPT_VERSION, base_digest=base.digest)
+    check_contents(adapter_path)
+    return manifest
 
 
 def _load_tokenizer(base: BaseModel) -> Any:

@@ -11,6 +11,7 @@ import torch
 
 from aftercall.errors import AdapterError
 from aftercall.prompt import PROMPT_VERSION
+from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import AttachedLayers, MergedLayers, WeightSwap
 from worker.adapters.lora import NotSwappableError, read_pairs
 from worker.adapters.manifest import AdapterManifest, check_adapter
@@ -67,6 +68,7 @@ class LiveAdapter:
                 f"{folder} holds adapter {manifest.digest}, but the registry expects {digest} there. Put that one "
                 "there, or register and promote the one that is there."
             )
+        check_contents(folder)
         return manifest
 
     def _check_weights(self, trained_on: str | None) -> None:
