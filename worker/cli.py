@@ -7,6 +7,9 @@ import click
 from aftercall.errors import ModelError
 from aftercall.processes import python_command
 
+#: A worker ends within its drain timeout and a few seconds more. Later than this, it hangs.
+STOP_GRACE_S = 20.0
+
 
 @click.command()
 @click.option(
@@ -29,8 +32,8 @@ def worker(gpus: str) -> int:
     from worker.supervisor import supervise
 
     # Each worker process reads them too. Here, a wrong one is reported once and nothing is started.
-    load_settings()
-    return supervise(gpus, command_for)
+    settings = load_settings()
+    return supervise(gpus, command_for, settings.drain_timeout_s + STOP_GRACE_S)
 
 
 def command_for(gpu: int | None, name: str) -> list[str]:

@@ -12,7 +12,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NoReturn
 
 import click
 from celery import Celery, signals
@@ -41,6 +42,10 @@ CPU_THREADS = 8
 #: chunk_size x threads must be at least twice the engine's max_num_seqs, or the batch drains between chunks.
 GPU_THREADS = 64
 
+#: After the drain timeout: how long aborted chunks may take to come back. An engine's step can't be interrupted, and on
+#: a busy CPU one takes minutes.
+ABORT_GRACE_S = 5.0
+
 #: Exit code of a worker that is stuck; the supervisor starts a fresh process.
 EXIT_STUCK = 75
 
@@ -62,7 +67,11 @@ def main(name: str, device: Literal["cpu", "cuda"]) -> None:
 
 
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
-    """Run a worker on what `load` returns, then exit with a code that says how it ended."""
+    """Run a worker on what `load` returns, then exit with a code that says how it ended.
+
+    Does not return, and skips the interpreter's own shutdown: that would end daemon threads in the middle of torch's
+    C++ code, which aborts the process with "terminate called without an active exception".
+    """
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     # Celery logs two lines per chunk, which would hide the lines that matter.
     for library in ("celery", "alembic"):
@@ -72,10 +81,24 @@ def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -
     # Until Celery installs its own handler, so that SIGTERM while the model loads is a clean exit too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
-        sys.exit(_run(load_settings(), name, load, threads))
+        code = _run(load_settings(), name, load, threads)
     except AftercallError as error:
         click.echo(f"{name}: {error}", err=True)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    except BaseException:
+        logger.exception("this worker ends after an unexpected error")
+        code = 1
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process without the interpreter's shutdown; what was logged and printed is out."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Served], threads: int) -> int:
@@ -103,7 +126,8 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         summarizer.replay_spool()
         follower = AdapterFollower(serving, database, presence.serve, _shut_down, settings.sweep_interval_s)
         with _kept_up(settings, database, broker, leases, summarizer), follower:
-            return _consume(settings, name, summarizer, settings.worker_threads or threads)
+            abandon = partial(_abandon, leases)
+            return _consume(settings, name, summarizer, settings.worker_threads or threads, abandon)
 
 
 def _record(owner: str, settings: Settings) -> WorkerRecord:
@@ -135,8 +159,9 @@ def _shut_down() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
+def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Callable[[], None]) -> Celery:
     app = create_app(settings)
+    last_s = settings.drain_timeout_s + ABORT_GRACE_S
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
     def summarize(message: dict[str, Any]) -> None:
@@ -145,16 +170,26 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
         # Celery waits for running chunks without a limit. After ours, the engine gives them back untried.
-        timer = threading.Timer(settings.drain_timeout_s, summarizer.stop)
-        timer.daemon = True
-        timer.start()
+        for delay_s, action in ((settings.drain_timeout_s, summarizer.stop), (last_s, abandon)):
+            timer = threading.Timer(delay_s, action)
+            timer.daemon = True
+            timer.start()
 
     return app
 
 
-def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int) -> int:
+def _abandon(leases: LeaseKeeper) -> None:
+    """Give the held jobs back untried and end the process, whatever its threads are doing."""
+    logger.warning("the engine does not stop in time: %d conversations go back to the queue", leases.num_held)
+    try:
+        leases.release_all()
+    finally:
+        _exit(0)
+
+
+def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int, abandon: Callable[[], None]) -> int:
     """Take messages until SIGTERM and return the exit code."""
-    worker = _create_worker_app(settings, summarizer).Worker(
+    worker = _create_worker_app(settings, summarizer, abandon).Worker(
         pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}",
         queues=[queue_name(settings.queue)], loglevel="WARNING", without_gossip=True, without_mingle=True,
     )  # fmt: skip

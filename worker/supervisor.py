@@ -68,6 +68,8 @@ class Supervisor:
     command_for: CommandFor
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     poll_s: float = 0.1
+    #: A child that has not ended this long after SIGTERM is killed.
+    stop_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
         self._children = [_Slot(worker_name(gpu), gpu) for gpu in self.gpus]
@@ -132,9 +134,14 @@ class Supervisor:
         return time.monotonic() - child.started_at >= self.policy.healthy_after_s
 
     def _drain(self) -> None:
-        """Ask the children to stop and wait for them; each limits its own drain."""
+        """Ask the children to stop and wait for them. Each limits its own drain, unless it hangs."""
         self._signal_all(signal.SIGTERM)
-        while any(child.process and child.process.poll() is None for child in self._children):
+        deadline = time.monotonic() + self.stop_timeout_s
+        while running := [child for child in self._children if child.process and child.process.poll() is None]:
+            if time.monotonic() > deadline:
+                names = ", ".join(child.name for child in running)
+                _say(f"{names} did not stop within {self.stop_timeout_s:g} s and will be killed.")
+                return
             time.sleep(self.poll_s)
 
     def _stop(self, exit_code: int) -> None:
@@ -156,9 +163,12 @@ class Supervisor:
                 child.process.send_signal(number)
 
 
-def supervise(gpus: str, command_for: CommandFor) -> int:
-    """Run one worker for each GPU that `gpus` (all, auto, none, 0,1 …) means; return the exit code."""
-    return Supervisor(choose_gpus(gpus), command_for).run()
+def supervise(gpus: str, command_for: CommandFor, stop_timeout_s: float) -> int:
+    """Run one worker for each GPU that `gpus` (all, auto, none, 0,1 …) means; return the exit code.
+
+    A worker that has not ended `stop_timeout_s` seconds after SIGTERM is killed.
+    """
+    return Supervisor(choose_gpus(gpus), command_for, stop_timeout_s=stop_timeout_s).run()
 
 
 def worker_name(gpu: Gpu | None) -> str:

@@ -19,10 +19,10 @@ import sys
 from worker.gpus import Gpu
 from worker.supervisor import RestartPolicy, Supervisor
 
-child, log, gpus = sys.argv[1:]
+child, log, gpus, stop = sys.argv[1:]
 devices = [Gpu(number, device) for number, device in enumerate(gpus.split(","))] if gpus else [None]
 command = lambda number, name: [sys.executable, "-S", "-c", child, log, name]
-sys.exit(Supervisor(devices, command, RestartPolicy(0.05, 0.2, 60), poll_s=0.01).run())
+sys.exit(Supervisor(devices, command, RestartPolicy(0.05, 0.2, 60), poll_s=0.01, stop_timeout_s=float(stop)).run())
 """
 
 PREAMBLE = """
@@ -63,11 +63,11 @@ Start = Callable[..., "Run"]
 class Run:
     """A supervisor at work, what it says and what its children have logged."""
 
-    def __init__(self, child: str, folder: Path, gpus: str) -> None:
+    def __init__(self, child: str, folder: Path, gpus: str, stop_timeout_s: float) -> None:
         self._log, self._said = folder / "log", folder / "said"
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SUPERVISOR, child, str(self._log), gpus], stderr=said
+                [sys.executable, "-c", SUPERVISOR, child, str(self._log), gpus, str(stop_timeout_s)], stderr=said
             )
 
     @property
@@ -90,8 +90,8 @@ class Run:
 def start(tmp_path: Path) -> Iterator[Start]:
     runs: list[Run] = []
 
-    def begin(child: str, gpus: str = "") -> Run:
-        runs.append(Run(child, tmp_path, gpus))
+    def begin(child: str, gpus: str = "", stop_timeout_s: float = TIMEOUT_S) -> Run:
+        runs.append(Run(child, tmp_path, gpus, stop_timeout_s))
         return runs[-1]
 
     yield begin
@@ -166,6 +166,17 @@ def test_children_drain_before_the_supervisor_ends(start: Start, number: signal.
     run.process.send_signal(number)
     assert run.end()[0] == code
     assert len(run.lines("drained")) == 2
+
+
+def test_a_child_that_does_not_stop_in_time_is_killed(start: Start) -> None:
+    run = start(IGNORES, stop_timeout_s=0.2)
+    [[_, pid, *_]] = run.wait_for("up")
+    run.wait_for("ready")
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.end()
+    assert code == 0
+    assert "aftercall-cpu did not stop within 0.2 s and will be killed." in said
+    wait_until(lambda: not is_alive(pid), "the child killed")
 
 
 def test_a_second_interrupt_kills(start: Start) -> None:

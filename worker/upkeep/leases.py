@@ -47,6 +47,13 @@ class LeaseKeeper:
             with self._lock:
                 self._held.difference_update(job_ids)
 
+    def release_all(self) -> None:
+        """Give every held job back untried. For a process that ends at once: its threads may not finish any more."""
+        with self._lock:
+            held = sorted(self._held)
+        for start in range(0, len(held), MAX_JOBS):
+            work.release(self._database, held[start : start + MAX_JOBS], self.lease.owner)
+
     def _beat_all(self) -> None:
         with self._lock:
             held = sorted(self._held)
