@@ -109,7 +109,7 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         # Checked again, now that a migration would see this worker: one may have finished just before.
         schema.check(database)
         served = load(settings, database)
-        presence.serve(served.provenance.base_model, served.provenance.adapter_digest)
+        presence.serve(served.provenance)
         adapter = served.provenance.adapter_digest or "none"
         logger.info("serving %s, adapter %s, %s", served.provenance.base_model, adapter, served.provenance.held)
         leases = LeaseKeeper(database, lease)
@@ -131,7 +131,9 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
 
 
 def _record(owner: str, settings: Settings) -> WorkerRecord:
-    return WorkerRecord(owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, adapter_digest=None)
+    return WorkerRecord(
+        owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, None, queue=settings.queue
+    )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The workers: each process sends heartbeats to a row of its own, by the database's clock."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import Connection, Engine, delete, inspect, select, text
@@ -27,6 +28,16 @@ class WorkerRecord:
     base_model: str
     #: Empty: the base model alone. None: the model is still loading.
     adapter_digest: str | None
+    quantization: str = ""
+    compute_dtype: str = ""
+    queue: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model that it serves and how it holds it, such as `phi-1_5 in nf4, bfloat16`."""
+        return (
+            f"{self.base_model} in {self.quantization}, {self.compute_dtype}" if self.quantization else self.base_model
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,15 @@ def alive(engine: Engine) -> list[LiveWorker]:
     )
     with reading(engine) as connection:
         return [LiveWorker(WorkerRecord(*row[:-2]), row[-2], row[-1]) for row in connection.execute(query)]
+
+
+def models_by_queue(alive: Iterable[LiveWorker]) -> dict[str, Counter[str]]:
+    """How many workers serve each model, by queue; without those that still load theirs."""
+    models: dict[str, Counter[str]] = {}
+    for each in alive:
+        if each.worker.adapter_digest is not None:
+            models.setdefault(each.worker.queue, Counter())[each.worker.model] += 1
+    return models
 
 
 def delete_stale(engine: Engine, max_age_s: float) -> None:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, text, update
 
-from aftercall import cli
+from aftercall import __version__, cli
 from aftercall.broker import Broker
 from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import delivery, work, workers
@@ -121,6 +122,26 @@ def test_work_without_a_worker_is_an_error_and_a_silent_worker_a_warning(night: 
     assert age and 30 <= int(age[1]) < LIVE_S
     workers.remove(database, WORKER.name)
     assert "20 conversations wait and no worker is alive" in found(night, Level.ERROR)["workers"][0]
+
+
+def test_workers_of_one_queue_that_hold_different_models_are_named(
+    night: Settings, database: Engine, aftercall: Callable[..., tuple[int, str]]
+) -> None:
+    workers.remove(database, WORKER.name)
+    first = WorkerRecord("a/host/1", __version__, 1, "0005", "phi-1_5", "abc", "nf4", "bfloat16", "nights")
+    for worker in (first, replace(first, name="b/host/2", compute_dtype="float16")):
+        workers.record_heartbeat(database, worker)
+    [*_, sentence] = [each.sentence for each in examine(night) if each.subject == "workers"]
+    assert (
+        "those of queue nights serve different models or settings: phi-1_5 in nf4, bfloat16 (1); "
+        "phi-1_5 in nf4, float16 (1)" in sentence
+    )
+    assert "with different models or settings" in " ".join(aftercall("status")[1].split())
+
+    workers.record_heartbeat(database, replace(first, name="b/host/2", base_model="phi-2", queue="days"))
+    sentences = [each.sentence for each in examine(night) if each.subject == "workers"]
+    assert not any("different" in each for each in sentences)
+    assert "different" not in aftercall("status")[1]
 
 
 def test_workers_that_serve_different_adapters_are_named(night: Settings, database: Engine) -> None:

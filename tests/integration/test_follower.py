@@ -67,7 +67,7 @@ def follow(database: Engine, restarts: list[str]) -> Callable[[Callable[[], Any]
         model: Any = ScriptedModel()
         serving = Serving(Served(ScriptedEngine(None, None), CharacterTokenizer(), model, SamplingSettings(), live))
         return serving, AdapterFollower(
-            serving, database, lambda base, digest: None, lambda: restarts.append("restart"), INTERVAL_S
+            serving, database, lambda provenance: None, lambda: restarts.append("restart"), INTERVAL_S
         )
 
     return make

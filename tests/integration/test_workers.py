@@ -1,6 +1,7 @@
 """Workers as the ledger sees them: which are alive, what each serves, and when the last heartbeat came."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, func, select, update
@@ -12,7 +13,10 @@ from aftercall.ledger.workers import LIVE_S, WorkerRecord
 from aftercall.message import MESSAGE_VERSION
 from aftercall.models import Worker
 from tests.fixtures.workers import WorkerStarter, wait_until
+from worker.loading.load import ModelProvenance
 from worker.upkeep.presence import Presence
+
+PROVENANCE = ModelProvenance("phi-1_5", "d", "nf4", "bfloat16", "abc", None, is_adapter_merged=False)
 
 RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "phi-1_5", None)
 
@@ -63,10 +67,11 @@ def test_presence_records_what_is_served_and_ends_with_the_block(
     monkeypatch.setattr(workers, "HEARTBEAT_INTERVAL_S", 0.05)
     with Presence(database, RECORD) as presence:
         assert [one.worker.adapter_digest for one in workers.alive(database)] == [None]
-        presence.serve("phi-1_5", "abc")
+        presence.serve(PROVENANCE)
         grow_old(database, 30.0)
         wait_until(lambda: workers.alive(database)[0].heartbeat_age_s < 30, "the next heartbeat")
-        assert [one.worker.adapter_digest for one in workers.alive(database)] == ["abc"]
+        [one] = workers.alive(database)
+        assert one.worker == replace(RECORD, adapter_digest="abc", quantization="nf4", compute_dtype="bfloat16")
     assert workers.alive(database) == []
     time.sleep(0.2)
     assert workers.alive(database) == []

@@ -18,6 +18,7 @@ from worker.serving.served import Serving
 from worker.upkeep.periodic import Periodic
 
 if TYPE_CHECKING:
+    from worker.loading.load import ModelProvenance
     from worker.serving.hot_swap import LiveAdapter
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class AdapterFollower:
     """Follows while its block runs.
 
     Args:
-        on_served: told the base model and the digest of the adapter that is served from now on.
+        on_served: called with what is served from now on.
         on_restart: ends this process cleanly, so that a fresh one loads the desired adapter.
     """
 
@@ -40,7 +41,7 @@ class AdapterFollower:
         self,
         serving: Serving,
         database: Engine,
-        on_served: Callable[[str, str], None],
+        on_served: Callable[["ModelProvenance"], None],
         on_restart: Callable[[], None],
         interval_s: float,
     ) -> None:
@@ -101,7 +102,7 @@ class AdapterFollower:
                 "adapter %s is served in place of %s: drained in %.2f s, the engine was idle for %.1f ms",
                 _format_digest(desired.digest), _format_digest(replaced), pause.drain_s, pause.idle_s * 1000,
             )  # fmt: skip
-            self._on_served(self._serving.now.provenance.base_model, desired.digest)
+            self._on_served(self._serving.now.provenance)
 
     def _refuse(self, desired: DesiredAdapter, error: Exception) -> None:
         """Log an adapter that can't be served, once, and plan the next try."""

@@ -7,7 +7,7 @@ import logging
 import threading
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from aftercall.ledger import workers
 from aftercall.ledger.workers import WorkerRecord
 from worker.upkeep.periodic import Periodic
+
+if TYPE_CHECKING:
+    from worker.loading.load import ModelProvenance
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +53,15 @@ class Presence:
         except DBAPIError as away:
             logger.warning("this worker's row stays until it goes stale: %s", away.orig)
 
-    def serve(self, base_model: str, adapter_digest: str) -> None:
+    def serve(self, provenance: "ModelProvenance") -> None:
         """Record what the worker serves from now on, with a heartbeat at once."""
-        self._worker = replace(self._worker, base_model=base_model, adapter_digest=adapter_digest)
+        self._worker = replace(
+            self._worker,
+            base_model=provenance.base_model,
+            adapter_digest=provenance.adapter_digest,
+            quantization=provenance.quantization,
+            compute_dtype=provenance.dtype,
+        )
         self._beat()
 
     def _beat(self) -> None:
