@@ -1,7 +1,7 @@
 """The one-machine default: a Valkey server from its wheel and a local worker, started and stopped with the command.
 
-Both run in sessions of their own, so that Ctrl-C reaches only the command, which then stops them cleanly. On Linux they
-also die with the command if it is killed.
+Both run in sessions of their own, so Ctrl-C reaches only the command, which then stops them in order. On Linux they
+also end if the command is killed.
 """
 
 import os
@@ -17,48 +17,51 @@ from pathlib import Path
 import redis
 
 from aftercall.errors import BrokerError, ModelError
+from aftercall.files import make_private_folder, open_private, write_whole
 from aftercall.processes import die_with_parent, python_command
+from aftercall.run_lock import locking
 from aftercall.settings import Settings
 
 _START_TIMEOUT_S = 60.0
-#: Another program may take a free port before the server does.
+#: A port that is free when it is chosen may be taken when the server asks for it.
 _MAX_PORTS = 3
 _INTERRUPT_TIMEOUT_S = 30.0
 
 
 @contextmanager
 def embedded_broker(data_dir: Path) -> Iterator[str]:
-    """A Valkey server on a free loopback port, its append-only file under `data_dir`; yields its URL.
+    """A Valkey server on a free loopback port, with its append-only file under `data_dir`; yields its URL.
 
-    Raises BrokerError if the wheel is not installed or the server does not start.
+    Raises BrokerError if the wheel is not installed or the server does not start, and AlreadyRunningError if another
+    process runs one in the same folder.
     """
     log = broker_log(data_dir).resolve()
-    folder = log.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    for _ in range(_MAX_PORTS):
-        server, url = _start_valkey(folder, log)
-        try:
-            if _answers(server, url):
-                yield url
-                return
-            if server.poll() is None:
-                break
-        finally:
-            _stop(server, timeout_s=10.0)
-    raise BrokerError(f"the embedded Valkey server did not start; what it said is in {log}.")
+    with locking(data_dir):
+        folder = make_private_folder(log.parent)
+        for _ in range(_MAX_PORTS):
+            server, url = _start_valkey(folder, log)
+            try:
+                if _answers(server, url):
+                    yield url
+                    return
+                if server.poll() is None:
+                    break
+            finally:
+                _stop(server, timeout_s=10.0)
+    raise BrokerError(f"the embedded Valkey server did not start; its messages are in {log}.")
 
 
 def broker_log(data_dir: Path) -> Path:
-    """The log file of the embedded server, in the folder of its other files."""
+    """The log of the embedded server, next to its other files."""
     return data_dir / "valkey" / "valkey.log"
 
 
 @contextmanager
 def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `aftercall worker` as a child process that logs to `log`; stop it and wait for it at the end."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    """`aftercall worker` as a child process that writes to `log`. At the end it is told to stop, and waited for."""
+    make_private_folder(log.parent)
     command = python_command("aftercall", "worker", "--gpus", "auto")
-    with log.open("w") as output:
+    with open_private(log) as output:
         worker = _start(command, output.fileno(), settings.to_environment())
     try:
         yield worker
@@ -67,9 +70,9 @@ def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[
 
 
 def check_worker(worker: subprocess.Popen[bytes], log: Path) -> None:
-    """Make sure that the embedded worker still runs.
+    """Make sure that the embedded worker is running.
 
-    Raises ModelError with the end of its log if not.
+    Raises ModelError with the end of its log if it is not.
     """
     if worker.poll() is not None:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
@@ -88,15 +91,15 @@ def _valkey_binary() -> Path:
 
 
 def _start_valkey(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a server on a free port; it may still be starting, or have failed. Returns it and its URL."""
-    # Other users of the machine can reach loopback too. The password is for this run only.
+    """A server, which may still be starting or have failed to, and its URL."""
+    # Other users of the machine can reach loopback too. The password is new for every run.
     password = secrets.token_urlsafe(24)
     port = _free_port()
     config = folder / "valkey.conf"
-    config.touch(mode=0o600)
-    config.write_text(_valkey_config(folder, port, password))
-    with log.open("w") as output:
-        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {})
+    write_whole(config, _valkey_config(folder, port, password).encode(), is_private=True)
+    with open_private(log) as output:
+        # Its append-only file holds customers' words.
+        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {}, umask=0o077)
     return server, f"redis://:{password}@127.0.0.1:{port}/0"
 
 
@@ -123,7 +126,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(command: list[str], output: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], output: int, environment: dict[str, str], umask: int = -1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -131,14 +134,15 @@ def _start(command: list[str], output: int, environment: dict[str, str]) -> subp
         stderr=output,
         env={**os.environ, **environment},
         start_new_session=True,
+        umask=umask,
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
 
 
 def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until the server answers. Returns False if it ends or takes too long."""
+    """Wait until the server answers. False if it ends first, or takes too long."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    # Another program may hold the port and never answer.
+    # If another program has the port, it may never answer.
     with redis.Redis.from_url(url, socket_timeout=2.0) as client:
         while time.monotonic() < deadline and server.poll() is None:
             try:
@@ -151,7 +155,7 @@ def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """Ask the process to end and wait for it. A Ctrl-C meanwhile ends it at once and is raised again."""
+    """Ask a process to end, and wait for it. Ctrl-C meanwhile ends it at once and is raised again."""
     if process.poll() is not None:
         return
     try:
@@ -163,13 +167,13 @@ def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         _interrupt_until_ended(process)
         raise
     finally:
-        # Does nothing if the process has ended.
+        # Does nothing if it has ended.
         process.kill()
         process.wait()
 
 
 def _interrupt_until_ended(process: subprocess.Popen[bytes]) -> None:
-    """Send Ctrl-C until it ends, as a person would: a supervisor then kills all of its workers."""
+    """Send SIGINT repeatedly, as a person does with Ctrl-C: a supervisor then leaves none of its workers behind."""
     deadline = time.monotonic() + _INTERRUPT_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         process.send_signal(signal.SIGINT)

@@ -19,9 +19,11 @@ import click
 from celery import Celery, signals
 from celery.worker import state
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from aftercall import __version__, schema
 from aftercall.broker import Broker, create_app
+from aftercall.database_errors import advise, describe
 from aftercall.errors import AftercallError
 from aftercall.ledger.work import Lease
 from aftercall.ledger.workers import WorkerRecord
@@ -29,6 +31,7 @@ from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
 from aftercall.processes import safe_path_for_children
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
+from aftercall.terminal import PrintableFormatter
 from worker.jobs.summarizer import Summarizer
 from worker.serving.follower import AdapterFollower
 from worker.serving.served import Served, Serving
@@ -72,7 +75,9 @@ def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -
     Does not return, and skips the interpreter's own shutdown: that would end daemon threads in the middle of torch's
     C++ code, which aborts the process with "terminate called without an active exception".
     """
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter(f"%(asctime)s {name} %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Celery logs two lines per chunk, which would hide the lines that matter.
     for library in ("celery", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -104,7 +109,8 @@ def _exit(code: int) -> NoReturn:
 def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Served], threads: int) -> int:
     broker = Broker(settings)
     lease = Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s)
-    with schema.open_ledger(settings) as database, Presence(database, _record(lease.owner, settings)) as presence:
+    ledger = schema.open_ledger(settings, answer_timeout_s=settings.database_timeout_s)
+    with ledger as database, Presence(database, _record(lease.owner, settings)) as presence:
         broker.check()
         # Checked again, now that a migration would see this worker: one may have finished just before.
         schema.check(database)
@@ -167,7 +173,11 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Call
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
     def summarize(message: dict[str, Any]) -> None:
-        summarizer.summarize(Chunk.from_message(message))
+        try:
+            summarizer.summarize(Chunk.from_message(message))
+        except DBAPIError as error:
+            # In one line: the traceback that Celery logs would quote the statement. Nothing is lost, as leases expire.
+            logger.error("the database refuses (%s): a chunk is given up, %s", describe(error), advise(error))
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
@@ -199,8 +209,7 @@ def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int
         worker.start()
     finally:
         summarizer.stop()
-    # Celery also exits with 1 after Ctrl-C. Otherwise 1 means that it met something in the queue that is not a message.
-    # That item has left the queue, so a restarted worker goes on.
+    # Celery's exit code is 1 after Ctrl-C, too. Any other 1 is an error in its own loop, which a restart fixes.
     is_told_to_stop = state.should_stop is not None
     return EXIT_STUCK if worker.exitcode and not is_told_to_stop else 0
 

@@ -105,7 +105,7 @@ def at_work(connection: Connection) -> list[str]:
 def _at_work(connection: Connection, tables: set[str]) -> Iterator[str]:
     if Worker.__tablename__ in tables:
         if connection.dialect.name == "postgresql":
-            # Whoever starts now waits for the end of this transaction, and then finds the schema changed.
+            # A worker that starts now waits for this transaction, and then finds the new schema.
             connection.execute(text("LOCK TABLE worker IN SHARE ROW EXCLUSIVE MODE"))
         yield from connection.execute(select(Worker.name).where(Worker.seen_at > now() - LIVE_S)).scalars()
     if Job.__tablename__ in tables:

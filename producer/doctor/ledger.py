@@ -1,4 +1,4 @@
-"""What the doctor asks of the ledger: its account, its promises, its leases and its workers. Knows no Redis."""
+"""The doctor's checks of the ledger: its account, promises, leases and workers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from aftercall.ledger.workers import LiveWorker
 from producer.advice import RUN
 from producer.doctor.finding import Finding, error, ok, warning
 
-#: A sweep comes round every few seconds; a lease that ran out so long ago was seen by none.
+#: Sweeps run every few seconds. A lease that expired longer ago was seen by none.
 EXPIRED_GRACE_S = 30.0
 
 _HOW_TO_START = f"`aftercall worker`, or {RUN} for one source on this machine"
@@ -29,7 +29,7 @@ def describe_server(engine: Engine) -> str:
 
 
 def findings(engine: Engine) -> Iterator[Finding]:
-    """The account first: what follows explains it."""
+    """The account first, as what follows explains it."""
     standing = account.add_up(account.accounts(engine).values())
     yield _account(standing)
     yield from _promises(engine)
@@ -67,10 +67,10 @@ def _leases(engine: Engine) -> Finding:
     if num_expired:
         return warning(
             "leases",
-            f"{num_expired:,} conversations are held by workers that went silent. A worker queues them again within "
+            f"{num_expired:,} conversations are held by workers without a heartbeat. A worker queues them again within "
             "seconds, or do it now: `aftercall requeue`.",
         )
-    return ok("leases", "none ran out unseen.")
+    return ok("leases", "none has expired unnoticed.")
 
 
 def _workers(alive: list[LiveWorker], standing: Account) -> Iterator[Finding]:

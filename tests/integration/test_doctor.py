@@ -110,7 +110,7 @@ def test_without_the_database_the_rest_is_looked_at(night: Settings) -> None:
 
 def test_no_ledger_is_made_by_looking_for_one(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "new", redis_url="redis://127.0.0.1:1/0")
-    assert "`aftercall submit` makes it" in found(settings, Level.WARNING)["database"][0]
+    assert "`aftercall submit` creates it" in found(settings, Level.WARNING)["database"][0]
     assert not settings.data_dir.exists()
 
 
@@ -160,7 +160,7 @@ def test_a_lost_message_an_unknown_one_and_an_old_lease(night: Settings, databas
     assert "16 conversations lost their message" in second
 
     assert len(work.claim(database, [1, 2], work.Lease("dead", -60.0), 3)) == 2
-    assert "2 conversations are held by workers that went silent" in found(night, Level.WARNING)["leases"][0]
+    assert "2 conversations are held by workers without a heartbeat" in found(night, Level.WARNING)["leases"][0]
 
 
 def test_messages_of_another_version_that_nobody_reads(night: Settings, broker: Broker) -> None:
@@ -226,8 +226,8 @@ SUMMARY = (
         ([SUMMARY.format(999)], "1 summaries without a job"),
         (["DELETE FROM submission_job WHERE job_id = 5"], "1 jobs of no submission"),
         (["DELETE FROM job WHERE id = 5"], "1 places in a submission without a job"),
-        (["UPDATE job SET state = 'running' WHERE id = 6"], "1 jobs that run in nobody's name"),
-        (["UPDATE job SET lease_owner = 'x' WHERE id = 7"], "1 jobs at rest that somebody holds"),
+        (["UPDATE job SET state = 'running' WHERE id = 6"], "1 running jobs without a lease owner"),
+        (["UPDATE job SET lease_owner = 'x' WHERE id = 7"], "1 jobs with a lease owner that are not running"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -146,7 +146,8 @@ def test_a_results_file_that_cannot_be_written_is_told_before_the_night(aftercal
         answer = aftercall("run", "night.csv", "--out", f"{folder}/out.csv")
         assert answer.exit_code == 1
         assert answer.errors == (
-            f"aftercall: there is no folder {folder} to write out.csv to. Make it, or name another.\n"
+            f"aftercall: the folder {folder} does not exist, so out.csv cannot be written. "
+            "Create it, or name another.\n"
         )
         assert not Path("mistyped").exists()
     assert "name a file" in aftercall("run", "night.csv", "--out", "-").errors

@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from aftercall.errors import AdapterError, SourceError
-from aftercall.files import write_aside
 from training.data.dataset import HUB_NAME, Example, load_examples
+from training.files import write_artifact
 
 #: Of a file without splits, one conversation in so many is held out.
 HELD_OUT_ONE_IN = 10
@@ -76,7 +76,7 @@ def is_held_out(example: Example) -> bool:
 
 def save_trained_on(folder: Path, examples: Iterable[Example]) -> None:
     """Note beside an adapter what it was trained on, so that only who has a conversation can tell that it was."""
-    write_aside(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
+    write_artifact(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
 
 
 def check_unseen(folder: Path, examples: Sequence[Example]) -> None:

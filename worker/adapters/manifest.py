@@ -8,7 +8,6 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aftercall.errors import AdapterError
+from aftercall.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -87,14 +87,10 @@ def read_manifest(folder: Path) -> AdapterManifest:
 
 
 def write_manifest(folder: Path, manifest: AdapterManifest) -> None:
-    """Write the manifest atomically: to a temporary file that is then renamed. Raises AdapterError if it can't."""
-    aside = folder / f".{MANIFEST_FILE}.partial"
+    """Write the manifest, whole or not at all. Raises AdapterError if it can't be written."""
     try:
-        aside.write_bytes(_SCHEMA.dump_json(manifest, indent=2) + b"\n")
-        aside.replace(folder / MANIFEST_FILE)
+        write_whole(folder / MANIFEST_FILE, _SCHEMA.dump_json(manifest, indent=2) + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
         raise AdapterError(
             f"The manifest of {folder} cannot be written: {error.strerror}. Make room or fix the rights, "
             "then try again."

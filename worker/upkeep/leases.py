@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.database_errors import describe
 from aftercall.ledger import work
 from worker.upkeep.periodic import Periodic
 
@@ -65,4 +66,4 @@ class LeaseKeeper:
             work.heartbeat(self._database, job_ids, self.lease)
         except DBAPIError as error:
             # The next one comes before the lease expires. A longer outage costs a second attempt, not a result.
-            logger.warning("no heartbeat for %d jobs: %s", len(job_ids), error.orig)
+            logger.warning("no heartbeat for %d jobs: %s", len(job_ids), describe(error))

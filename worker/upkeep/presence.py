@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.database_errors import describe
 from aftercall.ledger import workers
 from aftercall.ledger.workers import WorkerRecord
 from worker.upkeep.periodic import Periodic
@@ -51,7 +52,7 @@ class Presence:
                 self._has_ended = True
                 workers.remove(self._database, self._worker.name)
         except DBAPIError as away:
-            logger.warning("this worker's row stays until it goes stale: %s", away.orig)
+            logger.warning("this worker's row stays until it goes stale: %s", describe(away))
 
     def serve(self, provenance: "ModelProvenance") -> None:
         """Record what the worker serves from now on, with a heartbeat at once."""
@@ -72,4 +73,4 @@ class Presence:
             try:
                 workers.record_heartbeat(self._database, self._worker)
             except DBAPIError as error:
-                logger.warning("no worker heartbeat: %s", error.orig)
+                logger.warning("no worker heartbeat: %s", describe(error))

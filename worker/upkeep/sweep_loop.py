@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.broker import Broker
+from aftercall.database_errors import describe
 from aftercall.errors import BrokerError
 from aftercall.sweep import Sweeper
 from worker.upkeep.periodic import Periodic
@@ -89,7 +90,7 @@ class Upkeep:
         try:
             self._round()
         except (BrokerError, DBAPIError) as error:
-            logger.warning("upkeep waits: %s", error.orig if isinstance(error, DBAPIError) else error)
+            logger.warning("upkeep waits: %s", describe(error) if isinstance(error, DBAPIError) else error)
 
     def _round(self) -> None:
         self._throughput.update(self._num_done())
