@@ -36,7 +36,7 @@ CONNECT_TIMEOUT_S = 5
 def create_app(settings: Settings) -> Celery:
     """The Celery app of producers and workers."""
     transport.install(settings.message_key)
-    app = Celery("aftercall", broker=settings.redis_url, set_as_current=False)
+    app = Celery("aftercall", broker=_with_verification(settings.redis_url), set_as_current=False)
     app.conf.update(
         task_default_queue=queue_name(settings.queue),
         task_serializer="json",
@@ -243,6 +243,13 @@ class Broker:
                 "AFTERCALL_REDIS_URL is right. What was submitted is safe in the database; the next worker that "
                 "reaches Redis sends it."
             ) from None
+
+
+def _with_verification(url: str) -> str:
+    """The URL with TLS certificates verified unless it says otherwise: kombu's own default is not to verify them."""
+    if not url.startswith("rediss:") or "ssl_cert_reqs=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
 
 
 def _connect(url: str) -> redis.Redis:
