@@ -15,6 +15,7 @@ from types import FrameType
 from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SchemaError, SettingsError
 from aftercall.processes import die_with_parent, handling_signals
 from worker.gpus import Gpu, choose_gpus
+from worker.names import claim_name
 
 #: Maps a GPU's number (None for the CPU) and a worker's name to the command of that worker.
 CommandFor = Callable[[int | None, str], list[str]]
@@ -72,7 +73,9 @@ class Supervisor:
     stop_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        self._children = [_Slot(worker_name(gpu), gpu) for gpu in self.gpus]
+        # Held as long as this object: the locks end with their files.
+        self._names = [claim_name(worker_name(gpu)) for gpu in self.gpus]
+        self._children = [_Slot(claimed.name, gpu) for claimed, gpu in zip(self._names, self.gpus, strict=True)]
         self._num_interrupts = 0
         self._is_stopping = False
         self._exit_code = 0
@@ -172,7 +175,7 @@ def supervise(gpus: str, command_for: CommandFor, stop_timeout_s: float) -> int:
 
 
 def worker_name(gpu: Gpu | None) -> str:
-    """`aftercall-gpu0`, or `aftercall-cpu` without a GPU; Celery adds the host."""
+    """`aftercall-gpu0`, or `aftercall-cpu` without a GPU. `claim_name` makes it unique, and Celery adds the host."""
     return f"aftercall-gpu{gpu.number}" if gpu else "aftercall-cpu"
 
 

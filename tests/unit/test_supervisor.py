@@ -11,6 +11,7 @@ import pytest
 
 from tests.fixtures.workers import TIMEOUT_S, assert_never, wait_until
 from worker.gpus import Gpu
+from worker.names import claim_name
 from worker.supervisor import RestartPolicy, worker_name
 
 #: Runs a supervisor whose children execute `CHILD` and append their lines to the file `LOG`.
@@ -67,7 +68,10 @@ class Run:
         self._log, self._said = folder / "log", folder / "said"
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SUPERVISOR, child, str(self._log), gpus, str(stop_timeout_s)], stderr=said
+                [sys.executable, "-c", SUPERVISOR, child, str(self._log), gpus, str(stop_timeout_s)],
+                stderr=said,
+                # Names are claimed in the temporary folder, where other tests run supervisors at the same time.
+                env={**os.environ, "TMPDIR": str(folder)},
             )
 
     @property
@@ -117,6 +121,29 @@ def test_each_gpu_gets_one_named_child_that_sees_only_it(start: Start) -> None:
 def test_without_a_gpu_one_child_sees_none(start: Start) -> None:
     [[_, _, name, device]] = start(SLEEPS).wait_for("up")
     assert (name, device) == ("aftercall-cpu", "")
+
+
+def test_two_supervisors_of_one_machine_give_their_workers_different_names(start: Start, tmp_path: Path) -> None:
+    first = start(SLEEPS)
+    first.wait_for("up")
+    second = start(SLEEPS)
+    names = [line[2] for line in second.wait_for("up", 2)]
+    assert sorted(names) == ["aftercall-cpu", "aftercall-cpu-2"]
+
+    # A killed one frees its name.
+    first.process.kill()
+    first.process.wait()
+    third = start(SLEEPS)
+    assert third.wait_for("up", 3)[2][2] == "aftercall-cpu"
+
+
+def test_a_temporary_folder_that_cannot_be_used_gives_names_with_the_process_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file where the folder would be: no user, not even root, makes a lock in it.
+    (tmp_path / f"aftercall-{os.getuid()}").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert claim_name("aftercall-cpu").name == f"aftercall-cpu-{os.getpid()}"
 
 
 def test_a_killed_child_is_started_again_and_the_line_says_why(start: Start) -> None:

@@ -1,5 +1,6 @@
 """The supervisor and an adapter that cannot be loaded: at first it ends all, later it is waited for."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ def start(log: Path) -> Iterator[Start]:
 
     def begin(num_workers: int, healthy_after_s: float, *codes: int) -> "subprocess.Popen[bytes]":
         arguments = map(str, (log, num_workers, healthy_after_s, *codes))
-        started.append(subprocess.Popen([sys.executable, "-c", SUPERVISOR, CHILD, *arguments]))
+        environment = {**os.environ, "TMPDIR": str(log.parent)}
+        started.append(subprocess.Popen([sys.executable, "-c", SUPERVISOR, CHILD, *arguments], env=environment))
         return started[-1]
 
     yield begin
