@@ -1,4 +1,4 @@
-"""A recipe of averaged runs gives the mean of the runs that it names."""
+"""A recipe with several averaged runs gives the mean of their weights."""
 
 from dataclasses import replace
 from pathlib import Path

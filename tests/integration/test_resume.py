@@ -1,4 +1,4 @@
-"""A run that was stopped and goes on is the run that it would have been: as long, as patient, and as many seconds."""
+"""A resumed run has the same steps, patience and seconds as an uninterrupted one."""
 
 import json
 from pathlib import Path
@@ -53,14 +53,14 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_its_patience_is_not_renewed(stopped: Path, tmp_path: Path) -> None:
+def test_patience_is_not_reset_by_resuming(stopped: Path, tmp_path: Path) -> None:
     undisturbed = train(tmp_path / "undisturbed")
     assert undisturbed.num_steps == 6
     resumed = train(stopped, is_resuming=True)
     assert [point.step for point in resumed.curve] == [point.step for point in undisturbed.curve]
 
 
-def test_its_seconds_before_are_counted(stopped: Path) -> None:
+def test_seconds_before_resuming_are_counted(stopped: Path) -> None:
     path = find_checkpoint(stopped) / "trainer_state.json"
     state = json.loads(path.read_bytes())
     (seconds,) = state["stateful_callbacks"]["Stopwatch"]["args"].values()

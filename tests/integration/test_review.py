@@ -1,4 +1,4 @@
-"""Reviews on both databases: summaries out to people, corrections in, and what a training file keeps."""
+"""Reviews on both databases: exporting summaries, importing corrections, and what a training file keeps."""
 
 import csv
 from dataclasses import astuple
@@ -78,7 +78,7 @@ def edit(path: Path, corrected: dict[str, str]) -> None:
         writer.writerows(rows)
 
 
-def test_what_people_corrected_becomes_training_rows(database: Engine, summarized: int, tmp_path: Path) -> None:
+def test_corrections_become_training_rows(database: Engine, summarized: int, tmp_path: Path) -> None:
     review, training = tmp_path / "review.csv", tmp_path / "training.csv"
     assert export_review(database, summarized, review, 25) == 25
     with review.open(newline="") as file:
@@ -101,7 +101,7 @@ def test_what_people_corrected_becomes_training_rows(database: Engine, summarize
     assert all(example.text.startswith("user: order ") for example in splits.train)
 
 
-def test_a_row_whose_empty_cells_a_spreadsheet_left_out_is_unchanged(
+def test_a_row_whose_trailing_cells_were_omitted_is_unchanged(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     review, training = tmp_path / "review.csv", tmp_path / "training.csv"
@@ -169,9 +169,7 @@ def test_a_training_file_keeps_its_rows_and_columns_but_for_the_corrected_conver
     assert kept == [*rows[:3], [f"user: order {number} is late\n", "Customer waits.", ""]]
 
 
-def test_where_nothing_was_corrected_no_file_is_made_and_none_is_changed(
-    database: Engine, summarized: int, tmp_path: Path
-) -> None:
+def test_without_corrections_no_file_is_written(database: Engine, summarized: int, tmp_path: Path) -> None:
     review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
     export_review(database, summarized, review, 3)
     assert astuple(import_review(database, review, ours)) == (0, 3, 0, 0)
@@ -208,14 +206,14 @@ def test_a_training_file_has_to_be_named_as_one(database: Engine, summarized: in
 
 
 @pytest.mark.parametrize("job", ["99999999999999999999", "9" * 5000, "-1", ""])
-def test_what_is_no_number_of_a_job_is_refused(job: str, database: Engine, summarized: int, tmp_path: Path) -> None:
+def test_an_invalid_job_number_is_refused(job: str, database: Engine, summarized: int, tmp_path: Path) -> None:
     review = tmp_path / "review.csv"
     review.write_text(f"job,id,conversation,summary,corrected\n{job},a,user: x,old,New summary.\n")
     with pytest.raises(SourceError, match=r"review\.csv, line 2: '.*' is no job; leave that column as it was"):
         import_review(database, review, tmp_path / "ours.csv")
 
 
-def test_an_id_that_a_spreadsheet_would_take_for_a_formula_goes_out_guarded_and_comes_back_as_it_was(
+def test_an_id_that_looks_like_a_formula_survives_the_round_trip(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     formula = '=HYPERLINK("http://x")'
@@ -229,7 +227,7 @@ def test_an_id_that_a_spreadsheet_would_take_for_a_formula_goes_out_guarded_and_
     assert [example.conversation.external_id for example in load_examples(str(ours), "train")] == [formula]
 
 
-def test_a_purged_conversation_is_left_out_and_the_others_come_in(
+def test_a_purged_conversation_is_skipped_and_the_others_are_imported(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     review = correct_all(database, tmp_path, 3, "Customer waits.")
@@ -241,7 +239,7 @@ def test_a_purged_conversation_is_left_out_and_the_others_come_in(
     assert astuple(import_review(database, review, tmp_path / "ours.csv")) == (2, 0, 1, 2)
 
 
-def test_texts_are_read_of_those_alone_that_were_drawn(database: Engine, summarized: int, tmp_path: Path) -> None:
+def test_only_the_drawn_conversations_are_read(database: Engine, summarized: int, tmp_path: Path) -> None:
     asked: list[object] = []
     event.listen(database, "before_cursor_execute", lambda _0, _1, sql, given, _4, _5: asked.append((sql, given)))
     export_review(database, summarized, tmp_path / "review.csv", 2)
@@ -251,7 +249,7 @@ def test_texts_are_read_of_those_alone_that_were_drawn(database: Engine, summari
     assert values == [summarized, *drawn]
 
 
-def test_a_submission_that_is_not_there_is_told_from_one_without_summaries(
+def test_a_missing_submission_and_one_without_summaries_differ(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFoundError, match="there is no submission 99"):
@@ -280,7 +278,7 @@ def type_review(*args: object) -> Result:
     return CliRunner().invoke(adapters_cli.review, [str(arg) for arg in args])
 
 
-def test_what_is_typed_says_what_became_of_each_row(typed: Path, tmp_path: Path) -> None:
+def test_the_command_counts_what_became_of_each_row(typed: Path, tmp_path: Path) -> None:
     ours = tmp_path / "ours.csv"
     imported = type_review("import", typed, "--out", ours)
     assert imported.stdout == f"1 corrected, 0 left as they were; {ours} has 1 rows now\n"

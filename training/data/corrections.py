@@ -1,7 +1,4 @@
-"""The training file that corrected summaries are added to: what else stands in it stays as it is.
-
-Knows rows and columns. It knows no ledger and no review.
-"""
+"""The training file that corrected summaries are added to; its other rows stay unchanged."""
 
 import csv
 from collections.abc import Mapping
@@ -19,7 +16,7 @@ TRAINING_COLUMNS = ("id", "conversation", "summary")
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person wrote of a conversation."""
+    """A summary written by a reviewer."""
 
     external_id: str
     summary: str
@@ -27,12 +24,12 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFile:
-    """A CSV of conversations and their summaries, one reference a row."""
+    """A CSV of conversations and their summaries, one reference per row."""
 
     path: Path
-    #: It may have more than ours, and no `id`.
+    #: May include columns of the user's own, and may lack `id`.
     columns: tuple[str, ...]
-    #: Each after its cleaned conversation.
+    #: Each row with its cleaned conversation's text.
     rows: tuple[tuple[str, dict[str, str]], ...]
 
     def replace(self, corrections: Mapping[str, Correction]) -> int:
@@ -47,14 +44,14 @@ class TrainingFile:
             writer.writerows(rows)
             return len(rows)
 
-        # Whatever it begins with: it was read as a training file.
+        # No expected header: the file was already read as a training file.
         return write_out(self.path, (), write)
 
 
 def open_training_file(path: Path) -> TrainingFile:
-    """The training file at a path, where there may be none yet.
+    """Open the training file at `path`, which may not exist yet.
 
-    Raises SourceError if it could not be trained on, AftercallError if it could not be written.
+    Raises SourceError if it is not valid training data, AftercallError if it cannot be written.
     """
     if path.suffix != ".csv":
         raise SourceError(f"{path}: a training file of conversations and summaries ends in .csv; name it so")

@@ -1,7 +1,6 @@
-"""Labelled conversations: what training and judgement read, whatever file they stand in.
+"""Reads labelled conversations for training and evaluation.
 
-Cleans with the producer's own functions, so that the model is trained on what it is served. Knows no tokens and no
-model.
+Cleaning uses the producer's own functions, so that the model is trained on the same text that it is served.
 """
 
 import json
@@ -16,7 +15,7 @@ from aftercall.errors import SourceError
 from producer.clean import clean_turns
 from training.data.csv_rows import read_rows
 
-#: DialogStudio's TweetSumm, by the name `load_dataset` knows it.
+#: The name of DialogStudio's TweetSumm for `load_dataset`.
 HUB_NAME = "Salesforce/dialogstudio"
 HUB_CONFIG = "TweetSumm"
 HUB_SHUFFLE_SEED = 42
@@ -24,15 +23,15 @@ HUB_SHUFFLE_SEED = 42
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One cleaned conversation and what people wrote about it."""
+    """One cleaned conversation and its reference summaries."""
 
     conversation: Conversation
-    #: One summary a person; at least one.
+    #: One summary per annotator; at least one.
     references: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """The conversation as the prompt holds it."""
+        """The conversation as it appears in the prompt."""
         return self.conversation.text
 
 
@@ -53,7 +52,7 @@ def load_examples(data: str, split: str) -> list[Example]:
 
 
 def digest_examples(examples: Iterable[Example]) -> str:
-    """One digest of all conversations and references: what an adapter's manifest says it was trained on."""
+    """One digest of all conversations and references; an adapter's manifest records it for its training data."""
     digest = sha256()
     for example in examples:
         line = json.dumps([example.text, *example.references], ensure_ascii=False)
@@ -88,13 +87,13 @@ def _join_sentences(summary: Any) -> str:
 
 
 def _list(value: Any) -> Any:
-    """A text alone is a list of one: taken for a list itself, it would be one of letters."""
+    """The value, or a string as a list of one; iterating over the string itself would give its letters."""
     return [value] if isinstance(value, str) else value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 

@@ -1,6 +1,6 @@
-"""Summaries to people and back: a CSV in which a reviewer corrects what a model wrote, and the training rows it makes.
+"""Exports summaries to a CSV for reviewers to correct, and imports their corrections as training rows.
 
-Reads the ledger, changes nothing in it. Knows no model.
+Reads the ledger and does not change it.
 """
 
 import random
@@ -22,10 +22,10 @@ from training.data.csv_rows import read_rows
 
 REVIEW_COLUMNS = ("job", "id", "conversation", "summary", "corrected")
 
-#: Conversations that are read in one query.
+#: Number of conversations read per query.
 _NUM_AT_ONCE = 500
 
-#: Of a job's number; no database counts further.
+#: Longest job number that a database can hold, in digits.
 _MAX_DIGITS = 18
 
 

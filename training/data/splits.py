@@ -1,7 +1,4 @@
-"""What is trained on and what is held out: by conversation, so that no reference leaks into the judgement.
-
-Knows examples and files of them. It knows no tokens and no model.
-"""
+"""Splits labelled conversations into training and held-out ones, by conversation, so that no reference leaks."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,24 +10,24 @@ from aftercall.errors import AdapterError, SourceError
 from aftercall.files import write_aside
 from training.data.dataset import HUB_NAME, Example, load_examples
 
-#: Of a file without splits, one conversation in so many is held out.
+#: In a file without splits, one conversation in this many is held out.
 HELD_OUT_ONE_IN = 10
-#: Beside an adapter: the digests of the conversations that it was trained on.
+#: In an adapter's folder: the digests of the conversations that it was trained on.
 TRAINED_ON_FILE = "trained_on.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """What to train on, and what to judge and to watch the loss on."""
+    """The conversations to train on, and those for the evaluation and the validation loss."""
 
     train: Sequence[Example]
     validation: Sequence[Example]
 
 
 def load_splits(sources: Sequence[str]) -> Splits:
-    """The examples of all sources. A folder and the hub bring their own splits; a single file is split here.
+    """The examples of all sources. Folders and the hub have their own splits; a single file is split here.
 
-    A conversation that is held out anywhere is trained on nowhere. Raises SourceError where one side is empty.
+    A conversation held out in any source is trained on in none. Raises SourceError if either side is empty.
     """
     validation = load_held_out(sources)
     held_out = {example.text for example in validation}
@@ -40,7 +37,7 @@ def load_splits(sources: Sequence[str]) -> Splits:
 
 
 def load_held_out(sources: Sequence[str]) -> list[Example]:
-    """Of all sources what is held out; a folder needs no train file for it. Raises SourceError if that is nothing."""
+    """The held-out examples of all sources; a folder needs no train file. Raises SourceError if there are none."""
     held_out: list[Example] = []
     for source in sources:
         if source == HUB_NAME or Path(source).is_dir():
@@ -60,7 +57,7 @@ def _require(examples: list[Example], sources: Sequence[str], side: str) -> list
 
 
 def merge_examples(examples: Iterable[Example]) -> list[Example]:
-    """One example a conversation, with all its references, each once, in the order of first sight."""
+    """One example per conversation with all its distinct references, in the order of first occurrence."""
     merged: dict[str, Example] = {}
     for example in examples:
         known = merged.setdefault(example.text, replace(example, references=()))
@@ -70,19 +67,19 @@ def merge_examples(examples: Iterable[Example]) -> list[Example]:
 
 
 def is_held_out(example: Example) -> bool:
-    """Whether a conversation is kept for the judgement: decided by its text alone, so the same on every run."""
+    """Whether a conversation is held out. Depends on its text alone, so it is the same on every run."""
     return sha256(example.text.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
 
 
 def save_trained_on(folder: Path, examples: Iterable[Example]) -> None:
-    """Note beside an adapter what it was trained on, so that only who has a conversation can tell that it was."""
+    """Record the digests of the conversations an adapter was trained on; digests reveal no conversation."""
     write_aside(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
 
 
 def check_unseen(folder: Path, examples: Sequence[Example]) -> None:
-    """Raises SourceError if an adapter was trained on any of the examples; one without a note may have been.
+    """Raises SourceError if an adapter was trained on any of the examples: it may have memorized them.
 
-    Its figures on them would be those of its memory.
+    An adapter without a record of its training data is not checked.
     """
     path = folder / TRAINED_ON_FILE
     if not path.exists():

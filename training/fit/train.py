@@ -1,7 +1,4 @@
-"""Training: labelled conversations and a recipe in, LoRA weights on a model and the story of the run out.
-
-Knows a model that somebody loaded, and trl. It knows no registry, no gate and no database.
-"""
+"""Trains a LoRA adapter on a loaded model, with trl, and reports how the run went."""
 
 import math
 import warnings
@@ -31,13 +28,13 @@ DEFAULT_SPEED = Speed()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Where a run writes, and how."""
+    """Where a run writes, and what it shows."""
 
-    #: Checkpoints, one an epoch.
+    #: Holds the checkpoints, one per epoch.
     folder: Path
     #: TensorBoard's logs go to `folder`/runs.
     is_logged: bool = False
-    #: Go on from the last checkpoint in `folder`.
+    #: Resume from the last checkpoint in `folder`.
     is_resuming: bool = False
     is_progress_shown: bool = True
 
@@ -45,12 +42,12 @@ class Outputs:
 def train_adapter(
     recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, outputs: Outputs, speed: Speed = DEFAULT_SPEED
 ) -> tuple[Any, TrainingRun]:
-    """Train a LoRA adapter; returns the peft model with its weights, and how the run went."""
+    """Train a LoRA adapter; returns the peft model with the trained weights, and how the run went."""
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
     checkpoint = find_checkpoint(outputs.folder) if outputs.is_resuming else None
     with warnings.catch_warnings():
-        # transformers deprecates names that trl and peft still use: nothing that a user could mend.
+        # transformers deprecates names that trl and peft still use; a user cannot fix that.
         warnings.simplefilter("ignore", FutureWarning)
         trainer = _make_trainer(recipe, model, tokenizer, outputs, (trees, watched))
         optimizations = optimize_layers(trainer.model, speed)
@@ -72,7 +69,7 @@ def train_adapter(
 
 
 def make_lora(recipe: Recipe) -> LoraConfig:
-    """The recipe's LoRA as peft knows it."""
+    """The recipe's LoRA settings as a peft configuration."""
     return LoraConfig(
         r=recipe.lora_r,
         lora_alpha=recipe.lora_alpha,
@@ -106,7 +103,10 @@ def _make_trainer(
 
 
 def widen(model: Any) -> None:
-    """The adapter in float32: trl makes it bfloat16 on quantized weights, whose gradients float16's scaler refuses."""
+    """Cast the adapter to float32.
+
+    trl makes it bfloat16 on quantized weights, and the gradient scaler for float16 refuses bfloat16 gradients.
+    """
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
@@ -129,7 +129,7 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         weight_decay=recipe.weight_decay,
         num_train_epochs=recipe.num_epochs,
         max_steps=recipe.max_steps or -1,
-        # Several processes without a GPU find each other only if told so.
+        # Without this, several processes on a machine without a GPU do not form a group.
         use_cpu=not is_cuda,
         bf16=is_bf16,
         fp16=is_cuda and not is_bf16,
@@ -137,14 +137,14 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         seed=recipe.seed,
         data_seed=recipe.seed + recipe.data_order,
         logging_steps=1,
-        # Asking each loss whether it is a number would stop the host at every step.
+        # Checking each loss for NaN would synchronize host and GPU at every step.
         logging_nan_inf_filter=False,
         ddp_find_unused_parameters=False,
         eval_strategy="epoch" if is_watched else "no",
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=recipe.patience > 0,
-        # Else a resumed run would have all its patience again, and have taken no time before.
+        # Otherwise a resumed run would start with full patience and zero elapsed time.
         restore_callback_states_from_checkpoint=True,
         report_to=["tensorboard"] if outputs.is_logged else [],
         max_length=None,
@@ -154,7 +154,7 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         **checkpointing(recipe.is_gradient_checkpointing),
     )
     arguments.warmup_steps = round(recipe.warmup_share * _count_steps(recipe, num_trees, arguments.world_size))
-    # transformers would spread a batch over all visible GPUs in threads, and a row of trees cannot be split.
+    # transformers would split a batch over all visible GPUs with DataParallel, and a packed row cannot be split.
     arguments._n_gpu = 1
     return arguments
 
@@ -166,13 +166,13 @@ def _count_steps(recipe: Recipe, num_trees: int, num_processes: int) -> int:
 
 
 def checkpointing(is_on: bool) -> dict[str, bool]:
-    """The option of SFTConfig: transformers renamed the switch, and trl turns it on by default under either name."""
+    """The SFTConfig option for gradient checkpointing: its name differs by version, and trl's default is on."""
     has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
     return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": is_on}
 
 
 def _find_stopwatch(trainer: TreeTrainer) -> Stopwatch:
-    """The one that runs: a resumed trainer makes its own from the checkpoint."""
+    """The trainer's stopwatch; a resumed trainer replaces the one it was given with one from the checkpoint."""
     return next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Stopwatch))
 
 

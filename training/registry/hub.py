@@ -1,17 +1,17 @@
-"""A published adapter on the Hugging Face hub. Knows folders; knows no run and no registry."""
+"""Pushes a published adapter to the Hugging Face hub."""
 
 from pathlib import Path
 
 from aftercall.errors import AdapterError
 
-#: The judgements, in which summaries of real conversations stand.
+#: The judgements, which contain summaries of real conversations.
 _KEPT_BACK = "*evaluation.json"
 
 
 def push(folder: Path, repository: str) -> None:
-    """Push an adapter with its manifest and card, not its judgements, to a repository; a new one is private.
+    """Push an adapter with its manifest and card, without its judgements; a new repository is private.
 
-    Raises AdapterError if the hub does not take it.
+    Raises AdapterError if the upload fails.
     """
     from huggingface_hub import HfApi
 
@@ -24,10 +24,10 @@ def push(folder: Path, repository: str) -> None:
             ignore_patterns=[_KEPT_BACK],
             commit_message=f"Adapter {folder.name}",
         )
-    # The hub's client lets through whatever the libraries below it raise, and names none of them.
+    # The hub's client documents no exceptions and passes on those of the libraries below it.
     except Exception as error:
         line = str(error).strip().split("\n", maxsplit=1)[0]
         raise AdapterError(
-            f"{folder} is whole and registered, but not pushed to {repository}: {line}. Log in with `hf auth login`, "
-            f"then `hf upload {repository} {folder} --exclude '{_KEPT_BACK}' --private` pushes it."
+            f"{folder} is registered, but was not pushed to {repository}: {line}. Log in with `hf auth login`, then "
+            f"push it with `hf upload {repository} {folder} --exclude '{_KEPT_BACK}' --private`."
         ) from error

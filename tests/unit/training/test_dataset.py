@@ -41,11 +41,11 @@ def test_a_dialogstudio_row_is_cleaned_as_serving_cleans() -> None:
          "the summary is the conversation itself"),
         ({"log": [{"user utterance": "@shop", "system response": ""}]}, "empty once cleaned"),
         ({"log": [{"user": "hello"}]}, "not a DialogStudio row"),
-        ({"log": [{"user utterance": None, "system response": "hi"}]}, "not a DialogStudio row .*None is no text"),
-        ({"log": [{"user utterance": 7, "system response": "hi"}]}, "not a DialogStudio row .*7 is no text"),
+        ({"log": [{"user utterance": None, "system response": "hi"}]}, "not a DialogStudio row .*None is not text"),
+        ({"log": [{"user utterance": 7, "system response": "hi"}]}, "not a DialogStudio row .*7 is not text"),
         ({"summaries": None}, "not a DialogStudio row"),
         ({"summaries": [None]}, "not a DialogStudio row"),
-        ({"summaries": [[1]]}, "not a DialogStudio row .*1 is no text"),
+        ({"summaries": [[1]]}, "not a DialogStudio row .*1 is not text"),
         ({"original dialog info": "no json"}, "not a DialogStudio row"),
     ],
 )  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_summary_may_be_one_text_instead_of_a_list_of_sentences() -> None:
         )
 
 
-def test_empty_lines_between_rows_are_no_rows(tmp_path: Path) -> None:
+def test_empty_lines_between_rows_are_skipped(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(f"{json.dumps(make_row())}\n\n  \n{json.dumps(make_row())}\n\n")
     assert len(load_examples(str(file), "train")) == 2

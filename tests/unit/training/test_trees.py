@@ -1,4 +1,4 @@
-"""Trees give the losses that one row a reference gives, whatever they are packed with."""
+"""Packed trees have the same losses as one row per reference."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_a_completion_ends_with_end_of_text_and_the_prompt_is_shared(tiny: TinyM
     assert trees[0].num_tokens == len(trees[0].prompt) + sum(len(c) - 1 for c in trees[0].completions)
 
 
-def test_rows_are_padded_and_their_length_is_no_more_than_needed(trees: list[Tree]) -> None:
+def test_rows_are_padded_to_the_next_multiple(trees: list[Tree]) -> None:
     batch = collate_trees(trees, 0)
     num_tokens = sum(tree.num_tokens for tree in trees)
     length = batch["input_ids"].shape[1]
