@@ -5,12 +5,16 @@ from pathlib import Path
 import click
 
 from aftercall.database import reading
+from aftercall.prompt import PROMPT_VERSION
 from producer.output import STDOUT
 from training import show
 from training.context import base_name, open_context, resolve
-from training.data.review import export_review, import_review
+from training.data.review import export_review
+from training.data.review_import import import_review
+from training.import_adapter import import_adapter
 from training.registry import history, registry, shipped
 from training.registry.card import CARD_FILE
+from training.registry.exporting import export_adapter
 from training.registry.promotion import promote as promote_through_gate
 from worker.serving.desired import find_desired
 
@@ -105,6 +109,56 @@ def diff(ours: str, theirs: str) -> None:
         show.difference(*(context.judgements.find(folder) for folder in folders if folder))
 
 
+@adapters.command("import", short_help="Register a peft LoRA adapter that was trained elsewhere.")
+@click.argument("source", metavar="FOLDER|HUB_ID")
+@click.option("--base", required=True, help="The base model it was trained on, as AFTERCALL_BASE_MODEL names it.")
+@click.option(
+    "--prompt-version",
+    default=PROMPT_VERSION,
+    show_default=True,
+    help="The prompt it was trained with; `aftercall adapters import --help` shows this version's.",
+)
+@click.option(
+    "--quantization",
+    type=click.Choice(["nf4", "int8", "none"]),
+    default="none",
+    show_default=True,
+    help="How the base model's weights were stored in its training.",
+)
+def import_outside(source: str, base: str, prompt_version: str, quantization: str) -> None:
+    """Check a plain LoRA adapter against its base model, and register it as a candidate.
+
+    Names of layers from Phi's original code (Wqkv, out_proj) are converted without loss. The adapter has to be trained
+    with this prompt, followed by the summary:
+
+    \b
+    ### Instruction: Below is a conversation between a human and an AI agent. Write a summary of the conversation.
+    \b
+    ### Input:
+    user: ...
+    agent: ...
+    \b
+    ### Response:
+
+    `aftercall evaluate DIGEST --with-base` then judges it, as the gate requires.
+    """
+    with open_context() as context:
+        entry, names = import_adapter(context, source, base, prompt_version, quantization)
+    show.imported(entry, names)
+
+
+@adapters.command("export", short_help="Write an adapter as a folder for peft, vLLM or the hub.")
+@click.argument("digest")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder to write.")
+def export_outside(digest: str, out: Path) -> None:
+    """Write an adapter with a model card, without its judgements, as plain peft, vLLM and the hub take it."""
+    with open_context(may_create=False) as context:
+        folder = resolve(context, digest)
+    if folder is None:
+        raise click.UsageError("`none` is no adapter; give a digest, a folder or `active`")
+    click.echo(f"{folder.name} written to {export_adapter(folder, out)}")
+
+
 @click.group()
 def review() -> None:
     """Have people correct summaries, and train on their corrections."""
@@ -132,10 +186,18 @@ def export_(submission: int, out: Path, max_rows: int) -> None:
 @click.argument("reviewed", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Training file to add to.")
 def import_(reviewed: Path, out: Path) -> None:
-    """Add the corrected summaries of a reviewed CSV to a training file, for `aftercall train --data`."""
+    """Add the corrections of a reviewed CSV to a training file, for `aftercall train --data`.
+
+    Each row is checked against what was exported. Corrections of two reviewers for one conversation are both kept: a
+    column `reviewer`, or else the file's name, tells them apart.
+    """
     with open_context() as context:
         report = import_review(context.database, reviewed, out)
+    for sentence in report.unusable:
+        click.echo(sentence, err=True)
+    if report.unusable:
+        click.echo(f"{len(report.unusable)} left out: their corrections are not usable summaries", err=True)
     if report.num_gone:
-        click.echo(f"{report.num_gone} left out: their conversations are not in this database any more", err=True)
-    became = f"has {report.num_rows} rows now" if report.num_corrected else "is left as it was"
+        click.echo(f"{report.num_gone} left out: their conversations are no longer in this database", err=True)
+    became = f"now has {report.num_rows} rows" if report.num_corrected else "is unchanged"
     click.echo(f"{report.num_corrected} corrected, {report.num_unchanged} left as they were; {out} {became}")

@@ -3,7 +3,6 @@
 Modules that import torch are imported inside the commands, so that --help answers at once.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from aftercall.errors import AdapterError, ModelError
 from training.context import TrainingContext, find_served, open_context, register, resolve
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
+from training.recipe_options import recipe_options
 from worker.gpus import visible_gpus
 from worker.loading.quiet import silence_bitsandbytes
 
@@ -23,36 +23,15 @@ if TYPE_CHECKING:
 RUNS_DIR = Path("experiments/runs")
 
 
-def recipe_options(command: Any) -> Any:
-    """Add the options that override a recipe's values; each is named like the recipe's field."""
-    above_zero = click.FloatRange(min=0, min_open=True)
-    for option in (
-        click.option("--base", help="Another base model."),
-        click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
-        click.option("--epochs", "num_epochs", type=above_zero),
-        click.option("--max-steps", type=click.IntRange(min=0), help="Stop after this many steps; 0: no limit."),
-        click.option("--learning-rate", type=above_zero),
-        click.option("--rank", "lora_r", type=click.IntRange(min=1), help="Rank of the LoRA matrices."),
-        click.option("--batch-size", type=click.IntRange(min=1), help="Conversations per step."),
-        click.option(
-            "--patience",
-            type=click.IntRange(min=0),
-            help="Stop after this many epochs without a lower validation loss; 0: never.",
-        ),
-        click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1)),
-        click.option(
-            "--gradient-checkpointing/--no-gradient-checkpointing",
-            "is_gradient_checkpointing",
-            default=None,
-            help="Recompute activations instead of storing them: slower, with less memory.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command()
-@click.option("--recipe", "name", default="smollm2-135m-tweetsumm", show_default=True, help="Recipe to train with.")
+@click.option(
+    "--recipe",
+    "name",
+    metavar="NAME|FILE",
+    default="smollm2-135m-tweetsumm",
+    show_default=True,
+    help="Built-in recipe or TOML file.",
+)
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
 @click.option("--resume", "resumed", metavar="RUN", help="Continue that run from its last checkpoint.")
 @click.option(
@@ -78,16 +57,16 @@ def train(
     """Train an adapter, evaluate it, and register it as a candidate.
 
     --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
-    with the columns conversation and summary. Options override single values of the recipe.
+    with the columns conversation and summary. The recipe's values are options too.
     """
     from training import show
     from training.data.splits import load_splits
     from training.fit.checkpoint import find_checkpoint
-    from training.fit.recipe import get_recipe
+    from training.fit.recipe import get_recipe, override
     from training.registry import hub
 
     # Check everything that can be wrong with the command first: importing torch takes seconds.
-    recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
+    recipe = override(get_recipe(name), changes)
     folder = RUNS_DIR / (resumed or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     if resumed:
         find_checkpoint(folder)

@@ -40,6 +40,16 @@ def registered(entry: Entry) -> None:
         console.print(f"Serve it with `aftercall adapters promote {entry.digest}`.")
 
 
+def imported(entry: Entry, names: Sequence[str]) -> None:
+    """Print what was imported, and how to judge it."""
+    console.print(f"{entry.state}: {entry.digest} in {entry.path}, LoRA on {', '.join(names)}", soft_wrap=True)
+    console.print(
+        f"Judge it with `aftercall evaluate {entry.digest} --with-base --data …`, then promote it with `aftercall "
+        f"adapters promote {entry.digest}`.",
+        soft_wrap=True,
+    )
+
+
 def entries(known: Sequence[Entry]) -> None:
     """Print the registry as a table."""
     table = Table(box=None, header_style="bold", pad_edge=False)

@@ -14,7 +14,7 @@ from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
-from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.recipe import Recipe
 from training.fit.speed import Speed
 from training.fit.train import Outputs
 from training.fit.training_run import TrainingRun
@@ -25,7 +25,6 @@ RECIPE = Recipe(
     base="tiny-learner",
     quantization="none",
     compute_dtype="float32",
-    target_modules=LLAMA_LAYERS,
     lora_dropout=0.0,
     batch_size=2,
     learning_rate=1e-2,

@@ -10,7 +10,7 @@ from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
 from training.fit.checkpoint import find_checkpoint
-from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.recipe import Recipe
 from training.fit.stopwatch import Stopwatch
 from training.fit.train import Outputs, train_adapter
 from training.fit.training_run import TrainingRun
@@ -20,7 +20,6 @@ RECIPE = Recipe(
     name="tiny",
     base="tiny",
     quantization="none",
-    target_modules=LLAMA_LAYERS,
     batch_size=4,
     learning_rate=1e-12,
     num_epochs=6,

@@ -107,7 +107,7 @@ def test_an_unreachable_hub_is_reported_with_the_command_that_pushes_later(tmp_p
     )
     done = run_python(script, str(tmp_path), folder=tmp_path, HF_ENDPOINT="http://127.0.0.1:1", HF_HOME=str(tmp_path))
     assert done.stdout.startswith(f"{tmp_path} is registered, but was not pushed to me/adapter: ")
-    assert f"`hf upload me/adapter {tmp_path} --exclude '*evaluation.json' --private`" in done.stdout
+    assert f"`aftercall adapters export {tmp_path.name} --out FOLDER` and `hf upload me/adapter" in done.stdout
 
 
 def test_an_adapter_is_not_evaluated_on_its_training_data(aftercall: Callable[..., Answer], tmp_path: Path) -> None:

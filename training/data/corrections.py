@@ -1,7 +1,7 @@
 """The training file that corrected summaries are added to; its other rows stay unchanged."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -11,7 +11,9 @@ from producer.output import check_replaceable, write_out
 from training.data.csv_rows import read_rows
 from training.data.dataset import load_examples
 
-TRAINING_COLUMNS = ("id", "conversation", "summary")
+#: Who wrote a summary; empty for references that no reviewer wrote.
+REVIEWER = "reviewer"
+TRAINING_COLUMNS = ("id", "conversation", "summary", REVIEWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,10 @@ class Correction:
     """A summary written by a reviewer."""
 
     external_id: str
+    #: The cleaned conversation.
+    conversation: str
     summary: str
+    reviewer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,28 @@ class TrainingFile:
     #: Each row with its cleaned conversation's text.
     rows: tuple[tuple[str, dict[str, str]], ...]
 
-    def replace(self, corrections: Mapping[str, Correction]) -> int:
-        """Write it with one row for each corrected conversation, in place of all that it had; returns how many rows."""
-        rows = [row for text, row in self.rows if text not in corrections]
-        for text, correction in corrections.items():
-            rows.append({"id": correction.external_id, "conversation": text, "summary": correction.summary})
+    def add(self, corrections: Sequence[Correction]) -> int:
+        """Write it with the corrections added; returns its number of rows.
+
+        Of a corrected conversation, the rows of other reviewers stay; those without a reviewer, and earlier rows of
+        the same reviewer, are replaced.
+        """
+        replaced = {(correction.conversation, who) for correction in corrections for who in ("", correction.reviewer)}
+        rows = [row for text, row in self.rows if (text, row.get(REVIEWER) or "") not in replaced]
+        # The same summary twice from one reviewer is one row.
+        rows += [
+            {
+                "id": correction.external_id,
+                "conversation": correction.conversation,
+                "summary": correction.summary,
+                REVIEWER: correction.reviewer,
+            }
+            for correction in dict.fromkeys(corrections)
+        ]
+        columns = (*self.columns, *(() if REVIEWER in self.columns else (REVIEWER,)))
 
         def write(file: TextIO) -> int:
-            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
             return len(rows)

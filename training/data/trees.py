@@ -50,8 +50,12 @@ def encode_tree(tokenizer: Any, example: Example, max_prompt_tokens: int) -> Tre
     return Tree(tuple(tokenize(example.text, tokenizer, max_prompt_tokens).token_ids), tuple(completions))
 
 
-def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
-    """Pack trees into one row of shape (1, length); `model_inputs` turns it into a model's arguments."""
+def collate_trees(trees: Sequence[Tree], padding_id: int, *, with_prompt: bool = False) -> dict[str, Tensor]:
+    """Pack trees into one row of shape (1, length); `model_inputs` turns it into a model's arguments.
+
+    The labels are the references' tokens, and those of the prompts as well `with_prompt`: each prompt's once, whatever
+    the number of its references, and without its first token, which nothing predicts.
+    """
     tokens: list[int] = []
     positions: list[int] = []
     tree_of: list[int] = []
@@ -64,6 +68,9 @@ def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
         tokens += tree.prompt
         positions += range(length)
         branch_of += [_PROMPT] * length
+        if with_prompt:
+            predicting += range(last - length + 1, last)
+            targets += tree.prompt[1:]
         for branch, completion in enumerate(tree.completions, start=1):
             predicting += [last, *range(len(tokens), len(tokens) + len(completion) - 1)]
             targets += completion

@@ -71,8 +71,11 @@ def saving(folder: Path) -> Iterator[None]:
 
 
 def _describe(recipe: Recipe, splits: Splits, num_processes: int) -> bytes:
+    values = asdict(recipe)
+    # Where losses are reported does not change them.
+    values.pop("report_to")
     document = {
-        **asdict(recipe),
+        **values,
         "training data": digest_examples(splits.train)[:16],
         "held-out data": digest_examples(splits.validation)[:16],
         "GPUs": num_processes,

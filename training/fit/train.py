@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from transformers import EarlyStoppingCallback, PrinterCallback
 from trl import SFTConfig
 
@@ -16,10 +17,13 @@ from training.data.dataset import Example
 from training.data.splits import Splits
 from training.data.trees import Tree, encode_tree
 from training.fit.checkpoint import find_checkpoint
+from training.fit.distributed import is_first
+from training.fit.forecast import apply, free_memory, measure_cost, plan_run
 from training.fit.recipe import Recipe
 from training.fit.reference_choice import choose_references
 from training.fit.speed import Speed, optimize_layers
 from training.fit.stopwatch import Stopwatch
+from training.fit.targets import FoundLayers, find_targets
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from training.fit.training_run import LossPoint, TrainingRun
 
@@ -32,7 +36,7 @@ class Outputs:
 
     #: Holds the checkpoints, one per epoch.
     folder: Path
-    #: TensorBoard's logs go to `folder`/runs.
+    #: Report losses as the recipe's `report_to` says; TensorBoard's logs go to `folder`/runs.
     is_logged: bool = False
     #: Resume from the last checkpoint in `folder`.
     is_resuming: bool = False
@@ -46,10 +50,11 @@ def train_adapter(
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
     checkpoint = find_checkpoint(outputs.folder) if outputs.is_resuming else None
+    model, planned, found = _plan(recipe, model, tokenizer, trees, outputs)
     with warnings.catch_warnings():
         # transformers deprecates names that trl and peft still use; a user cannot fix that.
         warnings.simplefilter("ignore", FutureWarning)
-        trainer = _make_trainer(recipe, model, tokenizer, outputs, (trees, watched))
+        trainer = _make_trainer(planned, found, (model, tokenizer), outputs, (trees, watched))
         optimizations = optimize_layers(trainer.model, speed)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
@@ -68,31 +73,55 @@ def train_adapter(
     return trainer.model, training
 
 
-def make_lora(recipe: Recipe) -> LoraConfig:
+def _plan(
+    recipe: Recipe, model: Any, tokenizer: Any, trees: Sequence[Tree], outputs: Outputs
+) -> tuple[Any, Recipe, FoundLayers]:
+    """The model, the recipe with batches that fit, and the layers to train; shows what the run will take."""
+    found = find_targets(model, recipe.target_modules)
+    # The probe's adapter is removed again, and must not change the random numbers that the real one starts from.
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        adapted = get_peft_model(model, make_lora(recipe, found))
+        cost = measure_cost(adapted, trees, tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full")
+        free = free_memory(adapted)
+        model = adapted.unload()
+    forecast = plan_run(recipe, cost, trees, free, _count_steps(recipe, len(trees), num_processes=1))
+    if outputs.is_progress_shown and is_first():
+        click.echo(f"LoRA of rank {recipe.lora_r} on {found}")
+        click.echo(forecast.describe())
+    return model, apply(recipe, forecast), found
+
+
+def make_lora(recipe: Recipe, found: FoundLayers) -> LoraConfig:
     """The recipe's LoRA settings as a peft configuration."""
     return LoraConfig(
         r=recipe.lora_r,
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
         use_rslora=recipe.is_rank_stabilized,
-        target_modules=list(recipe.target_modules),
+        target_modules=list(found.names),
+        fan_in_fan_out=found.is_transposed,
         bias="none",
         task_type="CAUSAL_LM",
     )
 
 
 def _make_trainer(
-    recipe: Recipe, model: Any, tokenizer: Any, outputs: Outputs, splits: tuple[list[Tree], list[Tree]]
+    recipe: Recipe,
+    found: FoundLayers,
+    loaded: tuple[Any, Any],
+    outputs: Outputs,
+    splits: tuple[list[Tree], list[Tree]],
 ) -> TreeTrainer:
-    train, validation = splits
+    (model, tokenizer), (train, validation) = loaded, splits
     trainer = TreeTrainer(
         model=model,
         args=_make_arguments(recipe, outputs, len(train), is_watched=bool(validation)),
         train_dataset=make_dataset(train),
         eval_dataset=make_dataset(validation) if validation else None,
         processing_class=tokenizer,
-        data_collator=make_collator(tokenizer.pad_token_id),
-        peft_config=make_lora(recipe),
+        data_collator=make_collator(tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full"),
+        peft_config=make_lora(recipe, found),
         callbacks=[Stopwatch(), *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else [])],
     )
     if not outputs.is_progress_shown:
@@ -146,7 +175,7 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         load_best_model_at_end=recipe.patience > 0,
         # Otherwise a resumed run would start with full patience and zero elapsed time.
         restore_callback_states_from_checkpoint=True,
-        report_to=["tensorboard"] if outputs.is_logged else [],
+        report_to=list(recipe.report_to) if outputs.is_logged else [],
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,

@@ -1,4 +1,4 @@
-"""trl's SFTTrainer over packed trees: the loss covers only the positions that predict a reference's tokens."""
+"""trl's SFTTrainer over packed trees: the loss covers the tokens that the recipe's `loss_on` names."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Mean cross-entropy over the references' tokens, across all accumulated batches if there are several."""
+        """Mean cross-entropy over the labels, across all accumulated batches if there are several."""
         targets = inputs["labels"][0, 1:]
         outputs = model(**model_inputs(inputs), use_cache=False)
         total = cross_entropy(outputs.logits[0].float(), targets, reduction="sum")
@@ -38,14 +38,14 @@ def make_dataset(trees: Sequence[Tree]) -> Dataset:
     return Dataset.from_list([{"prompt": tree.prompt, "completions": tree.completions} for tree in trees])
 
 
-def make_collator(padding_id: int) -> Any:
+def make_collator(padding_id: int, *, with_prompt: bool) -> Any:
     """The function that collates rows of `make_dataset` into the model's inputs."""
-    return partial(_collate, padding_id=padding_id)
+    return partial(_collate, padding_id=padding_id, with_prompt=with_prompt)
 
 
-def _collate(rows: Sequence[Mapping[str, Any]], padding_id: int) -> dict[str, Tensor]:
+def _collate(rows: Sequence[Mapping[str, Any]], padding_id: int, *, with_prompt: bool) -> dict[str, Tensor]:
     trees = [Tree(tuple(row["prompt"]), tuple(map(tuple, row["completions"]))) for row in rows]
-    batch = collate_trees(trees, padding_id)
+    batch = collate_trees(trees, padding_id, with_prompt=with_prompt)
     # Trainer counts the labels of a batch without the first one, as for ordinary causal labels: add a placeholder.
     ignored = torch.full((1, 1), -100)
     return {**batch, "labels": torch.cat([ignored, batch["labels"]], dim=1)}

@@ -11,7 +11,7 @@ import torch
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from training.data.splits import load_splits
-from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.recipe import Recipe
 from training.fit.train import Outputs
 from training.refresh import Plan
 
@@ -25,7 +25,6 @@ RECIPE = Recipe(
     base="tiny-learner",
     quantization="none",
     compute_dtype="float32",
-    target_modules=LLAMA_LAYERS,
     batch_size=4,
     learning_rate=2e-2,
     max_steps=40,
