@@ -29,31 +29,42 @@ def load_splits(sources: Sequence[str]) -> Splits:
 
     A conversation held out in any source is trained on in none. Raises SourceError if either side is empty.
     """
-    validation = load_held_out(sources)
+    splits = read_splits(sources)
+    _require(splits.validation, sources, "held out")
+    _require(splits.train, sources, "to train on")
+    return splits
+
+
+def read_splits(sources: Sequence[str]) -> Splits:
+    """As `load_splits`, where either side may be empty."""
+    validation = _read_held_out(sources)
     held_out = {example.text for example in validation}
     train = merge_examples(example for source in sources for example in load_examples(source, "train"))
-    kept = [example for example in train if example.text not in held_out]
-    return Splits(_require(kept, sources, "to train on"), validation)
+    return Splits([example for example in train if example.text not in held_out], validation)
 
 
 def load_held_out(sources: Sequence[str]) -> list[Example]:
     """The held-out examples of all sources; a folder needs no train file. Raises SourceError if there are none."""
+    return _require(_read_held_out(sources), sources, "held out")
+
+
+def _read_held_out(sources: Sequence[str]) -> list[Example]:
     held_out: list[Example] = []
     for source in sources:
         if source == HUB_NAME or Path(source).is_dir():
             held_out += load_examples(source, "validation")
         else:
             held_out += filter(is_held_out, load_examples(source, "train"))
-    return _require(merge_examples(held_out), sources, "held out")
+    return merge_examples(held_out)
 
 
-def _require(examples: list[Example], sources: Sequence[str], side: str) -> list[Example]:
+def _require(examples: Sequence[Example], sources: Sequence[str], side: str) -> list[Example]:
     if not examples:
         raise SourceError(
             f"{', '.join(sources)}: no conversation is left {side}. Give more rows, or a folder with a train and a "
             "validation file."
         )
-    return examples
+    return list(examples)
 
 
 def merge_examples(examples: Iterable[Example]) -> list[Example]:
@@ -81,20 +92,26 @@ def check_unseen(folder: Path, examples: Sequence[Example]) -> None:
 
     An adapter without a record of its training data is not checked.
     """
-    path = folder / TRAINED_ON_FILE
-    if not path.exists():
-        return
-    try:
-        trained_on = set(json.loads(path.read_bytes()))
-    except ValueError as error:
-        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
-    seen = [example.conversation.external_id for example in examples if _digest(example) in trained_on]
+    unseen = {example.text for example in find_unseen(folder, examples)}
+    seen = [example.conversation.external_id for example in examples if example.text not in unseen]
     if seen:
         named = ", ".join([*seen[:3], *(["…"] if len(seen) > 3 else [])])
         raise SourceError(
             f"{len(seen)} of {len(examples)} conversations were trained on by {folder.name}: {named}. Give --data as "
             "`aftercall train` had it, or other conversations."
         )
+
+
+def find_unseen(folder: Path, examples: Sequence[Example]) -> list[Example]:
+    """The examples that an adapter was not trained on; all of them if it has no record of its training data."""
+    path = folder / TRAINED_ON_FILE
+    if not path.exists():
+        return list(examples)
+    try:
+        trained_on = set(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
+    return [example for example in examples if _digest(example) not in trained_on]
 
 
 def _digest(example: Example) -> str:

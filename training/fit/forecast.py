@@ -158,7 +158,7 @@ def _run(model: Any, tree: Tree, padding_id: int, *, with_prompt: bool) -> int:
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         logits = model(**model_inputs(batch), use_cache=False).logits[0]
         loss = cross_entropy(logits.float(), batch["labels"][0])
-    loss.backward()
+    torch.autograd.backward(loss)
     return sum(saved.values())
 
 

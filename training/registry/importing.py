@@ -29,7 +29,7 @@ _OLD_PHI = re.compile(
 )
 _OLD_PHI_NAMES = {"Wqkv": ("q_proj", "k_proj", "v_proj"), "out_proj": ("dense",), "fc1": ("fc1",), "fc2": ("fc2",)}
 #: What an adapter's configuration may set only to these values; anything else is more than plain LoRA.
-_PLAIN = {
+_PLAIN: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
     "use_dora": (False, None),
