@@ -147,11 +147,14 @@ def _check_rows(entries: Iterable[_Entry], stored: Mapping[int, _Stored]) -> Non
     found = [(entry, differing) for entry in entries if (differing := _find_differing(entry, stored[entry.job_id]))]
     if not found:
         return
-    named = "; ".join(f"{entry.where}: {' and '.join(differing)}" for entry, differing in found[:_MAX_NAMED])
+    named = "; ".join(
+        f"{entry.where}: {' and '.join(differing)} not as exported for job {entry.job_id}"
+        for entry, differing in found[:_MAX_NAMED]
+    )
     more = f"; and {len(found) - _MAX_NAMED} more rows" if len(found) > _MAX_NAMED else ""
     raise SourceError(
-        f"{named}{more} not as exported for the row's job. If one column was sorted by itself, corrections stand next "
-        "to other conversations: sort whole rows, and write corrections in the column `corrected`. Nothing is imported."
+        f"{named}{more}. If one column was sorted by itself, corrections stand next to other conversations: sort whole "
+        "rows, and write corrections in the column `corrected`. Nothing is imported."
     )
 
 
@@ -160,9 +163,9 @@ def _find_differing(entry: _Entry, stored: _Stored) -> list[str]:
     # Trailing cells may be missing; without a correction that is harmless.
     is_cut = not entry.summary and not entry.corrected
     checks = {
-        "the id is": stored.has_id(entry.external_id),
-        "the conversation is": stored.has_text(entry.conversation),
-        "the summary is": is_cut or stored.has_summary(entry.summary),
+        "id": stored.has_id(entry.external_id),
+        "conversation": stored.has_text(entry.conversation),
+        "summary": is_cut or stored.has_summary(entry.summary),
     }
     return [name for name, is_same in checks.items() if not is_same]
 

@@ -1,8 +1,8 @@
 """Forecasts a run's memory and minutes before its first step, and plans batches that fit.
 
-Nothing is assumed about the architecture. A forward pass over two single trees counts the bytes that autograd saves for
-the backward pass, which gives a linear part (hidden states, logits) and a quadratic part (attention) in the number of
-tokens. A timed forward and backward pass gives the seconds per token.
+Nothing is assumed about the architecture. Forward passes over a short and a long row count the bytes that autograd
+saves for the backward pass, which gives a linear part (hidden states, logits) and a quadratic part (attention) in the
+number of tokens. A timed forward and backward pass gives the seconds per token.
 """
 
 import time
@@ -41,7 +41,8 @@ class Cost:
 
     def row_bytes(self, num_tokens: int, *, is_checkpointing: bool) -> float:
         """Memory of a forward and backward pass over one row, without the weights."""
-        saved = self.linear * num_tokens + self.quadratic * num_tokens**2
+        length = _pad(num_tokens)
+        saved = self.linear * length + self.quadratic * length**2
         # With checkpointing one layer's activations exist at a time, and each layer's input is kept; those are a small
         # share of a layer's activations, taken as one more layer in all.
         return _BACKWARD_FACTOR * (saved * 2 / (self.num_layers + 1) if is_checkpointing else saved)
@@ -105,20 +106,22 @@ def apply(recipe: Recipe, forecast: Forecast) -> Recipe:
 
 
 def measure_cost(model: Any, trees: Sequence[Tree], padding_id: int, *, with_prompt: bool) -> Cost:
-    """Run the median and the longest tree through a peft model; its weights and gradients stay as they were."""
+    """Run the median tree, and the two longest as one row, through a peft model, which stays as it was."""
     ordered = sorted(trees, key=lambda tree: tree.num_tokens)
-    median, longest = ordered[len(ordered) // 2], ordered[-1]
+    short, long = [ordered[len(ordered) // 2]], ordered[-2:]
     was_training = model.training
     model.train()
     with torch.random.fork_rng():
-        _run(model, median, padding_id, with_prompt=with_prompt)
+        # The first pass of a process takes longer, so the second one is timed.
+        _run(model, short, padding_id, with_prompt=with_prompt)
         start = time.perf_counter()
-        medium_bytes = _run(model, median, padding_id, with_prompt=with_prompt)
-        seconds = (time.perf_counter() - start) / median.num_tokens
-        longest_bytes = _run(model, longest, padding_id, with_prompt=with_prompt)
+        short_bytes = _run(model, short, padding_id, with_prompt=with_prompt)
+        seconds = (time.perf_counter() - start) / short[0].num_tokens
+        long_bytes = _run(model, long, padding_id, with_prompt=with_prompt)
     model.zero_grad(set_to_none=True)
     model.train(was_training)
-    linear, quadratic = _fit(_row_tokens(median), medium_bytes, _row_tokens(longest), longest_bytes)
+    lengths = [_pad(sum(tree.num_tokens for tree in row)) for row in (short, long)]
+    linear, quadratic = _fit(lengths[0], short_bytes, lengths[1], long_bytes)
     return Cost(linear, quadratic, seconds, model.config.num_hidden_layers, model.get_nb_trainable_parameters()[0])
 
 
@@ -142,10 +145,10 @@ def _forecast(
     )
 
 
-def _run(model: Any, tree: Tree, padding_id: int, *, with_prompt: bool) -> int:
+def _run(model: Any, row: Sequence[Tree], padding_id: int, *, with_prompt: bool) -> int:
     """One forward and backward pass; returns the bytes that autograd saved in between, weights left out."""
     device = next(model.parameters()).device
-    batch = {name: each.to(device) for name, each in collate_trees([tree], padding_id, with_prompt=with_prompt).items()}
+    batch = {name: each.to(device) for name, each in collate_trees(row, padding_id, with_prompt=with_prompt).items()}
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     saved: dict[int, int] = {}
 
@@ -162,8 +165,9 @@ def _run(model: Any, tree: Tree, padding_id: int, *, with_prompt: bool) -> int:
     return sum(saved.values())
 
 
-def _row_tokens(tree: Tree) -> int:
-    return -(-tree.num_tokens // PAD_MULTIPLE) * PAD_MULTIPLE
+def _pad(num_tokens: int) -> int:
+    """The length of a row of so many tokens."""
+    return -(-num_tokens // PAD_MULTIPLE) * PAD_MULTIPLE
 
 
 def _fit(short: int, short_bytes: int, long: int, long_bytes: int) -> tuple[float, float]:

@@ -79,9 +79,8 @@ def _plan(
     """The model, the recipe with batches that fit, and the layers to train; shows what the run will take."""
     found = find_targets(model, recipe.target_modules)
     # The probe's adapter is removed again, and must not change the random numbers that the real one starts from.
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        adapted = get_peft_model(model, make_lora(recipe, found))
+    with torch.random.fork_rng():
+        adapted = add_adapter(model, recipe, found)
         cost = measure_cost(adapted, trees, tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full")
         free = free_memory(adapted)
         model = adapted.unload()
@@ -90,6 +89,14 @@ def _plan(
         click.echo(f"LoRA of rank {recipe.lora_r} on {found}")
         click.echo(forecast.describe())
     return model, apply(recipe, forecast), found
+
+
+def add_adapter(model: Any, recipe: Recipe, found: FoundLayers) -> Any:
+    """The model with an untrained adapter on the layers found in it."""
+    with warnings.catch_warnings():
+        # peft asks newer transformers for an attribute by its former name.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(model, make_lora(recipe, found))
 
 
 def make_lora(recipe: Recipe, found: FoundLayers) -> LoraConfig:

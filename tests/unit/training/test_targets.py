@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -25,7 +25,7 @@ from tests.unit.training.examples import make_example
 from training.data.splits import Splits
 from training.fit.recipe import Recipe
 from training.fit.targets import find_targets
-from training.fit.train import Outputs, make_lora, train_adapter
+from training.fit.train import Outputs, add_adapter, train_adapter
 from training.registry.publish import save_weights
 
 SIZES = {
@@ -86,8 +86,7 @@ def test_all_linear_and_attention_layers_are_found(family: str) -> None:
     assert ", ".join(only.names) == attention
     assert str(only) == f"{only.num_layers} of {everything.num_linear} linear layers: {attention}"
     # peft takes the names as they are, and finds as many layers.
-    with warnings.catch_warnings(action="ignore"):
-        adapted = get_peft_model(model, make_lora(make_recipe("attention"), only))
+    adapted = add_adapter(model, make_recipe("attention"), only)
     assert len([name for name, _ in adapted.named_modules() if name.endswith("lora_A.default")]) == only.num_layers
 
 
