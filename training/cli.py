@@ -13,11 +13,13 @@ from aftercall.errors import AdapterError, ModelError
 from training.context import TrainingContext, find_served, open_context, register, resolve
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
+from training.reading_options import reading_options
 from training.recipe_options import recipe_options
 from worker.gpus import visible_gpus
 from worker.loading.quiet import silence_bitsandbytes
 
 if TYPE_CHECKING:
+    from training.data.labelled import Reading
     from training.judge.evaluate import Evaluation
 
 RUNS_DIR = Path("experiments/runs")
@@ -33,6 +35,7 @@ RUNS_DIR = Path("experiments/runs")
     help="Built-in recipe or TOML file.",
 )
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
+@reading_options
 @click.option("--resume", "resumed", metavar="RUN", help="Continue that run from its last checkpoint.")
 @click.option(
     "--push-to-hub",
@@ -48,6 +51,7 @@ RUNS_DIR = Path("experiments/runs")
 def train(
     name: str,
     sources: tuple[str, ...],
+    reading: "Reading",
     resumed: str | None,
     repository: str | None,
     num_gpus: int,
@@ -56,8 +60,8 @@ def train(
 ) -> None:
     """Train an adapter, evaluate it, and register it as a candidate.
 
-    --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
-    with the columns conversation and summary. The recipe's values are options too.
+    --data takes Salesforce/dialogstudio, a folder of train and validation files, or a file that `aftercall submit`
+    reads, with a summary per conversation. The recipe's values are options too.
     """
     from training import show
     from training.data.splits import load_splits
@@ -71,8 +75,9 @@ def train(
     if resumed:
         find_checkpoint(folder)
     _check_gpus(num_gpus)
-    splits = load_splits(sources)
+    splits = load_splits(sources, reading)
     show.splits(splits)
+    show.rejected(reading)
 
     silence_bitsandbytes()
     from training.fit.speed import Speed
@@ -108,9 +113,10 @@ def _check_gpus(num_gpus: int) -> None:
 @click.command()
 @click.argument("adapter", default="active")
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
+@reading_options
 @click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
 @click.option("--with-base", is_flag=True, help="Also evaluate the base model without an adapter.")
-def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool) -> None:
+def evaluate(adapter: str, sources: tuple[str, ...], reading: "Reading", split: str, with_base: bool) -> None:
     """Evaluate ADAPTER as it would be served: a digest, a folder, `active`, or `none` for the base model alone.
 
     The summaries are written by the worker's own model, prompt, engine and decoding. The judgement on the validation
@@ -123,7 +129,8 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     from training.judge.baselines import judge_baselines
     from training.judge.served import judge_base_alike, judge_served, load_split
 
-    examples = load_split(sources, split)
+    examples = load_split(sources, split, reading)
+    show.rejected(reading)
     with open_context() as context:
         folder = resolve(context, adapter)
         if folder:

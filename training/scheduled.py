@@ -16,7 +16,8 @@ from pathlib import Path
 from aftercall.errors import AdapterError, AftercallError
 from aftercall.files import write_aside
 from training.context import TrainingContext, find_served, register
-from training.data.dataset import Example, digest_examples
+from training.data.dataset import DEFAULT_READING, Example, digest_examples
+from training.data.labelled import Reading
 from training.data.review_import import ImportReport, import_review
 from training.data.splits import Splits, find_unseen, read_splits
 from training.fit.checkpoint import has_checkpoint
@@ -62,6 +63,7 @@ class Request:
     #: Further labelled data, as `aftercall train --data` takes it.
     sources: Sequence[str]
     recipe: Recipe
+    reading: Reading = DEFAULT_READING
     allows_tie: bool = False
 
 
@@ -107,7 +109,7 @@ def _run(context: TrainingContext, request: Request, home: Path) -> Result:
     imports = {str(path): import_review(context.database, path, corrections) for path in request.reviews}
     sources = (*request.sources, *([str(corrections)] if corrections.is_file() else []))
     served = find_served(context, request.recipe.base)
-    splits = _split(sources, served)
+    splits = _split(sources, request.reading, served)
     known = Result(
         outcome=Outcome.NOT_ENOUGH_DATA,
         reasons=(),
@@ -126,16 +128,16 @@ def _run(context: TrainingContext, request: Request, home: Path) -> Result:
     state = {"key": result.key, "outcome": result.outcome, "reasons": result.reasons}
     # A promotion changes what is served, so the next refresh of the same data has the promoted adapter to beat.
     now = find_served(context, request.recipe.base)
-    state["key"] = _make_key(request, _split(sources, now), now)
+    state["key"] = _make_key(request, _split(sources, request.reading, now), now)
     write_aside(home / _STATE_FILE, json.dumps(state, indent=1).encode() + b"\n")
     return result
 
 
-def _split(sources: Sequence[str], served: DesiredAdapter) -> Splits:
+def _split(sources: Sequence[str], reading: Reading, served: DesiredAdapter) -> Splits:
     """What to train on, and held-out conversations that the served adapter was not trained on either."""
     if not sources:
         return Splits((), ())
-    splits = read_splits(sources)
+    splits = read_splits(sources, reading)
     if served.folder is None or not served.folder.is_dir():
         return splits
     return replace(splits, validation=find_unseen(served.folder, splits.validation))

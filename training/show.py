@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from training.data.labelled import Reading
 from training.data.splits import Splits
 from training.judge.baselines import PEOPLE
 from training.judge.bootstrap import Interval, compare
@@ -31,6 +32,13 @@ def splits(loaded: Splits) -> None:
         f"{len(loaded.train)} conversations with {num_references} summaries to train on, "
         f"{len(loaded.validation)} held out"
     )
+
+
+def rejected(reading: Reading) -> None:
+    """Print how many rows of each source were left out, and where they are listed."""
+    for source, rows in reading.rejected.items():
+        where = f"; all are in {rows.path}" if rows.path else ""
+        console.print(f"{source}: {rows.num_rows} rows rejected, the first: {rows.first}{where}", soft_wrap=True)
 
 
 def registered(entry: Entry) -> None:

@@ -9,7 +9,7 @@ from typing import TextIO
 from aftercall.errors import SourceError
 from producer.output import check_replaceable, write_out
 from training.data.csv_rows import read_rows
-from training.data.dataset import load_examples
+from training.data.dataset import read_training_csv
 
 #: Who wrote a summary; empty for references that no reviewer wrote.
 REVIEWER = "reviewer"
@@ -79,5 +79,5 @@ def open_training_file(path: Path) -> TrainingFile:
     rows = [] if is_new else [row for _, row in read_rows(path, {"conversation", "summary"}, "a training file")]
     if not rows:
         return TrainingFile(path, TRAINING_COLUMNS, ())
-    texts = [example.text for example in load_examples(str(path), "train")]
+    texts = [example.text for example in read_training_csv(path)]
     return TrainingFile(path, tuple(name for name in rows[0] if name), tuple(zip(texts, rows, strict=True)))

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from aftercall.errors import SourceError
-from producer.readers.table import MAX_CELL_CHARS
+
+#: Longest cell; a quote that is never closed would otherwise read the whole file into one.
+MAX_CELL_CHARS = 32 << 20
 
 
 def read_rows(path: Path, columns: Set[str], expected: str) -> Iterator[tuple[str, dict[str, str]]]:

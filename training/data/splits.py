@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aftercall.errors import AdapterError, SourceError
 from aftercall.files import write_aside
-from training.data.dataset import HUB_NAME, Example, load_examples
+from training.data.dataset import DEFAULT_READING, Example, is_split_source, load_examples
+from training.data.labelled import Reading
 
 #: In a file without splits, one conversation in this many is held out.
 HELD_OUT_ONE_IN = 10
@@ -24,37 +25,37 @@ class Splits:
     validation: Sequence[Example]
 
 
-def load_splits(sources: Sequence[str]) -> Splits:
+def load_splits(sources: Sequence[str], reading: Reading = DEFAULT_READING) -> Splits:
     """The examples of all sources. Folders and the hub have their own splits; a single file is split here.
 
     A conversation held out in any source is trained on in none. Raises SourceError if either side is empty.
     """
-    splits = read_splits(sources)
+    splits = read_splits(sources, reading)
     _require(splits.validation, sources, "held out")
     _require(splits.train, sources, "to train on")
     return splits
 
 
-def read_splits(sources: Sequence[str]) -> Splits:
+def read_splits(sources: Sequence[str], reading: Reading = DEFAULT_READING) -> Splits:
     """As `load_splits`, where either side may be empty."""
-    validation = _read_held_out(sources)
+    validation = _read_held_out(sources, reading)
     held_out = {example.text for example in validation}
-    train = merge_examples(example for source in sources for example in load_examples(source, "train"))
+    train = merge_examples(example for source in sources for example in load_examples(source, "train", reading))
     return Splits([example for example in train if example.text not in held_out], validation)
 
 
-def load_held_out(sources: Sequence[str]) -> list[Example]:
+def load_held_out(sources: Sequence[str], reading: Reading = DEFAULT_READING) -> list[Example]:
     """The held-out examples of all sources; a folder needs no train file. Raises SourceError if there are none."""
-    return _require(_read_held_out(sources), sources, "held out")
+    return _require(_read_held_out(sources, reading), sources, "held out")
 
 
-def _read_held_out(sources: Sequence[str]) -> list[Example]:
+def _read_held_out(sources: Sequence[str], reading: Reading) -> list[Example]:
     held_out: list[Example] = []
     for source in sources:
-        if source == HUB_NAME or Path(source).is_dir():
-            held_out += load_examples(source, "validation")
+        if is_split_source(source):
+            held_out += load_examples(source, "validation", reading)
         else:
-            held_out += filter(is_held_out, load_examples(source, "train"))
+            held_out += filter(is_held_out, load_examples(source, "train", reading))
     return merge_examples(held_out)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from aftercall.settings import Settings
-from training.data.dataset import Example, load_examples
+from training.data.dataset import DEFAULT_READING, Example, load_examples
+from training.data.labelled import Reading
 from training.data.splits import load_held_out, merge_examples
 from training.judge.evaluate import Evaluation, evaluate
 from training.judge.judgement import Judgement
@@ -44,8 +45,8 @@ def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Ex
     return replace(judged, written_as=ours.judgement.written_as)
 
 
-def load_split(sources: Sequence[str], split: str) -> list[Example]:
+def load_split(sources: Sequence[str], split: str, reading: Reading = DEFAULT_READING) -> list[Example]:
     """The held-out conversations of all sources, or those of their test split."""
     if split == "validation":
-        return load_held_out(sources)
-    return merge_examples(example for source in sources for example in load_examples(source, split))
+        return load_held_out(sources, reading)
+    return merge_examples(example for source in sources for example in load_examples(source, split, reading))
