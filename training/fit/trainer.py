@@ -38,7 +38,7 @@ def make_dataset(trees: Sequence[Tree]) -> Dataset:
     return Dataset.from_list([{"prompt": tree.prompt, "completions": tree.completions} for tree in trees])
 
 
-def make_collator(padding_id: int, *, with_prompt: bool) -> Any:
+def make_collator(padding_id: int, *, with_prompt: bool = False) -> Any:
     """The function that collates rows of `make_dataset` into the model's inputs."""
     return partial(_collate, padding_id=padding_id, with_prompt=with_prompt)
 
