@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("training.cli", "Judge an adapter as it is served, compared with its baselines."),
     "adapters": ("training.adapters_cli", "List, show, compare, promote and roll back adapters."),
     "review": ("training.adapters_cli", "Let people correct summaries, and learn from it."),
+    "refresh": ("training.refresh_cli", "Train on reviewed summaries, and promote the adapter if it is better."),
     "resummarize": ("producer.cli", "Summarize again what an old adapter wrote."),
     "db": ("producer.cli", "Manage the database's schema."),
 }
