@@ -21,6 +21,7 @@ from aftercall.errors import BrokerError
 from aftercall.masking import mask_password, printable
 from aftercall.message import TASK_NAME, Chunk, queue_name
 from aftercall.settings import Settings
+from aftercall.signing import sign
 from aftercall.waiting import WaitingJobs
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,8 @@ CONNECT_TIMEOUT_S = 5
 
 def create_app(settings: Settings) -> Celery:
     """The Celery app of producers and workers."""
-    transport.install()
-    app = Celery("aftercall", broker=settings.redis_url, set_as_current=False)
+    transport.install(settings.message_key)
+    app = Celery("aftercall", broker=_with_verification(settings.redis_url), set_as_current=False)
     app.conf.update(
         task_default_queue=queue_name(settings.queue),
         task_serializer="json",
@@ -100,6 +101,7 @@ class Broker:
         #: Locks are shared by all versions, because they sweep one ledger.
         self._prefix = settings.queue
         self._app = create_app(settings)
+        self._message_key = settings.message_key
         self._waiting = WaitingJobs(self._redis)
 
     def check(self) -> None:
@@ -141,7 +143,7 @@ class Broker:
                 # argsrepr is for monitors. Celery's own takes time and would show customers' words.
                 self._app.send_task(
                     TASK_NAME,
-                    args=[chunk.to_message()],
+                    args=[sign(chunk.to_message(), self._message_key)],
                     argsrepr=describe_arguments(chunk),
                     headers=jobs_header(chunk),
                     producer=producer,
@@ -241,6 +243,13 @@ class Broker:
                 "AFTERCALL_REDIS_URL is right. What was submitted is safe in the database; the next worker that "
                 "reaches Redis sends it."
             ) from None
+
+
+def _with_verification(url: str) -> str:
+    """The URL with TLS certificates verified unless it says otherwise: kombu's own default is not to verify them."""
+    if not url.startswith("rediss:") or "ssl_cert_reqs=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
 
 
 def _connect(url: str) -> redis.Redis:

@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import redis
 
 from aftercall.errors import BrokerError, ModelError
 from aftercall.files import make_private_folder, open_private, write_whole
-from aftercall.processes import die_with_parent
+from aftercall.processes import die_with_parent, python_command
 from aftercall.run_lock import locking
 from aftercall.settings import Settings
 
@@ -61,7 +60,7 @@ def broker_log(data_dir: Path) -> Path:
 def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`aftercall worker` as a child process that writes to `log`. At the end it is told to stop, and waited for."""
     make_private_folder(log.parent)
-    command = [sys.executable, "-m", "aftercall", "worker", "--gpus", "auto"]
+    command = python_command("aftercall", "worker", "--gpus", "auto")
     with open_private(log) as output:
         worker = _start(command, output.fileno(), settings.to_environment())
     try:

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftercall.message import JOBS_HEADER, TASK_NAME, Chunk, MessageError, format_job_ids, parse_job_ids
+from aftercall.signing import is_genuine
 
 
-def read_envelope(raw: bytes | str) -> Chunk:
+def read_envelope(raw: bytes | str, key: str = "") -> Chunk:
     """The chunk in a raw Celery message.
 
-    Raises MessageError if any part of it is not as a producer of aftercall writes it.
+    Raises MessageError if any part of it is not as a producer of aftercall writes it, or if a key is given and the
+    message is not signed with it.
     """
     message = _parse(raw, "a message")
     if not isinstance(message, Mapping):
@@ -32,7 +34,10 @@ def read_envelope(raw: bytes | str) -> Chunk:
         raise MessageError("a message for another Celery task than aftercall's; another program may share this queue")
     if message.get("content-type") != "application/json" or properties.get("body_encoding") != "base64":
         raise MessageError("a message whose body is not JSON in base64")
-    chunk = Chunk.from_message(_only_argument(_decode(message.get("body"))))
+    argument = _only_argument(_decode(message.get("body")))
+    if isinstance(argument, Mapping) and not is_genuine(argument, key):
+        raise MessageError("a message that is not signed with this worker's AFTERCALL_MESSAGE_KEY")
+    chunk = Chunk.from_message(argument)
     _check_header(headers.get(JOBS_HEADER), chunk)
     return chunk
 

@@ -46,6 +46,8 @@ class Submission(Base):
     #: When the source was read to its end; NULL before that, or if reading was interrupted.
     read_at: Mapped[float | None] = mapped_column(Float(53))
     cancelled_at: Mapped[float | None] = mapped_column(Float(53))
+    #: How the source was read, as JSON: its layout, what was dropped, how sides were decided, what looked wrong.
+    reading: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (UniqueConstraint("source_digest", name="uq_submission_source_digest"), NUMBERED_ONCE)
 
@@ -181,7 +183,7 @@ class Promotion(Base):
 
 
 class Worker(Base):
-    """A worker process that sent a heartbeat. Its name is the lease owner of its jobs."""
+    """A worker process that sends heartbeats. Its name is the lease owner of its jobs."""
 
     __tablename__ = "worker"
 
@@ -193,5 +195,10 @@ class Worker(Base):
     base_model: Mapped[str] = mapped_column(Text)
     #: The adapter that it serves now; empty: the base model alone; NULL: it still loads its model.
     adapter_digest: Mapped[str | None] = mapped_column(String(64))
+    #: How it holds the base model; empty while it loads the model, and for a worker of schema 0003.
+    quantization: Mapped[str] = mapped_column(String(32), server_default="")
+    compute_dtype: Mapped[str] = mapped_column(String(16), server_default="")
+    #: The queue that it reads, as AFTERCALL_QUEUE names it.
+    queue: Mapped[str] = mapped_column(String(255), server_default="")
     started_at: Mapped[float] = mapped_column(Float(53))
     seen_at: Mapped[float] = mapped_column(Float(53))

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from aftercall.errors import SettingsError
+from aftercall.secret_files import SECRET_FILES, read_secrets
 
 PREFIX = "AFTERCALL_"
 
@@ -49,6 +50,10 @@ class Settings(BaseSettings):
     )
     database_url: str = Field("", description="SQLAlchemy URL of the ledger; empty: SQLite in the data folder.")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey server that carries the messages.")
+    message_key: str = Field(
+        "",
+        description="Shared key that signs messages; workers that have it set aside messages without its signature.",
+    )
     queue: str = Field("aftercall", description="Name of the queue; workers and producers must agree on it.")
 
     # -- what summarizes
@@ -112,6 +117,18 @@ class Settings(BaseSettings):
     max_conversation_chars: int = Field(
         1_000_000, ge=1_000, description="A longer conversation is rejected at submission."
     )
+    max_rejected_chars: int = Field(
+        100_000, ge=100, description="Characters of a rejected row that are written to the file of rejected rows."
+    )
+    max_source_bytes: int = Field(
+        10_000_000_000, ge=1_000, description="A larger source is refused; counted decompressed, with all of its files."
+    )
+    max_source_files: int = Field(100_000, ge=1, description="An archive or a folder of more files is refused.")
+    max_convert_bytes: int = Field(
+        4_000_000_000,
+        ge=500_000_000,
+        description="Memory of the process that reads an Excel workbook or a Parquet file.",
+    )
 
     @property
     def ledger_url(self) -> str:
@@ -151,11 +168,11 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment.
+    """Read the settings from the environment, and secrets also from the files that AFTERCALL_*_FILE variables name.
 
     Raises SettingsError naming every unknown variable and every unusable value.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(SECRET_FILES)
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
         raise SettingsError(
@@ -163,7 +180,7 @@ def load_settings() -> Settings:
             "Unset it, or correct its name (docs/operations.md has the table)."
         )
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings(**read_secrets(os.environ))  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors()))
         raise SettingsError(f"unusable setting: {problems}. docs/operations.md has the table.") from None

@@ -27,6 +27,10 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
     #: Name of the queue whose messages are checked.
     task_queue = ""
 
+    #: With it, messages without its signature are set aside. Not a transport option: `celery inspect conf` shows those
+    #: to everyone who can write to Redis.
+    message_key = ""
+
     def _create_client(self, asynchronous: bool = False) -> Any:
         client = super()._create_client(asynchronous)
         if asynchronous:
@@ -41,7 +45,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
             return answer
         key, raw = answer
         try:
-            return key, build_envelope(read_envelope(raw), self.task_queue)
+            return key, build_envelope(read_envelope(raw, self.message_key), self.task_queue)
         except MessageError as error:
             self._set_aside(raw, str(error))
             return None
@@ -67,7 +71,11 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
     Channel = Channel
 
 
-def install() -> None:
-    """Make kombu use this transport. Under the schemes' own names: under another, rediss:// would go unencrypted."""
+def install(message_key: str = "") -> None:
+    """Make kombu use this transport, with the key of signed messages for the consumer of this process.
+
+    Under the schemes' own names: under another, rediss:// would go unencrypted.
+    """
+    Channel.message_key = message_key
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{Transport.__module__}:{Transport.__name__}"

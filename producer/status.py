@@ -114,8 +114,10 @@ def _workers(alive: Sequence[LiveWorker], num_open: int) -> Text:
         waits = f"{num_open:,} conversations wait and no worker is alive: {how_to_work(load_settings())}"
         return Text(waits if num_open else "nothing is open, no worker is alive", style="yellow" if num_open else "dim")
     parts = [f"{len(alive)} worker{'s' * (len(alive) > 1)} alive", *_served(alive)]
-    if num_silent := sum(each.is_silent for each in alive):
-        parts.append(f"{num_silent} silent (`aftercall doctor` says which)")
+    if any(len(models) > 1 for models in workers.models_by_queue(alive).values()):
+        parts.append("with different models or settings (`aftercall doctor` says which)")
+    if num_overdue := sum(each.is_overdue for each in alive):
+        parts.append(f"{num_overdue} silent (`aftercall doctor` says which)")
     return Text(", ".join(parts))
 
 

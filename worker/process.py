@@ -1,7 +1,7 @@
 """One worker process: a model, a Celery worker with a pool of threads, and the upkeep of the queue.
 
-The supervisor runs it as `python -m worker.process --name NAME`. It exits with the error's own code, from which the
-supervisor knows whether a restart helps.
+The supervisor runs it as `python -P -m worker.process --name NAME`. It exits with the error's own code, so that the
+supervisor can tell whether a restart would help.
 """
 
 import logging
@@ -12,7 +12,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NoReturn
 
 import click
 from celery import Celery, signals
@@ -27,6 +28,7 @@ from aftercall.errors import AftercallError
 from aftercall.ledger.work import Lease
 from aftercall.ledger.workers import WorkerRecord
 from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
+from aftercall.processes import safe_path_for_children
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from aftercall.terminal import PrintableFormatter
@@ -40,45 +42,68 @@ from worker.upkeep.sweep_loop import Upkeep
 logger = logging.getLogger(__name__)
 
 CPU_THREADS = 8
-#: Rule: chunk size times threads is at least twice the number of sequences in the engine, so that it never idles.
+#: chunk_size x threads must be at least twice the engine's max_num_seqs, or the batch drains between chunks.
 GPU_THREADS = 64
 
-#: The watchdog's exit code. The supervisor starts a new process.
+#: After the drain timeout: how long aborted chunks may take to come back. An engine's step can't be interrupted, and on
+#: a busy CPU one takes minutes.
+ABORT_GRACE_S = 5.0
+
+#: Exit code of a worker that is stuck; the supervisor starts a fresh process.
 EXIT_STUCK = 75
 
 
 @click.command()
-@click.option("--name", required=True, help="Name of this worker; it is in the rows that it writes.")
+@click.option("--name", required=True, help="Name of this worker, stored in the rows that it writes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True)
 def main(name: str, device: Literal["cpu", "cuda"]) -> None:
     """Run one worker process until SIGTERM."""
 
     def load(settings: Settings, database: Engine) -> Served:
-        # Imported here: torch takes seconds, and tests of the queue do without it.
+        # Imported here: torch takes seconds, and the scripted workers of the tests don't need it.
         from worker.serving.start import load_served
 
         return load_served(settings, database, device)
 
-    serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
+    with safe_path_for_children():
+        serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
 
 
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
-    """Run a worker on what `load` returns, and exit with the code that says how it ended."""
+    """Run a worker on what `load` returns, then exit with a code that says how it ended.
+
+    Does not return, and skips the interpreter's own shutdown: that would end daemon threads in the middle of torch's
+    C++ code, which aborts the process with "terminate called without an active exception".
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter(f"%(asctime)s {name} %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Celery's two lines per chunk would bury what matters.
+    # Celery logs two lines per chunk, which would hide the lines that matter.
     for library in ("celery", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # Ours are few and wanted. Celery sets its own level on every logger that has none.
+    # Celery sets its own level on every logger that has none, which would silence ours.
     logging.getLogger("worker").setLevel(logging.INFO)
-    # Until Celery handles the signal, so that a worker stopped while its model loads also ends in order.
+    # Until Celery installs its own handler, so that SIGTERM while the model loads is a clean exit too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
-        sys.exit(_run(load_settings(), name, load, threads))
+        code = _run(load_settings(), name, load, threads)
     except AftercallError as error:
         click.echo(f"{name}: {error}", err=True)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    except BaseException:
+        logger.exception("this worker ends after an unexpected error")
+        code = 1
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process without the interpreter's shutdown; what was logged and printed is out."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Served], threads: int) -> int:
@@ -87,10 +112,10 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
     ledger = schema.open_ledger(settings, answer_timeout_s=settings.database_timeout_s)
     with ledger as database, Presence(database, _record(lease.owner, settings)) as presence:
         broker.check()
-        # Again, now that a migration would see this worker: one may have run just before.
+        # Checked again, now that a migration would see this worker: one may have finished just before.
         schema.check(database)
         served = load(settings, database)
-        presence.serve(served.provenance.base_model, served.provenance.adapter_digest)
+        presence.serve(served.provenance)
         adapter = served.provenance.adapter_digest or "none"
         logger.info("serving %s, adapter %s, %s", served.provenance.base_model, adapter, served.provenance.held)
         leases = LeaseKeeper(database, lease)
@@ -101,17 +126,20 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
             leases,
             settings,
             on_engine_lost=_shut_down,
-            # Its threads hang too, so there is nothing to wait for.
+            # Its threads hang with it, so there is nothing to wait for.
             on_engine_hung=lambda: os._exit(EXIT_STUCK),
         )
         summarizer.replay_spool()
         follower = AdapterFollower(serving, database, presence.serve, _shut_down, settings.sweep_interval_s)
         with _kept_up(settings, database, broker, leases, summarizer), follower:
-            return _consume(settings, name, summarizer, settings.worker_threads or threads)
+            abandon = partial(_abandon, leases)
+            return _consume(settings, name, summarizer, settings.worker_threads or threads, abandon)
 
 
 def _record(owner: str, settings: Settings) -> WorkerRecord:
-    return WorkerRecord(owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, adapter_digest=None)
+    return WorkerRecord(
+        owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, None, queue=settings.queue
+    )
 
 
 @contextmanager
@@ -135,12 +163,13 @@ def _kept_up(
 
 
 def _shut_down() -> None:
-    """Take no more messages and end when the held chunks have ended. The supervisor starts a new process."""
+    """Take no more messages and exit when the held chunks are finished; the supervisor starts a fresh process."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
+def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Callable[[], None]) -> Celery:
     app = create_app(settings)
+    last_s = settings.drain_timeout_s + ABORT_GRACE_S
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
     def summarize(message: dict[str, Any]) -> None:
@@ -152,17 +181,27 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
-        # Celery waits for running chunks without limit. After the time limit the engine gives them back.
-        timer = threading.Timer(settings.drain_timeout_s, summarizer.stop)
-        timer.daemon = True
-        timer.start()
+        # Celery waits for running chunks without a limit. After ours, the engine gives them back untried.
+        for delay_s, action in ((settings.drain_timeout_s, summarizer.stop), (last_s, abandon)):
+            timer = threading.Timer(delay_s, action)
+            timer.daemon = True
+            timer.start()
 
     return app
 
 
-def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int) -> int:
-    """Take messages until SIGTERM; the exit code."""
-    worker = _create_worker_app(settings, summarizer).Worker(
+def _abandon(leases: LeaseKeeper) -> None:
+    """Give the held jobs back untried and end the process, whatever its threads are doing."""
+    logger.warning("the engine does not stop in time: %d conversations go back to the queue", leases.num_held)
+    try:
+        leases.release_all()
+    finally:
+        _exit(0)
+
+
+def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int, abandon: Callable[[], None]) -> int:
+    """Take messages until SIGTERM and return the exit code."""
+    worker = _create_worker_app(settings, summarizer, abandon).Worker(
         pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}",
         queues=[queue_name(settings.queue)], loglevel="WARNING", without_gossip=True, without_mingle=True,
     )  # fmt: skip

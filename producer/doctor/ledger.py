@@ -89,18 +89,28 @@ def _workers(alive: list[LiveWorker], standing: Account) -> Iterator[Finding]:
             "workers", f"they serve different adapters: {names}. After a promotion this passes within a minute; else "
             "compare AFTERCALL_ADAPTER where they run."
         )  # fmt: skip
+    yield from _disagreements(alive)
+
+
+def _disagreements(alive: list[LiveWorker]) -> Iterator[Finding]:
+    """Workers of one queue that hold different models: what a summary looks like then depends on who takes the job."""
+    for queue, models in sorted(workers.models_by_queue(alive).items()):
+        if len(models) > 1:
+            names = "; ".join(f"{model} ({count})" for model, count in models.most_common())
+            yield warning(
+                "workers", f"those of queue {queue} serve different models or settings: {names}. Give them the same "
+                "AFTERCALL_BASE_MODEL, AFTERCALL_QUANTIZATION and AFTERCALL_COMPUTE_DTYPE, or an AFTERCALL_QUEUE each."
+            )  # fmt: skip
 
 
 def _worker(each: LiveWorker) -> Finding:
     worker = each.worker
     is_loading = worker.adapter_digest is None
-    serves = (
-        "loads its model" if is_loading else f"serves {worker.base_model}, adapter {worker.adapter_digest or 'none'}"
-    )
+    serves = "loads its model" if is_loading else f"serves {worker.model}, adapter {worker.adapter_digest or 'none'}"
     sentence = f"{worker.name} (aftercall {worker.version}) {serves}"
-    if each.is_silent:
+    if each.is_overdue:
         return warning(
-            "workers", f"{sentence}; silent for {each.silent_s:.0f} s: killed, or cut off from the database."
+            "workers", f"{sentence}; silent for {each.heartbeat_age_s:.0f} s: killed, or cut off from the database."
         )
     if worker.version != __version__:
         return warning("workers", f"{sentence}; this is aftercall {__version__}: restart it on that version.")

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, text, update
 
-from aftercall import cli
+from aftercall import __version__, cli
 from aftercall.broker import Broker
 from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import delivery, work, workers
@@ -23,7 +24,7 @@ from tests.fixtures.workers import submit_file, wait_until, write_source
 from worker.jobs.spool import Spool
 
 IDS = [f"C-{number:03d}" for number in range(20)]
-WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "smollm2-135m-instruct", "")
+WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0005", "smollm2-135m-instruct", "")
 
 
 def found(settings: Settings, level: Level) -> dict[str, list[str]]:
@@ -52,7 +53,7 @@ def enough_room(monkeypatch: pytest.MonkeyPatch) -> None:
 def night(tmp_path: Path, settings: Settings, database: Engine) -> Settings:
     """Twenty conversations submitted and sent, a worker alive."""
     submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
-    workers.seen(database, WORKER)
+    workers.record_heartbeat(database, WORKER)
     return settings
 
 
@@ -117,14 +118,34 @@ def test_work_without_a_worker_is_an_error_and_a_silent_worker_a_warning(night: 
     with database.begin() as connection:
         connection.execute(text("UPDATE worker SET seen_at = seen_at - 30"))
     (sentence,) = found(night, Level.WARNING)["workers"]
-    silent_s = re.search(r"silent for (\d+) s", sentence)
-    assert silent_s and 30 <= int(silent_s[1]) < LIVE_S
-    workers.gone(database, WORKER.name)
+    age = re.search(r"silent for (\d+) s", sentence)
+    assert age and 30 <= int(age[1]) < LIVE_S
+    workers.remove(database, WORKER.name)
     assert "20 conversations wait and no worker is alive" in found(night, Level.ERROR)["workers"][0]
 
 
+def test_workers_of_one_queue_that_hold_different_models_are_named(
+    night: Settings, database: Engine, aftercall: Callable[..., tuple[int, str]]
+) -> None:
+    workers.remove(database, WORKER.name)
+    first = WorkerRecord("a/host/1", __version__, 1, "0005", "phi-1_5", "abc", "nf4", "bfloat16", "nights")
+    for worker in (first, replace(first, name="b/host/2", compute_dtype="float16")):
+        workers.record_heartbeat(database, worker)
+    [*_, sentence] = [each.sentence for each in examine(night) if each.subject == "workers"]
+    assert (
+        "those of queue nights serve different models or settings: phi-1_5 in nf4, bfloat16 (1); "
+        "phi-1_5 in nf4, float16 (1)" in sentence
+    )
+    assert "with different models or settings" in " ".join(aftercall("status")[1].split())
+
+    workers.record_heartbeat(database, replace(first, name="b/host/2", base_model="phi-2", queue="days"))
+    sentences = [each.sentence for each in examine(night) if each.subject == "workers"]
+    assert not any("different" in each for each in sentences)
+    assert "different" not in aftercall("status")[1]
+
+
 def test_workers_that_serve_different_adapters_are_named(night: Settings, database: Engine) -> None:
-    workers.seen(database, WorkerRecord("other/host/2", "0.0.9", 1, "0003", "smollm2-135m-instruct", "abc"))
+    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.0.9", 1, "0005", "smollm2-135m-instruct", "abc"))
     sentences = found(night, Level.WARNING)["workers"]
     assert "this is aftercall 0.1.0: restart it" in sentences[0]
     assert "they serve different adapters: none (1), abc (1)" in sentences[1]
@@ -247,7 +268,7 @@ def test_the_command_tells_a_script_whether_all_is_well(
 ) -> None:
     code, output = aftercall("doctor")
     assert (code, output.splitlines()[-1]) == (0, "errors: 0, warnings: 0")
-    workers.gone(database, WORKER.name)
+    workers.remove(database, WORKER.name)
     code, output = aftercall("doctor")
     assert (code, output.splitlines()[-1]) == (EXIT_NOT_WELL, "errors: 1, warnings: 0")
 
@@ -259,11 +280,11 @@ def test_status_says_who_works_and_that_nobody_does(
         return " ".join(aftercall("status")[1].split())
 
     assert "1 worker alive, serving the base model alone" in words()
-    workers.seen(database, WorkerRecord("other/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", "abc"))
-    workers.seen(database, WorkerRecord("third/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", None))
+    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.1.0", 1, "0005", "smollm2-135m-instruct", "abc"))
+    workers.record_heartbeat(database, WorkerRecord("third/host/2", "0.1.0", 1, "0005", "smollm2-135m-instruct", None))
     assert "3 workers alive, serving the base model alone (1) and adapter abc (1), 1 loading the model" in words()
     for name in (WORKER.name, "other/host/2", "third/host/2"):
-        workers.gone(database, name)
+        workers.remove(database, name)
     assert "20 conversations wait and no worker is alive: start one with `aftercall worker`" in words()
 
 

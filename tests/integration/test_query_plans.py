@@ -91,10 +91,10 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "work.complete": lambda engine: [work.complete(engine, summaries(jobs(7)[2:])) for _ in range(2)],
     "work.find_own": lambda engine: work.find_own(engine, dict.fromkeys(jobs(7), "key")),
     "work.find_stored": lambda engine: work.find_stored(engine, jobs(7)),
-    "workers.seen": lambda engine: workers.seen(engine, WORKER),
+    "workers.record_heartbeat": lambda engine: workers.record_heartbeat(engine, WORKER),
     "workers.alive": workers.alive,
-    "workers.forget": lambda engine: workers.forget(engine, 1e6),
-    "workers.gone": lambda engine: workers.gone(engine, "worker"),
+    "workers.delete_stale": lambda engine: workers.delete_stale(engine, 1e6),
+    "workers.remove": lambda engine: workers.remove(engine, "worker"),
     "control.cancel": lambda engine: control.cancel(engine, SUBMISSION),
     "control.requeue": lambda engine: control.requeue(
         engine, SUBMISSION, [JobState.FAILED, JobState.CANCELLED], "code"

@@ -73,7 +73,7 @@ def test_a_folder_named_like_the_hub_id_is_the_same_base_but_another_owner_is_no
         check_adapter(tmp_path, "somebody/phi-1_5", "1")
 
 
-def test_the_digest_hangs_on_content_alone(tmp_path: Path) -> None:
+def test_the_digest_depends_on_content_alone(tmp_path: Path) -> None:
     original = write_adapter(tmp_path / "a").digest
     reordered = {
         "base_model_name_or_path": "elsewhere",
