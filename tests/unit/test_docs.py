@@ -18,6 +18,7 @@ from adapters import find_shipped
 from aftercall import errors, schema
 from aftercall.cli import COMMANDS, cli
 from aftercall.database import connect, reading
+from aftercall.secret_files import SECRET_FILES
 from aftercall.settings import PACKAGED_MODEL, PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
