@@ -14,6 +14,7 @@ from aftercall.terminal import show_error, tolerate_letters
 COMMANDS = {
     "run": ("producer.cli", "Summarize a source on this machine: everything in one command."),
     "submit": ("producer.cli", "Clean sources and queue their conversations."),
+    "inspect": ("producer.inspect_cli", "Show what a source would be submitted as."),
     "status": ("producer.admin_cli", "Show the state of the submissions, and the workers."),
     "failures": ("producer.admin_cli", "Say why conversations failed."),
     "export": ("producer.cli", "Write a submission's summaries to a file."),
@@ -26,6 +27,7 @@ COMMANDS = {
     "evaluate": ("training.cli", "Judge an adapter as it is served, compared with its baselines."),
     "adapters": ("training.adapters_cli", "List, show, compare, promote and roll back adapters."),
     "review": ("training.adapters_cli", "Let people correct summaries, and learn from it."),
+    "refresh": ("training.refresh_cli", "Train on reviewed summaries, and promote the adapter if it is better."),
     "resummarize": ("producer.cli", "Summarize again what an old adapter wrote."),
     "db": ("producer.cli", "Manage the database's schema."),
 }

@@ -24,7 +24,7 @@ from tests.fixtures.workers import submit_file, wait_until, write_source
 from worker.jobs.spool import Spool
 
 IDS = [f"C-{number:03d}" for number in range(20)]
-WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "smollm2-135m-instruct", "")
+WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0005", "smollm2-135m-instruct", "")
 
 
 def found(settings: Settings, level: Level) -> dict[str, list[str]]:
@@ -92,7 +92,7 @@ def test_with_an_unusable_redis_url_the_rest_is_looked_at(url: str, night: Setti
 def test_a_data_folder_that_is_a_file_is_an_error(night: Settings, tmp_path: Path) -> None:
     odd = tmp_path / "odd"
     odd.write_text("")
-    assert "is no folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
+    assert "is not a folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -105,7 +105,7 @@ def test_without_the_database_the_rest_is_looked_at(night: Settings) -> None:
     fine = found(away, Level.OK)
     assert {"redis", "disk", "spool", "model"} <= fine.keys()
     assert "adapter" not in fine, "the one that ships may not be the one that is served"
-    assert "cannot be seen while the database is away" in found(away, Level.WARNING)["adapter"][0]
+    assert "can't be seen while the database is unavailable" in found(away, Level.WARNING)["adapter"][0]
 
 
 def test_no_ledger_is_made_by_looking_for_one(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_workers_of_one_queue_that_hold_different_models_are_named(
 
 
 def test_workers_that_serve_different_adapters_are_named(night: Settings, database: Engine) -> None:
-    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.0.9", 1, "0003", "smollm2-135m-instruct", "abc"))
+    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.0.9", 1, "0005", "smollm2-135m-instruct", "abc"))
     sentences = found(night, Level.WARNING)["workers"]
     assert "this is aftercall 0.1.0: restart it" in sentences[0]
     assert "they serve different adapters: none (1), abc (1)" in sentences[1]
@@ -280,8 +280,8 @@ def test_status_says_who_works_and_that_nobody_does(
         return " ".join(aftercall("status")[1].split())
 
     assert "1 worker alive, serving the base model alone" in words()
-    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", "abc"))
-    workers.record_heartbeat(database, WorkerRecord("third/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", None))
+    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.1.0", 1, "0005", "smollm2-135m-instruct", "abc"))
+    workers.record_heartbeat(database, WorkerRecord("third/host/2", "0.1.0", 1, "0005", "smollm2-135m-instruct", None))
     assert "3 workers alive, serving the base model alone (1) and adapter abc (1), 1 loading the model" in words()
     for name in (WORKER.name, "other/host/2", "third/host/2"):
         workers.remove(database, name)

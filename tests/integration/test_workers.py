@@ -18,7 +18,7 @@ from worker.upkeep.presence import Presence
 
 PROVENANCE = ModelProvenance("phi-1_5", "d", "nf4", "bfloat16", "abc", None, is_adapter_merged=False)
 
-RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "phi-1_5", None)
+RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0005", "phi-1_5", None)
 
 
 def grow_old(database: Engine, seconds: float) -> None:
