@@ -14,6 +14,7 @@ from aftercall.terminal import show_error, tolerate_letters
 COMMANDS = {
     "run": ("producer.cli", "Summarize a source on this machine: everything in one command."),
     "submit": ("producer.cli", "Clean sources and queue their conversations."),
+    "inspect": ("producer.inspect_cli", "Show what a source would be submitted as."),
     "status": ("producer.admin_cli", "Show what became of the submissions, and who works on them."),
     "failures": ("producer.admin_cli", "Say why conversations failed."),
     "export": ("producer.cli", "Write a submission's summaries to a file."),

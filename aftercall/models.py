@@ -46,6 +46,8 @@ class Submission(Base):
     #: When the whole source had been read; empty while it is read, or if that was cut short.
     read_at: Mapped[float | None] = mapped_column(Float(53))
     cancelled_at: Mapped[float | None] = mapped_column(Float(53))
+    #: How the source was read, as JSON: its layout, what was dropped, how sides were decided, what looked wrong.
+    reading: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (UniqueConstraint("source_digest", name="uq_submission_source_digest"), NUMBERED_ONCE)
 

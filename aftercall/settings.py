@@ -108,6 +108,18 @@ class Settings(BaseSettings):
     max_conversation_chars: int = Field(
         1_000_000, ge=1_000, description="A longer conversation is rejected at submission."
     )
+    max_rejected_chars: int = Field(
+        100_000, ge=100, description="Characters of a rejected row that are written to the file of rejected rows."
+    )
+    max_source_bytes: int = Field(
+        10_000_000_000, ge=1_000, description="A larger source is refused; counted decompressed, with all of its files."
+    )
+    max_source_files: int = Field(100_000, ge=1, description="An archive or a folder of more files is refused.")
+    max_convert_bytes: int = Field(
+        4_000_000_000,
+        ge=500_000_000,
+        description="Memory of the process that reads an Excel workbook or a Parquet file.",
+    )
 
     @property
     def ledger_url(self) -> str:

@@ -17,6 +17,7 @@ from aftercall.conversation import Conversation
 from aftercall.errors import SourceError
 from aftercall.ledger.intake import NewJob, make_job_key
 from producer.clean import CLEANER_VERSION, clean_conversation, has_content
+from producer.readers.account import Account
 from producer.source import Rejected, Source
 
 #: Conversations committed in one transaction, and characters, so that a batch of the longest fits into memory.
@@ -41,8 +42,8 @@ class Prepared:
 
 Batch = list[Prepared | Rejected]
 
-#: What the second process tells the first: a batch, why there are no more, or that this was all.
-_Sent = Batch | SourceError | None
+#: What the second process tells the first: a batch, why there are no more, or that this was all and how it was read.
+_Sent = Batch | SourceError | Account
 
 
 def read_batches(source: Source) -> Iterator[Batch]:
@@ -58,6 +59,7 @@ def prepare(source: Source) -> Iterator[Batch]:
     batch: Batch = []
     num_chars = position = 0
     for row in source:
+        num_chars += sum(map(len, row.row))
         if isinstance(row, Rejected):
             batch.append(row)
         else:
@@ -97,10 +99,11 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
     outlet.close()
     try:
         yield from islice(prepare(source), num_first)
-        while (batch := _next(batches, reader, source.name)) is not None:
+        while not isinstance(batch := _next(batches, reader, source.name), Account):
             if isinstance(batch, SourceError):
                 raise batch
             yield batch
+        source.account.replace(batch)
     finally:
         batches.close()
         reader.kill()
@@ -122,7 +125,7 @@ def _feed(source: Source, num_first: int, outlet: "Connection[_Sent, None]") -> 
                 outlet.send(batch)
         except SourceError as error:
             outlet.send(error)
-        outlet.send(None)
+        outlet.send(source.account)
 
 
 def _next(batches: "Connection[None, _Sent]", reader: BaseProcess, name: str) -> _Sent:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from producer.output import writing_aside
+from producer.readers.limits import Limits
 from producer.source import Rejected
 
 
@@ -22,11 +23,19 @@ class RejectedFile:
     A dry run changes nothing that is there.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], *, is_dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        max_row_chars: int = Limits().max_rejected_chars,
+        *,
+        is_dry_run: bool = False,
+    ) -> None:
         self.path = path
         #: Where an older file with other content is in the end, if there was one.
         self.older_path: Path | None = None
         self._columns = columns
+        self._max_row_chars = max_row_chars
         self._is_dry_run = is_dry_run
         self._stack = ExitStack()
         self._write_row: Callable[[list[object]], object] | None = None
@@ -47,7 +56,19 @@ class RejectedFile:
             file = self._stack.enter_context(writing_aside(self.path, self._makes_room))
             self._write_row = csv.writer(file).writerow
             self._write_row(["line", "reason", *self._columns])
-        self._write_row([rejected.line, rejected.reason, *rejected.row])
+        self._write_row([rejected.line, *self._bounded(rejected)])
+
+    def _bounded(self, rejected: Rejected) -> list[str]:
+        """Reason and cells; of a row of any length no more than the limit, since a file of them is to be opened."""
+        num_chars = sum(map(len, rejected.row))
+        if num_chars <= self._max_row_chars:
+            return [rejected.reason, *rejected.row]
+        cells, room = [], self._max_row_chars
+        for cell in rejected.row[: self._max_row_chars]:
+            cells.append(cell[:room])
+            room -= len(cells[-1])
+        cut = f" The row has {num_chars:,} characters and is cut off here: correct it in the source."
+        return [rejected.reason + cut, *cells]
 
     def _makes_room(self, written: Path) -> bool:
         """Whether what was written may take its place: what was there is out of the way."""

@@ -21,6 +21,9 @@ from producer.submit import SubmitReport
 
 console = Console(highlight=False)
 
+#: Files in a source that were passed over, and are named.
+MAX_PASSED_OVER = 5
+
 LEVEL_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 
@@ -42,8 +45,9 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
 def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_dry_run: bool) -> None:
     """What became of a source, with the first rejected lines and why."""
     head = "would be submitted" if is_dry_run else f"submission {report.submission_id}"
-    console.print(Text.assemble((source.name, "bold"), f" ({source.shape}, {source.encoding}): {head}"))
+    console.print(Text.assemble((source.name, "bold"), f" ({source.layout.name}, {source.encoding}): {head}"))
     say(f"  {report.num_read:,} conversations read: {_new_and_old(report, is_dry_run)}")
+    reading(source)
     if report.num_rejected:
         is_written = report.older_rejected_path != rejected_path
         where = f"all of them in {readable(rejected_path)}" if is_written else "the first of them"
@@ -52,6 +56,22 @@ def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_d
             say(f"    line {example.line}: {example.reason}", style="yellow")
     if report.older_rejected_path is not None:
         console.print(Text(f"  {_older(rejected_path, report.older_rejected_path)}"), soft_wrap=True)
+
+
+def reading(source: Source) -> None:
+    """How the source was read, where that is more than its layout, and what looks wrong."""
+    account = source.account
+    if account.dropped:
+        say(f"  dropped: {', '.join(f'{num:,} {what}' for what, num in account.dropped.items())}")
+    if unsure := {order: num for order, num in account.orders.items() if order not in ("time", "file")}:
+        say(f"  turns in the order of the {', '.join(f'{order}: {num:,}' for order, num in unsure.items())}")
+    if account.sides:
+        agents = [line.label for line in account.sides if line.side == "agent"]
+        say(f"  sides: {len(agents):,} of {len(account.sides):,} speakers are agents: {', '.join(agents[:5])[:200]}")
+    for name, reason in account.passed_over[:MAX_PASSED_OVER]:
+        say(f"  passed over {name}: {reason}", style="yellow")
+    for warning in account.warnings:
+        say(f"  warning: {warning}", style="yellow")
 
 
 def _older(rejected_path: Path, older_path: Path) -> str:

@@ -70,9 +70,10 @@ def open_submission(engine: Engine, name: str, source_digest: str) -> int:
         return int(connection.execute(found.returning(Submission.id)).scalar_one())
 
 
-def close_submission(engine: Engine, submission_id: int, num_rejected: int) -> None:
-    """Note that the whole source has been read."""
-    run(engine, update_submission(submission_id).values(read_at=now(), num_rejected=num_rejected))
+def close_submission(engine: Engine, submission_id: int, num_rejected: int, reading: str | None = None) -> None:
+    """Note that the whole source has been read, and how: `reading` is JSON, a line of it."""
+    values = {"read_at": now(), "num_rejected": num_rejected, "reading": reading}
+    run(engine, update_submission(submission_id).values(values))
 
 
 def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> Added:

@@ -23,7 +23,7 @@ from tests.fixtures.workers import submit_file, wait_until, write_source
 from worker.jobs.spool import Spool
 
 IDS = [f"C-{number:03d}" for number in range(20)]
-WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "smollm2-135m-instruct", "")
+WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0004", "smollm2-135m-instruct", "")
 
 
 def found(settings: Settings, level: Level) -> dict[str, list[str]]:
@@ -124,7 +124,7 @@ def test_work_without_a_worker_is_an_error_and_a_silent_worker_a_warning(night: 
 
 
 def test_workers_that_serve_different_adapters_are_named(night: Settings, database: Engine) -> None:
-    workers.seen(database, WorkerRecord("other/host/2", "0.0.9", 1, "0003", "smollm2-135m-instruct", "abc"))
+    workers.seen(database, WorkerRecord("other/host/2", "0.0.9", 1, "0004", "smollm2-135m-instruct", "abc"))
     sentences = found(night, Level.WARNING)["workers"]
     assert "this is aftercall 0.1.0: restart it" in sentences[0]
     assert "they serve different adapters: none (1), abc (1)" in sentences[1]
@@ -259,8 +259,8 @@ def test_status_says_who_works_and_that_nobody_does(
         return " ".join(aftercall("status")[1].split())
 
     assert "1 worker alive, serving the base model alone" in words()
-    workers.seen(database, WorkerRecord("other/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", "abc"))
-    workers.seen(database, WorkerRecord("third/host/2", "0.1.0", 1, "0003", "smollm2-135m-instruct", None))
+    workers.seen(database, WorkerRecord("other/host/2", "0.1.0", 1, "0004", "smollm2-135m-instruct", "abc"))
+    workers.seen(database, WorkerRecord("third/host/2", "0.1.0", 1, "0004", "smollm2-135m-instruct", None))
     assert "3 workers alive, serving the base model alone (1) and adapter abc (1), 1 loading the model" in words()
     for name in (WORKER.name, "other/host/2", "third/host/2"):
         workers.gone(database, name)

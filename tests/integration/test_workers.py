@@ -14,7 +14,7 @@ from aftercall.models import Worker
 from tests.fixtures.workers import WorkerStarter, wait_until
 from worker.upkeep.presence import Presence
 
-RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0003", "phi-1_5", None)
+RECORD = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0004", "phi-1_5", None)
 
 
 def grow_old(database: Engine, seconds: float) -> None:
