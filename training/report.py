@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aftercall.files import write_aside
+from training.files import write_artifact
 from training.registry.card import CARD_FILE
 from training.registry.gate import RANKING_METRIC
 from training.scheduled import REFRESH_DIR, Result
@@ -18,8 +18,8 @@ def write_report(data_dir: Path, result: Result) -> Path:
     """Write both files under the data folder; returns the Markdown's path."""
     stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{result.key}"
     folder = data_dir / REFRESH_DIR / "reports"
-    write_aside(folder / f"{stem}.json", json.dumps(to_json(result), indent=1, ensure_ascii=False).encode() + b"\n")
-    write_aside(folder / f"{stem}.md", render(result).encode())
+    write_artifact(folder / f"{stem}.json", json.dumps(to_json(result), indent=1, ensure_ascii=False).encode() + b"\n")
+    write_artifact(folder / f"{stem}.md", render(result).encode())
     return folder / f"{stem}.md"
 
 

@@ -20,12 +20,12 @@ from aftercall.errors import (
     AdapterError,
     AftercallError,
 )
-from aftercall.files import write_aside
 from training.context import TrainingContext, find_served, register
 from training.data.dataset import DEFAULT_READING, Example, digest_examples
 from training.data.labelled import Reading
 from training.data.review_import import ImportReport, import_review
 from training.data.splits import Splits, find_unseen, read_splits
+from training.files import write_artifact
 from training.fit.checkpoint import has_checkpoint
 from training.fit.recipe import Recipe
 from training.judge.judgement import Judgement
@@ -138,7 +138,7 @@ def _run(context: TrainingContext, request: Request, home: Path) -> Result:
     # A promotion changes what is served, so the next refresh of the same data has the promoted adapter to beat.
     now = find_served(context, request.recipe.base)
     state["key"] = _make_key(request, _split(sources, request.reading, now), now)
-    write_aside(home / _STATE_FILE, json.dumps(state, indent=1).encode() + b"\n")
+    write_artifact(home / _STATE_FILE, json.dumps(state, indent=1).encode() + b"\n")
     return result
 
 

@@ -306,7 +306,7 @@ def test_a_training_file_has_to_be_named_as_one(database: Engine, summarized: in
         import_review(database, review, tmp_path / "ours.txt")
     link = tmp_path / "link.csv"
     link.symlink_to(tmp_path / "ours.csv")
-    with pytest.raises(AftercallError, match="is no regular file and is left alone"):
+    with pytest.raises(AftercallError, match="is not a regular file and is left alone"):
         import_review(database, review, link)
     assert import_review(database, review, tmp_path / "ours.csv").num_rows == 1
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from aftercall.errors import SourceError
-from producer.readers.delimited import MAX_RECORD_CHARS
+
+#: Longest cell; a quote that is never closed would otherwise read the whole file into one.
+MAX_CELL_CHARS = 32 << 20
 
 
 def read_rows(path: Path, columns: Set[str], expected: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -17,8 +19,8 @@ def read_rows(path: Path, columns: Set[str], expected: str) -> Iterator[tuple[st
 
     Raises SourceError if a column is missing, or if the file is not a CSV in UTF-8.
     """
-    # The limit is the process', and others may have set theirs.
-    csv.field_size_limit(MAX_RECORD_CHARS)
+    # The limit is global to the process, and other readers set their own.
+    csv.field_size_limit(MAX_CELL_CHARS)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restval="")
         try:

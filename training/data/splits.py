@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from aftercall.errors import AdapterError, SourceError
-from aftercall.files import write_aside
 from training.data.dataset import DEFAULT_READING, Example, is_split_source, load_examples
 from training.data.labelled import Reading
+from training.files import write_artifact
 
 #: In a file without splits, one conversation in this many is held out.
 HELD_OUT_ONE_IN = 10
@@ -85,7 +85,7 @@ def is_held_out(example: Example) -> bool:
 
 def save_trained_on(folder: Path, examples: Iterable[Example]) -> None:
     """Record the digests of the conversations an adapter was trained on; digests reveal no conversation."""
-    write_aside(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
+    write_artifact(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
 
 
 def check_unseen(folder: Path, examples: Sequence[Example]) -> None:

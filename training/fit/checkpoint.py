@@ -10,9 +10,9 @@ from typing import Any
 from safetensors import SafetensorError
 
 from aftercall.errors import AdapterError
-from aftercall.files import write_aside
 from training.data.dataset import digest_examples
 from training.data.splits import Splits
+from training.files import write_artifact
 from training.fit.recipe import Recipe
 
 #: Everything that determines a run's numbers, written before its first step.
@@ -25,7 +25,7 @@ _TORCH_WRITER = "inline_container"
 
 def begin_run(folder: Path, recipe: Recipe, splits: Splits, num_processes: int) -> None:
     """Record what a run is started with; AdapterError if its folder cannot be written."""
-    write_aside(folder / RUN_FILE, _describe(recipe, splits, num_processes))
+    write_artifact(folder / RUN_FILE, _describe(recipe, splits, num_processes))
 
 
 def check_run(folder: Path, recipe: Recipe, splits: Splits, num_processes: int) -> None:

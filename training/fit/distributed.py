@@ -10,6 +10,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, r
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from aftercall.errors import AdapterError, SettingsError
+from aftercall.processes import safe_path_for_children
 
 Returned = TypeVar("Returned")
 
@@ -34,7 +35,8 @@ def run_together(num_processes: int, work: Callable[..., Returned], *args: Any) 
         monitor_interval=0.2,
     )
     try:
-        returned: dict[int, Returned] = elastic_launch(config, _run_one)(work, args)
+        with safe_path_for_children():
+            returned: dict[int, Returned] = elastic_launch(config, _run_one)(work, args)
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         raise AdapterError(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aftercall.errors import AdapterError
-from aftercall.files import write_aside
 from training.data.dataset import Example, digest_examples
+from training.files import write_artifact
 from training.judge.heuristics import describe
 from training.judge.rouge import Rouge, score_references
 
@@ -104,7 +104,7 @@ def save_judgement(path: Path, judgement: Judgement, extra: dict[str, Any]) -> N
         "means": judgement.means(),
         **extra,
     }
-    write_aside(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    write_artifact(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
 
 def load_judgement(path: Path) -> Judgement:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from aftercall.files import write_aside
+from training.files import write_artifact
 from training.fit.recipe import Recipe
 from training.fit.training_run import LossPoint, TrainingRun
 from worker.adapters.manifest import AdapterManifest
@@ -66,9 +66,9 @@ class Card:
 
 def write_card(folder: Path, card: Card) -> None:
     """Write the card's three files into the adapter's folder."""
-    write_aside(folder / CURVE_FILE, draw_curve(card.training.curve))
-    write_aside(folder / CARD_JSON_FILE, json.dumps(asdict(card), indent=1, default=dict).encode() + b"\n")
-    write_aside(folder / CARD_FILE, render_card(card).encode())
+    write_artifact(folder / CURVE_FILE, draw_curve(card.training.curve))
+    write_artifact(folder / CARD_JSON_FILE, json.dumps(asdict(card), indent=1, default=dict).encode() + b"\n")
+    write_artifact(folder / CARD_FILE, render_card(card).encode())
 
 
 def render_card(card: Card) -> str:

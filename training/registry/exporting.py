@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from aftercall.errors import AdapterError
-from aftercall.files import folder_aside
 from aftercall.settings import PACKAGED_MODEL
+from training.files import filling_artifact
 from training.registry.card import CARD_FILE, CURVE_FILE
 from worker.adapters.manifest import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, AdapterManifest, read_manifest
 
@@ -23,7 +23,7 @@ def export_adapter(folder: Path, out: Path) -> Path:
     manifest = read_manifest(folder)
     base = _HUB_IDS.get(manifest.base_model, manifest.base_model)
     config = json.loads((folder / CONFIG_FILE).read_bytes()) | {"base_model_name_or_path": base}
-    with folder_aside(out.parent) as aside:
+    with filling_artifact(out.parent) as aside:
         (aside / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         (aside / WEIGHTS_FILE).write_bytes((folder / WEIGHTS_FILE).read_bytes())
         (aside / MANIFEST_FILE).write_bytes((folder / MANIFEST_FILE).read_bytes())

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from aftercall.errors import AdapterError
-from aftercall.files import write_aside
+from training.files import write_artifact
 from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE
 from worker.loading.base_model import BaseModel
 
@@ -77,8 +77,8 @@ def convert_adapter(folder: Path, base: BaseModel, out: Path) -> tuple[str, ...]
         for side, matrix in pair.items()
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_aside(out / WEIGHTS_FILE, save(named, metadata={"format": "pt"}))
-    write_aside(out / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+    write_artifact(out / WEIGHTS_FILE, save(named, metadata={"format": "pt"}))
+    write_artifact(out / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
     return tuple(names)
 
 

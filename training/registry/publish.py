@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aftercall.errors import AdapterError
-from aftercall.files import folder_aside, write_aside
 from aftercall.prompt import PROMPT_VERSION
 from producer.clean import CLEANER_VERSION
+from training.files import filling_artifact, write_artifact
 from worker.adapters.manifest import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -52,11 +52,11 @@ def save_weights(model: Any, folder: Path, base_model: str) -> None:
         for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_aside(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
+    write_artifact(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
     config = model.peft_config["default"].to_dict()
     names = {key: sorted(value) for key, value in config.items() if isinstance(value, set)}
     config |= {**names, "base_model_name_or_path": base_model, "inference_mode": True}
-    write_aside(folder / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True, default=str) + "\n").encode())
+    write_artifact(folder / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True, default=str) + "\n").encode())
 
 
 def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = None) -> Path:
@@ -73,7 +73,7 @@ def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = N
     target = parent / manifest.digest
     if target.exists():
         return target
-    with folder_aside(parent) as aside:
+    with filling_artifact(parent) as aside:
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             (aside / name).write_bytes((saved / name).read_bytes())
         write_manifest(aside, manifest)

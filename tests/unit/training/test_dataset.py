@@ -122,7 +122,7 @@ def test_a_cell_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     file = tmp_path / "rows.csv"
     file.write_text(f"conversation,summary\nuser: {'hello ' * 40_000},Hello.\n")
     assert len(read_training_csv(file)[0].text) > 200_000
-    monkeypatch.setattr(csv_rows, "MAX_RECORD_CHARS", 10_000)
+    monkeypatch.setattr(csv_rows, "MAX_CELL_CHARS", 10_000)
     with pytest.raises(SourceError, match=r"rows\.csv, after line 1: field larger than field limit"):
         read_training_csv(file)
 
