@@ -92,3 +92,7 @@ EXIT_SOME_FAILED = 10
 EXIT_NOT_WELL = 13
 #: Ctrl-C: stopped cleanly. The same command continues where it stopped.
 EXIT_INTERRUPTED = 130
+#: `aftercall refresh`: the gate kept what is served; there was too little data; a step failed.
+EXIT_KEPT = 20
+EXIT_NOT_ENOUGH_DATA = 21
+EXIT_REFRESH_FAILED = 22
