@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("producer.cli", "Summarize a source on this machine: everything in one command."),
     "submit": ("producer.cli", "Clean sources and queue their conversations."),
     "status": ("producer.admin_cli", "Show what became of the submissions, and who works on them."),
+    "wait": ("producer.night_cli", "Wait until submissions have ended, or until time is up."),
     "failures": ("producer.admin_cli", "Say why conversations failed."),
     "export": ("producer.cli", "Write a submission's summaries to a file."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),

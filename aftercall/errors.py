@@ -61,6 +61,12 @@ class NotFoundError(AftercallError):
     exit_code = 11
 
 
+class NotReadyError(AftercallError):
+    """Another night holds the lock, or an export must wait until its submission has ended."""
+
+    exit_code = 16
+
+
 def explain_file(error: OSError) -> AftercallError:
     """The sentence for a file that cannot be read or written: which one, what the system said, what to do."""
     where = f"{error.filename}: " if error.filename else ""
@@ -76,5 +82,7 @@ EXIT_SOME_REJECTED = 4
 EXIT_SOME_FAILED = 10
 #: `aftercall doctor` found something that keeps conversations from being done, or a broken promise.
 EXIT_NOT_WELL = 13
+#: The timeout or the deadline came before the end of the work, which goes on.
+EXIT_TIME_UP = 15
 #: Ctrl-C: stopped cleanly, the same command goes on where it stopped.
 EXIT_INTERRUPTED = 130
