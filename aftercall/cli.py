@@ -18,6 +18,8 @@ COMMANDS = {
     "wait": ("producer.night_cli", "Wait until submissions have ended, or until time is up."),
     "failures": ("producer.admin_cli", "Say why conversations failed."),
     "export": ("producer.cli", "Write a submission's summaries to a file."),
+    "night": ("producer.night_cli", "Do a night's work in one command, for cron or systemd."),
+    "report": ("producer.night_cli", "Write one HTML page about a night."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.admin_cli", "Send again what waits, or what failed or was cancelled."),
     "purge": ("producer.admin_cli", "Delete old submissions from the database, for good."),

@@ -53,6 +53,16 @@ def check_deadline(words: str) -> str:
     return words
 
 
+def check_clock(words: str) -> str:
+    """The words, if they are a time of the day.
+
+    Raises click.BadParameter otherwise.
+    """
+    if not _CLOCK.fullmatch(words):
+        raise click.BadParameter(f"{words!r} is not a time of the day. Write it as 23:00.")
+    return words
+
+
 def next_deadline(words: str, after: float) -> float:
     """When the deadline is, in seconds since the epoch: a time of the day is the first one after `after`, local time.
 
