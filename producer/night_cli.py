@@ -142,3 +142,14 @@ def _night(inbox: Path, outbox: Path, archive: Path | None, choices: Choices, *,
     if is_json:
         as_json.write("night", night_to_json(finished), stdout)
     return finished.exit_code
+
+
+@click.command()
+@click.option("--textfile", "out", type=OUT, required=True, help="File for node_exporter's textfile collector (.prom).")
+@deadline_option
+def metrics(out: Path, deadline: str | None) -> None:
+    """Write metrics for Prometheus: jobs by state, ages, throughput, workers, queue, spool, deadline slack."""
+    from producer.metrics import write_metrics
+
+    with open_services(may_create=False) as services:
+        write_metrics(services, out, deadline or services.settings.deadline)
