@@ -106,7 +106,7 @@ def read_standings(
         span = spans.get(record.id, Span())
         at = next_deadline(deadline, record.created_at) if deadline else deadline_at
         ended_at = (span.last_at or record.created_at) if has_ended(record, counted) else None
-        expected_at = expected_end(span.num_ahead, now) if counted.open and record.is_read else None
+        expected_at = expected_end(span.num_ahead, now) if counted.open else None
         standings.append(Standing(record, counted, span, Estimate(ended_at, expected_at, at, now)))
     return Standings(tuple(standings), tuple(workers.alive(database)), now)
 

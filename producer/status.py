@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Group
@@ -25,11 +26,14 @@ WATCH_INTERVAL_S = 2.0
 #: Columns that stay when they are zero.
 ALWAYS_SHOWN = ("submitted", "waiting", "done", "failed")
 
-#: What stands below a submission's line where the terminal has no room for a column of its own.
+#: What stands below the table where the terminal has no room for a column of its own.
 RARE = ("cancelled", "insufficient", "rejected")
 
 #: Of a source's name, where the terminal is narrow.
 MIN_NAME = 12
+
+#: With room for this much of it, the time of submission is shown too.
+ROOMY_NAME = 20
 
 GAP = 2
 TIME_WIDTH = len("11-28 05:12")
@@ -55,8 +59,12 @@ def status(read: Callable[[], Standings], *, is_watching: bool) -> None:
 def _picture(standings: Standings) -> Group | Text:
     if not standings.submissions:
         return _nothing(load_settings())
+    columns = _choose_columns(standings)
     return Group(
-        _table(standings.submissions), *_sentences(standings), _workers(standings.workers, standings.total.open)
+        _table(standings.submissions, columns),
+        *_rare_counts(standings, columns),
+        *_sentences(standings),
+        _workers(standings.workers, standings.total.open),
     )
 
 
@@ -68,41 +76,66 @@ def _nothing(settings: Settings) -> Text:
     return Text(f"nothing was submitted yet in {where}{hint}.\nTo begin: {how_to_begin(settings)}")
 
 
-def _table(lines: Sequence[Standing]) -> Table:
-    """A line a submission. What is zero for all takes no column, and what finds no room stands below its line."""
-    counts = [as_json.counts(each.account, each.record.num_rejected) for each in lines]
-    total = {name: sum(count[name] for count in counts) for name in counts[0]}
-    names = [_name(each) for each in lines]
-    shown, below, with_time = _choose_columns(total, max(map(len, names)), len(str(lines[-1].record.id)))
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What the terminal has room for."""
+
+    #: Counts with a column of their own, and those that stand below the table.
+    shown: list[str]
+    below: list[str]
+    #: Width left for the name and the time of submission.
+    room: int
+    total: dict[str, int]
+
+
+def _choose_columns(standings: Standings) -> _Columns:
+    total = as_json.counts(standings.total, standings.num_rejected)
+    shown = [name for name in total if name in ALWAYS_SHOWN or total[name]]
+    below: list[str] = []
+    id_width = max(len("id"), len(str(standings.submissions[-1].record.id)))
+
+    def room() -> int:
+        counts = sum(GAP + max(len(name), len(f"{total[name]:,}")) for name in shown)
+        return console.width - id_width - GAP - counts
+
+    for name in reversed(RARE):
+        if name in shown and room() < MIN_NAME:
+            shown.remove(name)
+            below.insert(0, name)
+    return _Columns(shown, below, room(), total)
+
+
+def _table(lines: Sequence[Standing], columns: _Columns) -> Table:
+    """A line a submission. What is zero for all takes no column."""
+    name_width = max(len(_name(each)) for each in lines)
+    with_time = columns.room - GAP - TIME_WIDTH >= min(name_width, ROOMY_NAME)
+    max_width = columns.room - (GAP + TIME_WIDTH) * with_time
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("id", no_wrap=True)
-    table.add_column("source", no_wrap=True, overflow="ellipsis", min_width=MIN_NAME)
+    # Told how wide it is: rich would otherwise take the missing room from all columns, the counts too.
+    table.add_column("source", overflow="fold", width=max(MIN_NAME, min(name_width, max_width)))
     if with_time:
         table.add_column("when", no_wrap=True)
-    for name in shown:
+    for name in columns.shown:
         table.add_column(name, justify="right", no_wrap=True)
-    for each, name, count in zip(lines, names, counts, strict=True):
+    for each in lines:
         when = [datetime.fromtimestamp(each.record.created_at).strftime("%m-%d %H:%M")] * with_time
-        table.add_row(str(each.record.id), Text(name), *when, *(f"{count[column]:,}" for column in shown))
-        if rest := ", ".join(f"{count[column]:,} {column}" for column in below if count[column]):
-            table.add_row("", Text(f"  {rest}", style="dim"))
+        count = as_json.counts(each.account, each.record.num_rejected)
+        table.add_row(str(each.record.id), Text(_name(each)), *when, *(f"{count[name]:,}" for name in columns.shown))
     if len(lines) > 1:
-        table.add_row("", "all", *[""] * with_time, *(f"{total[column]:,}" for column in shown), style="bold")
+        totals = (f"{columns.total[name]:,}" for name in columns.shown)
+        table.add_row("", "all", *[""] * with_time, *totals, style="bold")
     return table
 
 
-def _choose_columns(total: dict[str, int], name_width: int, id_width: int) -> tuple[list[str], list[str], bool]:
-    """The columns, the counts that stand below a line instead, and whether there is room for the time."""
-    shown = [name for name in total if name in ALWAYS_SHOWN or total[name]]
-    widths = {name: max(len(name), len(f"{total[name]:,}")) + GAP for name in shown}
-    fixed = max(id_width, len("id")) + GAP + min(max(name_width, MIN_NAME), console.width // 3)
-    below: list[str] = []
-    for name in reversed(RARE):
-        if name in shown and fixed + sum(widths[each] for each in shown) > console.width:
-            shown.remove(name)
-            below.insert(0, name)
-    with_time = fixed + sum(widths[each] for each in shown) + GAP + TIME_WIDTH <= console.width
-    return shown, below, with_time
+def _rare_counts(standings: Standings, columns: _Columns) -> list[Text]:
+    """What found no room in the table."""
+    lines = []
+    for each in standings.submissions:
+        count = as_json.counts(each.account, each.record.num_rejected)
+        if rare := ", ".join(f"{count[name]:,} {name}" for name in columns.below if count[name]):
+            lines.append(Text(f"{each.record.id}: {rare}"))
+    return lines
 
 
 def _name(each: Standing) -> str:
