@@ -98,12 +98,12 @@ def worker(each: LiveWorker, at: float) -> Json:
     digest = each.worker.adapter_digest
     return {
         "name": each.worker.name,
-        "state": "silent" if each.is_silent else "loading" if digest is None else "serving",
+        "state": "silent" if each.is_overdue else "loading" if digest is None else "serving",
         "base_model": each.worker.base_model,
         "adapter": digest or None,
         "version": each.worker.version,
         "started_at": to_utc(at - each.age_s),
-        "seen_at": to_utc(at - each.silent_s),
+        "seen_at": to_utc(at - each.heartbeat_age_s),
     }
 
 

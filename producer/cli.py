@@ -4,12 +4,12 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from aftercall import schema
-from aftercall.database import connect, show_url
+from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import account, adapters, control
 from aftercall.processes import handling_signals
@@ -19,7 +19,8 @@ from producer import advice, as_json, show
 from producer.dry_run import dry_run
 from producer.options import choose_one, json_option, latest_option
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
-from producer.source import FIELDS, OwnFileError, SourceOptions, open_source, parse_mapping, readable
+from producer.source import OwnFileError, SourceOptions, open_source, readable
+from producer.source_options import source_options
 from producer.source_paths import refuse_leftover, rejected_path, rejected_paths
 from producer.standing import check_ended
 from producer.submit import SubmitReport
@@ -28,27 +29,6 @@ from producer.submit import submit as submit_source
 if TYPE_CHECKING:
     from producer.wait import Waited
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_MAP_HELP = f"Which column is which, for unknown headers. A FIELD is one of {', '.join(FIELDS)}."
-
-
-def source_options(command: Command) -> Command:
-    """The options that say how a source is to be read."""
-    for option in (
-        click.option("--delimiter", help="Cell delimiter; otherwise found out from the header."),
-        click.option("--encoding", help="Text encoding; otherwise found out from the bytes."),
-        click.option("--map", "mapping", metavar="FIELD=COLUMN,…", help=_MAP_HELP),
-    ):
-        command = option(command)
-    return command
-
-
-def read_options(mapping: str | None, encoding: str | None, delimiter: str | None) -> SourceOptions:
-    """The options as the source takes them."""
-    fields = parse_mapping(mapping) if mapping else {}
-    return SourceOptions(fields, encoding, delimiter, load_settings().max_conversation_chars)
-
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
@@ -56,23 +36,14 @@ def read_options(mapping: str | None, encoding: str | None, delimiter: str | Non
 @click.option("--wait", "is_waiting", is_flag=True, help="Then wait until all of it is done.")
 @json_option
 @source_options
-def submit(
-    sources: tuple[str, ...],
-    is_dry_run: bool,
-    is_waiting: bool,
-    is_json: bool,
-    mapping: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-) -> int:
-    """Clean the conversations of SOURCES (CSV or JSON Lines, .gz too, - for stdin) and queue them.
+def submit(sources: tuple[str, ...], is_dry_run: bool, is_waiting: bool, is_json: bool, options: SourceOptions) -> int:
+    """Clean the conversations of SOURCES (exports of help desks: CSV, JSON, Excel, ZIP …; - for stdin) and queue them.
 
     Submitting a source again adds nothing; an overlapping one adds what is new. Rejected rows go to
     SOURCE.rejected.csv with line and reason.
     """
     if is_dry_run and is_waiting:
         raise click.UsageError("--dry-run queues nothing that --wait could wait for.")
-    options = read_options(mapping, encoding, delimiter)
     told: list[as_json.Json] = []
     waited = None
     with ExitStack() as stack:
@@ -190,14 +161,7 @@ def _only_one(context: click.Context, parameter: click.Parameter, sources: tuple
 @click.option("--out", type=OUT, help="Results file; otherwise SOURCE.summaries.csv here.")
 @json_option
 @source_options
-def run(
-    source: str,
-    out: Path | None,
-    is_json: bool,
-    mapping: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-) -> int:
+def run(source: str, out: Path | None, is_json: bool, options: SourceOptions) -> int:
     """Summarize SOURCE on this machine, in one command: queue, database and worker are started and stopped.
 
     Stopped or killed, the same command goes on where it was.
@@ -205,7 +169,6 @@ def run(
     from producer.results import results_path
     from producer.run import RunRequest, run_source
 
-    options = read_options(mapping, encoding, delimiter)
     request = RunRequest(source, options, out or results_path(source), rejected_path(source))
     with as_json.keeping_stdout(is_json) as stdout:
         return run_source(request, stdout if is_json else None)
@@ -263,6 +226,6 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Create the tables, or bring them up to this version's schema."""
-    database = connect(load_settings().ledger_url)
+    database = schema.connect_ledger(load_settings())
     schema.upgrade(database)
     click.echo(f"{show_url(database.url)} is up to date")

@@ -9,6 +9,7 @@ from producer import as_json
 from producer.options import choose_one, choose_several, deadline_option, json_option, latest_option, timeout_option
 from producer.services import OUT, open_services
 from producer.source import SourceOptions
+from producer.source_options import source_options, to_arguments
 from producer.when import check_clock, parse_duration
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -81,6 +82,7 @@ def report(submission: int | None, is_latest: bool, out: Path, deadline: str | N
 @click.option("--install-timer", is_flag=True, help="Do nothing but print a systemd unit and timer for this command.")
 @click.option("--at", default="23:00", show_default=True, help="With --install-timer: when to start.")
 @json_option
+@source_options
 def night(
     inbox: Path,
     outbox: Path,
@@ -91,6 +93,7 @@ def night(
     install_timer: bool,
     at: str,
     is_json: bool,
+    options: SourceOptions,
 ) -> int:
     """Do a night's work: submit what is new in the inbox, wait, write results and a report, archive, purge.
 
@@ -108,9 +111,11 @@ def night(
             "--purge-older-than": purge_age,
         }
         arguments = tuple(str(word) for option, value in given.items() if value for word in (option, value))
-        click.echo(show_units(UnitOptions((*arguments, "--settle", settle), check_clock(at))), nl=False)
+        words = (*arguments, "--settle", settle, *to_arguments(options))
+        click.echo(show_units(UnitOptions(words, check_clock(at))), nl=False)
         return 0
-    return _night(inbox, outbox, archive, Choices(deadline, purge_age, parse_duration(settle)), is_json=is_json)
+    choices = Choices(deadline, purge_age, parse_duration(settle), options)
+    return _night(inbox, outbox, archive, choices, is_json=is_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,7 @@ class Choices:
     deadline: str | None
     purge_age: str | None
     settle_s: float
+    options: SourceOptions
 
 
 def _night(inbox: Path, outbox: Path, archive: Path | None, choices: Choices, *, is_json: bool) -> int:
@@ -136,7 +142,7 @@ def _night(inbox: Path, outbox: Path, archive: Path | None, choices: Choices, *,
             deadline=choices.deadline or settings.deadline,
             purge_age_s=parse_age(choices.purge_age) if choices.purge_age else None,
             settle_s=choices.settle_s,
-            options=SourceOptions(max_conversation_chars=settings.max_conversation_chars),
+            options=choices.options,
         )
         finished = run_night(request, services)
     if is_json:

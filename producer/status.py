@@ -13,7 +13,9 @@ from rich.text import Text
 from sqlalchemy import make_url
 
 from aftercall.database import show_url
+from aftercall.ledger import workers
 from aftercall.ledger.workers import LiveWorker
+from aftercall.masking import printable
 from aftercall.settings import Settings, load_settings
 from producer import as_json
 from producer.advice import how_to_begin, how_to_work
@@ -139,9 +141,10 @@ def _rare_counts(standings: Standings, columns: _Columns) -> list[Text]:
 
 
 def _name(each: Standing) -> str:
+    name = printable(each.record.name)
     if each.record.is_cancelled:
-        return f"{each.record.name} (cancelled)"
-    return each.record.name if each.record.is_read else f"{each.record.name} (not read to its end)"
+        return f"{name} (cancelled)"
+    return name if each.record.is_read else f"{name} (not read to its end)"
 
 
 def _sentences(standings: Standings) -> list[Text]:
@@ -162,8 +165,10 @@ def _workers(alive: Sequence[LiveWorker], num_open: int) -> Text:
         waits = f"{num_open:,} conversations wait and no worker is alive: {how_to_work(load_settings())}"
         return Text(waits if num_open else "nothing is open, no worker is alive", style="yellow" if num_open else "dim")
     parts = [f"{len(alive)} worker{'s' * (len(alive) > 1)} alive", *_served(alive)]
-    if num_silent := sum(each.is_silent for each in alive):
-        parts.append(f"{num_silent} silent (`aftercall doctor` says which)")
+    if any(len(models) > 1 for models in workers.models_by_queue(alive).values()):
+        parts.append("with different models or settings (`aftercall doctor` says which)")
+    if num_overdue := sum(each.is_overdue for each in alive):
+        parts.append(f"{num_overdue} silent (`aftercall doctor` says which)")
     return Text(", ".join(parts))
 
 

@@ -17,7 +17,7 @@ RECENT_S = 600.0
 #: And not more of them: reading more would not change the estimate and would cost a busy ledger something.
 MAX_RECENT = 5_000
 
-#: A worker with no sign of life for this long has been replaced or given up; it is not counted as down.
+#: A worker with no heartbeat for this long has been replaced or given up; it is not counted as down.
 DOWN_S = 43_200.0
 
 
@@ -40,7 +40,7 @@ class Pace:
 
     #: The database's clock, in seconds since the epoch.
     at: float
-    #: Workers with recent signs of life.
+    #: Workers with recent heartbeats.
     num_alive: int
     #: Workers that ended without saying so, or that can't reach the database.
     num_down: int

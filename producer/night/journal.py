@@ -6,7 +6,7 @@ A small file in the outbox. It is removed when the night is over.
 import json
 from pathlib import Path
 
-from producer.output import writing_aside
+from aftercall.files import writing_whole
 
 JOURNAL_NAME = ".aftercall-night.json"
 
@@ -39,6 +39,6 @@ class Journal:
             return {}
 
     def _write(self, submissions: dict[str, int]) -> None:
-        with writing_aside(self._path) as file:
+        with writing_whole(self._path) as file:
             json.dump(submissions, file)
         self.submissions = submissions

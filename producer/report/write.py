@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from producer.output import check_replaceable, writing_aside
+from aftercall.files import writing_whole
+from producer.output import check_replaceable
 from producer.report.gather import Report
 from producer.report.render import HEAD, render
 
@@ -15,7 +16,7 @@ def write_report(report: Report, out: Path) -> None:
     if not _is_report(out):
         check_replaceable(out, (HEAD,))
     page = render(report)
-    with writing_aside(out) as file:
+    with writing_whole(out) as file:
         file.write(page)
 
 
