@@ -32,6 +32,10 @@ _NUMBERS = {
     "postgresql": "WITH n(i) AS (SELECT generate_series(1, :num))",
 }
 
+_SUBMISSION = """
+INSERT INTO submission (id, name, source_digest, num_rejected, created_at, read_at)
+VALUES (:id, :name, :digest, 0, 1.0, 1.5)
+"""
 _JOBS = """
 INSERT INTO job (id, job_key, text, cleaner_version, state, attempts, sent_at, visible_at, created_at, finished_at)
 {numbers} SELECT i, 'key' || i, :turns, '1', CASE WHEN i % 100 = 0 THEN 'failed' ELSE 'done' END, 1, 1.0, 0.0, 1.0,
@@ -56,7 +60,7 @@ def fill(database: Engine, num: int) -> None:
     with database.begin() as connection:
         for each in range(1, NUM_SUBMISSIONS + 1):
             row = {"id": each, "name": f"night-{each}.csv", "digest": str(each)}
-            connection.execute(text("INSERT INTO submission VALUES (:id, :name, :digest, 0, 1.0, 1.5, NULL)"), row)
+            connection.execute(text(_SUBMISSION), row)
         for statement in (_JOBS, _PLACES, _SUMMARIES):
             values = {"num": num, "turns": TURNS, "parts": NUM_SUBMISSIONS, "summary": SUMMARY}
             used = {name: value for name, value in values.items() if f":{name}" in statement + numbers}
@@ -93,7 +97,7 @@ def run(url: str, num: int) -> None:
     measure("status", lambda: read_standings(database))
     measure("status --latest", lambda: read_standings(database, [latest(database)]))
     measure("  its accounts", lambda: account.accounts(database))
-    measure("  its spans", lambda: pace.spans(database))
+    measure("  its accounts and spans", lambda: pace.tallies(database))
     measure("  its pace", lambda: pace.pace(database))
     database.dispose()
 

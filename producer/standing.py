@@ -99,21 +99,18 @@ def read_standings(
 
     Raises NotFoundError if one is missing.
     """
-    spans = pace.spans(database, submission_ids)
+    records = (
+        account.submissions(database)
+        if submission_ids is None
+        else [account.submission(database, number) for number in sorted(set(submission_ids))]
+    )
+    tallies = pace.tallies(database, submission_ids)
     now = pace.pace(database)
     standings = []
-    for record, counted in _read_lines(database, submission_ids):
-        span = spans.get(record.id, Span())
+    for record in records:
+        counted, span = tallies.get(record.id, (account.EMPTY, Span()))
         at = next_deadline(deadline, record.created_at) if deadline else deadline_at
         ended_at = (span.last_at or record.created_at) if has_ended(record, counted) else None
         expected_at = expected_end(span.num_ahead, now) if counted.open else None
         standings.append(Standing(record, counted, span, Estimate(ended_at, expected_at, at, now)))
     return Standings(tuple(standings), tuple(workers.alive(database)), now)
-
-
-def _read_lines(database: Engine, submission_ids: Collection[int] | None) -> list[tuple[SubmissionRecord, Account]]:
-    if submission_ids is not None:
-        numbers = sorted(set(submission_ids))
-        return [(account.submission(database, each), account.account(database, each)) for each in numbers]
-    by_id = account.accounts(database)
-    return [(record, by_id.get(record.id, account.EMPTY)) for record in account.submissions(database)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, select, true
 
 from aftercall.database import now, reading
+from aftercall.ledger.account import Account, account_query
 from aftercall.ledger.statements import OPEN
 from aftercall.ledger.workers import HEARTBEAT_INTERVAL_S
 from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary, Worker
@@ -48,31 +49,31 @@ class Pace:
     rate: float | None
 
 
-def spans(engine: Engine, submission_ids: Collection[int] | None = None) -> dict[int, Span]:
-    """The span of each of these submissions, or of all, by its number.
+def tallies(engine: Engine, submission_ids: Collection[int] | None = None) -> dict[int, tuple[Account, Span]]:
+    """Account and span of each of these submissions that have conversations, or of all, by number.
 
-    Conversations that were finished before the source was submitted don't count: their summaries were taken over.
+    In one query: reading the jobs of a large ledger is what takes time. Conversations that were finished before the
+    source was submitted don't count in the span: their summaries were taken over.
     """
     is_new = Job.finished_at >= Submission.created_at
     is_worked = Job.state.in_((JobState.DONE, JobState.FAILED))
+    columns = (
+        SubmissionJob.submission_id,
+        func.min(case((is_new, Job.finished_at))),
+        func.max(case((is_new, Job.finished_at))),
+        func.count(case((and_(is_new, is_worked), 1))),
+        func.max(case((Job.state.in_(OPEN), Job.id))),
+    )
     query = (
-        select(
-            SubmissionJob.submission_id,
-            func.min(case((is_new, Job.finished_at))),
-            func.max(case((is_new, Job.finished_at))),
-            func.count(case((and_(is_new, is_worked), 1))),
-            func.max(case((Job.state.in_(OPEN), Job.id))),
-        )
-        .select_from(SubmissionJob)
-        .join(Job, Job.id == SubmissionJob.job_id)
+        account_query(*columns)
         .join(Submission, Submission.id == SubmissionJob.submission_id)
         .where(_is_among(submission_ids))
         .group_by(SubmissionJob.submission_id)
     )
     with reading(engine) as connection:
         return {
-            number: Span(first_at, last_at, num_worked, _num_ahead(connection, last_open))
-            for number, first_at, last_at, num_worked, last_open in connection.execute(query).all()
+            number: (Account(*counts), Span(first_at, last_at, num_worked, _num_ahead(connection, last_open)))
+            for number, first_at, last_at, num_worked, last_open, *counts in connection.execute(query).all()
         }
 
 
