@@ -86,12 +86,21 @@ def summary_figures(engine: Engine, submission_ids: Collection[int]) -> SummaryF
     return SummaryFigures(num, float(mean), *counts)
 
 
-def tally(engine: Engine, submission_ids: Collection[int], name: str) -> list[tuple[str, int]]:
-    """How often each label in a column of `summary` occurs, most frequent first; empty if there is no such column."""
+def tally(
+    engine: Engine, submission_ids: Collection[int], name: str, *, is_review: bool = False
+) -> list[tuple[str, int]]:
+    """How often each label in a column of `summary` occurs, most frequent first; empty if there is no such column.
+
+    Args:
+        is_review: only in summaries that need a review.
+    """
     column = _column(name)
     if column is None:
         return []
     query = _of_newest(submission_ids, column, func.count()).where(column.is_not(None)).group_by(column)
+    flagged = _column("needs_review")
+    if is_review and flagged is not None:
+        query = query.where(flagged)
     counts: Counter[str] = Counter()
     with reading(engine) as connection:
         for value, count in connection.execute(query):

@@ -106,7 +106,7 @@ def gather(
         failed=tuple(_failed(database, numbers)),
         rejected=tuple(count_reasons(_rejected_files(standings, rejected_files or {}))),
         figures=figures,
-        review_reasons=tuple(history.tally(database, numbers, "reasons")),
+        review_reasons=tuple(history.tally(database, numbers, "reasons", is_review=True)),
         contact_reasons=tuple(history.tally(database, numbers, "reason")),
         resolutions=tuple(history.tally(database, numbers, "resolution")),
         throughput=draw(finished, end_at - begin_at, fine_s),

@@ -29,7 +29,7 @@ def command(
 
 def write_night(folder: Path) -> Path:
     """Eight conversations: one fails, one has nothing to summarize, and one row is rejected."""
-    texts = {"poison": "Customer: POISON my order did not arrive yet\n", "short": "Customer: hi\n", "none": ""}
+    texts = {"poison": "Customer: POISON my order did not arrive yet\n", "short": "Customer: hi\n", "empty": ""}
     ids = [*(f"c{number}" for number in range(6)), *texts]
     return write_source(folder / "night.csv", ids, lambda each: texts.get(each, conversation_text(each)))
 
@@ -108,3 +108,9 @@ def test_stdout_is_json_alone_even_where_people_are_told_more(tmp_path: Path, re
     assert answer.returncode == 4, answer.stderr
     assert json.loads(answer.stdout)["kind"] == "submit"
     assert "8 conversations read" in answer.stderr
+
+
+def test_adapters_are_listed_in_json(aftercall: Callable[..., Answer]) -> None:
+    answer = aftercall("adapters", "list", "--json")
+    assert answer.exit_code == 0, answer.errors
+    assert [each["state"] for each in read_valid("adapters", answer.output)["adapters"]] == ["shipped"]
