@@ -111,11 +111,10 @@ def _table(lines: Sequence[Standing], columns: _Columns) -> Table:
     """A line a submission. What is zero for all takes no column."""
     name_width = max(len(_name(each)) for each in lines)
     with_time = columns.room - GAP - TIME_WIDTH >= min(name_width, ROOMY_NAME)
-    max_width = columns.room - (GAP + TIME_WIDTH) * with_time
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("id", no_wrap=True)
-    # Told how wide it is: rich would otherwise take the missing room from all columns, the counts too.
-    table.add_column("source", overflow="fold", width=max(MIN_NAME, min(name_width, max_width)))
+    # The one column that may wrap: rich takes missing room from these first, and never from id and counts.
+    table.add_column("source", overflow="fold", min_width=MIN_NAME)
     if with_time:
         table.add_column("when", no_wrap=True)
     for name in columns.shown:

@@ -16,6 +16,7 @@ from producer.report.rejections import count_reasons
         (0.10, [0.10, 0.12, 0.11], False),
         (0.30, [0.10, 0.12, 0.11], True),
         (0.12, [0.11, 0.11, 0.11], False),
+        (0.25, [0.00, 0.20, 0.10], False),
         (0.14, [0.11, 0.11, 0.11], True),
         (0.90, [0.10, 0.12], None),
         (0.90, [], None),
