@@ -26,6 +26,7 @@ from training.registry import history, registry
 from training.registry.promotion import promote
 from worker.adapters.manifest import check_adapter, read_manifest
 from worker.engine.base import Completion
+from worker.loading.load import ModelProvenance
 from worker.serving.desired import DesiredAdapter
 from worker.serving.follower import AdapterFollower
 from worker.serving.prompts import tokenize
@@ -113,7 +114,11 @@ def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, 
     assert choose_adapter(settings, database) is None
     serving = Serving(load_served(settings, database, "cpu"))
     served: list[tuple[str, str]] = []
-    with AdapterFollower(serving, database, lambda base, digest: served.append((base, digest)), pytest.fail, 0.02):
+
+    def note(provenance: ModelProvenance) -> None:
+        served.append((provenance.base_model, provenance.adapter_digest))
+
+    with AdapterFollower(serving, database, note, pytest.fail, 0.02):
         promote(database, candidate.digest, NONE, Judgements(tmp_path), is_forced=False)
         wait_until(lambda: served, "the promoted adapter served")
     assert served == [(RECIPE.base, good.name)]
