@@ -6,7 +6,7 @@ model.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from aftercall.conversation import Conversation, Turn, parse_turns
 from aftercall.errors import SourceError
 from producer.clean import clean_turns
 from training.data.csv_rows import read_rows
+from training.data.service import Labels, is_service_row, read_service_row
 
 #: DialogStudio's TweetSumm, by the name `load_dataset` knows it.
 HUB_NAME = "Salesforce/dialogstudio"
@@ -29,6 +30,8 @@ class Example:
     conversation: Conversation
     #: One summary a person; at least one.
     references: tuple[str, ...]
+    #: The fields that a person filled in; None where the data has none.
+    labels: Labels | None = None
 
     @property
     def text(self) -> str:
@@ -53,10 +56,11 @@ def load_examples(data: str, split: str) -> list[Example]:
 
 
 def digest_examples(examples: Iterable[Example]) -> str:
-    """One digest of all conversations and references: what an adapter's manifest says it was trained on."""
+    """One digest of all conversations, references and fields: what an adapter's manifest says it was trained on."""
     digest = sha256()
     for example in examples:
-        line = json.dumps([example.text, *example.references], ensure_ascii=False)
+        labels = [asdict(example.labels)] if example.labels else []
+        line = json.dumps([example.text, *example.references, *labels], ensure_ascii=False)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
@@ -77,6 +81,11 @@ def example_from_dialogstudio(row: Mapping[str, Any], where: str) -> Example:
             "'original dialog info' with its 'summaries'"
         ) from error
     return _make_example(name, turns, summaries, where)
+
+
+def _example_from_service(row: Mapping[str, Any], where: str) -> Example:
+    read = read_service_row(row, where)
+    return replace(_make_example(read.name, read.turns, read.references, where), labels=read.labels)
 
 
 def _turns_of_entry(entry: Mapping[str, Any]) -> tuple[Turn, Turn]:
@@ -149,7 +158,7 @@ def _from_jsonl(path: Path) -> Iterator[Example]:
                 row = json.loads(line)
             except ValueError as error:
                 raise SourceError(f"{where}: not JSON ({error}); expected one object a line") from error
-            yield example_from_dialogstudio(row, where)
+            yield _example_from_service(row, where) if is_service_row(row) else example_from_dialogstudio(row, where)
 
 
 def _from_csv(path: Path) -> Iterator[Example]:

@@ -25,6 +25,8 @@ class Recipe:
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     target_modules: tuple[str, ...]
     references: References = "all"
+    #: How the model is asked: the name of a profile that ships, or the path of a TOML file.
+    profile: str = "tweetsumm-1"
     lora_r: int = 16
     lora_alpha: int = 16
     lora_dropout: float = 0.05

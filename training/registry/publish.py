@@ -14,7 +14,7 @@ from typing import Any
 
 from aftercall.errors import AdapterError
 from aftercall.files import folder_aside, write_aside
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from producer.clean import CLEANER_VERSION
 from worker.adapters.manifest import (
     CONFIG_FILE,
@@ -40,6 +40,8 @@ class Origin:
     recipe: str
     data_digest: str
     metrics: Mapping[str, float]
+    #: Id of the profile it was trained for.
+    prompt_version: str = TWEETSUMM.id
     #: Digests of the adapters it was trained on from, oldest first.
     parents: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = N
         return target
     manifest = AdapterManifest(
         digest=digest,
-        prompt_version=PROMPT_VERSION,
+        prompt_version=origin.prompt_version,
         cleaner_version=CLEANER_VERSION,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         library_versions=_library_versions(),

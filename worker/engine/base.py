@@ -27,8 +27,9 @@ class SamplingSettings:
     temperature: float = 1.0
     #: Seeds the draw of every sequence, so that a run can be repeated; used with `do_sample` only.
     seed: int = 0
-    #: A completion ends before the first occurrence of this string (or at end-of-text).
-    stop_string: str = "###"
+    #: A completion ends before the first occurrence of this string (or at end-of-text). Where it begins with a line
+    #: break, the start of the completion counts as one.
+    stop_string: str = "\n###"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.conversation import Turn, parse_turns
+from aftercall.fields import read_completion
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
-from aftercall.prompt import extract_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
 from worker.serving.isolation import Isolation
-from worker.serving.prompts import TokenizedPrompt, fit, tokenize_whole
+from worker.serving.prompts import PromptEncoder, TokenizedPrompt
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
@@ -33,6 +34,7 @@ class _Prompted:
     """A claimed job and the prompt of its conversation."""
 
     job: ClaimedJob
+    turns: tuple[Turn, ...]
     prompt: TokenizedPrompt
 
 
@@ -55,6 +57,7 @@ class Summarizer:
         self._on_engine_lost = on_engine_lost
         self._on_engine_hung = on_engine_hung
         self._owner = leases.lease.owner
+        self._prompts = PromptEncoder(serving.now.tokenizer, serving.now.profile)
         self._recorder = Recorder(database, self._owner, settings)
         self._isolation = Isolation()
         self._watch = EngineWatchdog(settings.engine_timeout_s)
@@ -139,11 +142,13 @@ class Summarizer:
         """The jobs with their prompts, cut to the context; what no prompt can be made of fails."""
         prompted: list[_Prompted] = []
         failures: list[JobFailure] = []
-        tokenizer, max_tokens = self._serving.now.tokenizer, self._serving.now.engine.max_prompt_tokens
-        whole = tokenize_whole([sent.text for _, sent in jobs], tokenizer) if jobs else []
+        max_tokens = self._serving.now.engine.max_prompt_tokens
+        whole = self._prompts.encode_whole([sent.text for _, sent in jobs]) if jobs else []
         for (job, sent), token_ids in zip(jobs, whole, strict=True):
             try:
-                prompted.append(_Prompted(job, fit(sent.text, token_ids, tokenizer, max_tokens)))
+                prompted.append(
+                    _Prompted(job, parse_turns(sent.text), self._prompts.fit(sent.text, token_ids, max_tokens))
+                )
             except ValueError as error:
                 failures.append(self._failure(job.job_id, "unreadable_conversation", str(error)))
         return prompted, failures
@@ -179,12 +184,12 @@ class Summarizer:
             if completion.code == ABORTED:
                 return Untried(job.job_id)
             return self._failure(job.job_id, completion.code, completion.reason)
-        text = extract_summary(completion.text)
-        if not text:
+        written = read_completion(completion.text, served.profile, prompted.turns)
+        if not written.text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
         record = SummaryRecord(
             job_id=job.job_id,
-            text=text,
+            text=written.text,
             cleaner_version=job.cleaner_version,
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from aftercall.errors import AdapterError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from worker.adapters.layer_weights import AttachedLayers, Exchange, MergedLayers
 from worker.adapters.lora import NotExchangeableError, read_pairs
 from worker.adapters.manifest import AdapterManifest, check_adapter
@@ -30,6 +30,7 @@ class LiveAdapter:
     def __init__(self, loaded: LoadedModel) -> None:
         self._device = loaded.device
         self._provenance = loaded.provenance
+        self._profile = loaded.profile
         self._choose_quantization = loaded.choose_quantization
         self._layers = (
             AttachedLayers(loaded.model) if loaded.originals is None else MergedLayers(loaded.model, loaded.originals)
@@ -43,6 +44,7 @@ class LiveAdapter:
         """
         manifest = self._check(folder, digest) if folder else None
         pairs = read_pairs(folder) if folder else {}
+        self._check_profile(manifest.prompt_version if manifest else TWEETSUMM.id)
         self._check_weights(manifest.quantization if manifest else None)
         is_merged = bool(pairs) and isinstance(self._layers, MergedLayers)
         provenance = replace(self._provenance, adapter_digest=digest, adapter_path=folder, is_adapter_merged=is_merged)
@@ -60,13 +62,18 @@ class LiveAdapter:
 
     def _check(self, folder: Path, digest: str) -> AdapterManifest:
         current = self._provenance
-        manifest = check_adapter(folder, current.base_model, PROMPT_VERSION, base_digest=current.base_digest)
+        manifest = check_adapter(folder, current.base_model, None, base_digest=current.base_digest)
         if manifest.digest != digest:
             raise AdapterError(
                 f"{folder} holds adapter {manifest.digest}, where the registry has {digest}. Put that one there, or "
                 "register and promote the one that is there."
             )
         return manifest
+
+    def _check_profile(self, trained_for: str) -> None:
+        """Another profile has another stop string and limit, which the engine was built with."""
+        if trained_for != self._profile.id:
+            raise NotExchangeableError(f"it was trained for profile {trained_for}, and {self._profile.id} is served")
 
     def _check_weights(self, trained_on: str | None) -> None:
         """A worker that went on with other weights would answer unlike one that starts with this adapter."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM, Profile
 from worker.engine.base import Engine, SamplingSettings
 from worker.serving.isolation import Isolation
 
@@ -27,6 +27,8 @@ class Served:
     sampling: SamplingSettings
     #: Puts another adapter's weights under the engine; None: the model stays as it was loaded.
     live_adapter: "LiveAdapter | None" = None
+    #: How the model is asked, and what is read from its answer.
+    profile: Profile = TWEETSUMM
 
     @property
     def columns(self) -> dict[str, str]:
@@ -36,7 +38,7 @@ class Served:
             "adapter_digest": self.provenance.adapter_digest,
             "quantization": self.provenance.quantization,
             "compute_dtype": self.provenance.dtype,
-            "prompt_version": PROMPT_VERSION,
+            "prompt_version": self.profile.id,
             "generation": json.dumps(asdict(self.sampling), sort_keys=True),
         }
 

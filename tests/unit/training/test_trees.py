@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.fixtures.model import TinyModel, build_tiny_model
 from tests.unit.training.examples import make_example
-from training.data.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, model_inputs
+from training.data.trees import PAD_MULTIPLE, Tree, TreeEncoder, collate_trees, model_inputs
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,8 @@ def trees(tiny: TinyModel) -> list[Tree]:
         make_example("a", "Late order.", "The customer asks where order 17 is.", "Late."),
         make_example("b", "Refunded.", user="I want my money back"),
     ]
-    return [encode_tree(tiny.tokenizer, example, 240) for example in examples]
+    encoder = TreeEncoder(tiny.tokenizer)
+    return [encoder.encode(example, 240) for example in examples]
 
 
 def losses_one_by_one(tiny: TinyModel, trees: list[Tree]) -> torch.Tensor:
