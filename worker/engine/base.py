@@ -43,6 +43,11 @@ class Completion:
     finish_reason: FinishReason
     #: Wall-clock seconds from admission to the last token.
     duration_s: float
+    #: All tokens of the completion, its end included, and the natural logarithm of each one's probability.
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    #: Of the distributions that the tokens were chosen from, the largest entropy, in nats.
+    max_entropy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
