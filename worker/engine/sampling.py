@@ -39,10 +39,14 @@ def measure_choices(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.T
     """
     logprobs, entropies = [], []
     for part, chosen in zip(torch.split(logits, _MEASURED_ROWS), torch.split(tokens, _MEASURED_ROWS), strict=True):
-        logs = part.float().log_softmax(dim=-1)
-        logprobs.append(logs.gather(-1, chosen[:, None]).squeeze(-1))
-        # A word that the model rules out has minus infinity there, which times its probability would be no number.
-        entropies.append(-torch.linalg.vecdot(logs.exp(), logs.clamp_(min=_LEAST_LOG)))
+        scores = part.float()
+        # A word that the model rules out has minus infinity here, which times its probability would be no number.
+        below = (scores - scores.amax(dim=-1, keepdim=True)).clamp_(min=_LEAST_LOG)
+        odds = below.exp()
+        total = odds.sum(dim=-1)
+        log_total = total.log()
+        logprobs.append(below.gather(-1, chosen[:, None]).squeeze(-1) - log_total)
+        entropies.append(log_total - torch.linalg.vecdot(odds, below) / total)
     return torch.cat(logprobs), torch.cat(entropies)
 
 
