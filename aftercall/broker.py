@@ -1,6 +1,6 @@
 """The Celery app, its delivery settings, and the questions asked of Redis.
 
-The settings follow from measurements (docs/decisions.md): the database is the truth, Redis only carries. Knows no
+The settings follow from measurements (docs/decisions/queue.md): the database is the truth, Redis only carries. Knows no
 job's state and no model.
 """
 

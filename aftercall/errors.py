@@ -1,7 +1,7 @@
 """What can go wrong in a way that a person can mend.
 
 Every error here is shown as one message without a traceback; the message says what was expected and
-what to do next. Each class has an exit code of its own (the table stands in README.md, and a test compares the two).
+what to do next. Each class has an exit code of its own (docs/operations.md has the table; a test compares them).
 """
 
 from typing import ClassVar
