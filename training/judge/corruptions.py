@@ -71,7 +71,7 @@ def _dropped_outcome(row: Row, reference: str, random: Random) -> str:
 
 
 def _false_claim(row: Row, reference: str, random: Random) -> str:
-    claim = random.choice(row["false_claims"])["claim"] if row["false_claims"] else ""
+    claim = str(random.choice(row["false_claims"])["claim"]) if row["false_claims"] else ""
     return f"{split_sentences(reference)[0]} {claim}" if claim else ""
 
 

@@ -1,6 +1,6 @@
 """Fit the risk of a summary to judged ones, and show what reading the riskiest finds.
 
-    python -m training.judge.fit_risk corruptions FOLDER --out judged.jsonl   # judged without a model, from labelled rows
+    python -m training.judge.fit_risk corruptions FOLDER --out judged.jsonl   # made of labelled rows, without a model
     python -m training.judge.fit_risk fit judged.jsonl … --out risk.json      # the coefficients, and the curve
 
 A judged summary is a line of `id`, `summary`, `signals` (as the verdict measures them), `faulty` and `kinds`; `group`

@@ -8,13 +8,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.conversation import Turn, parse_turns
-from aftercall.fields import read_completion
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
+from worker.jobs.checks import check_completion
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
 from worker.serving.isolation import Isolation
@@ -22,11 +22,15 @@ from worker.serving.prompts import PromptEncoder, TokenizedPrompt
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
+from worker.verdict.rules import is_degenerate
 
 logger = logging.getLogger(__name__)
 
 #: Failures that the same conversation would meet again.
-FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number"})
+FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number", "one_sided"})
+
+
+_ONE_SIDED = "only one side wrote; set AFTERCALL_ONE_SIDED to summarize to have a summary all the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,24 +188,29 @@ class Summarizer:
             if completion.code == ABORTED:
                 return Untried(job.job_id)
             return self._failure(job.job_id, completion.code, completion.reason)
-        written = read_completion(completion.text, served.profile, prompted.turns)
-        if not written.text:
+        coverage = prompted.prompt.coverage
+        checked = check_completion(completion, prompted.turns, served.profile, served.tokenizer, coverage)
+        if not checked.written.text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
+        if is_degenerate(checked.written.text):
+            return self._failure(job.job_id, "degenerate", "the model repeated itself instead of ending")
         record = SummaryRecord(
             job_id=job.job_id,
-            text=written.text,
+            text=checked.written.text,
             cleaner_version=job.cleaner_version,
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
             finish_reason=completion.finish_reason,
-            coverage=prompted.prompt.coverage,
+            coverage=coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
             **served.columns,
+            **checked.columns,
         )
         return Finished(job.job_key, record)
 
     def _failure(self, job_id: int, code: str, reason: str) -> JobFailure:
         # Decoded greedily, the same prompt comes to the same nothing every time.
-        is_final = code in FINAL_CODES or (code == "empty_summary" and not self._serving.now.sampling.do_sample)
+        is_alike = not self._serving.now.sampling.do_sample
+        is_final = code in FINAL_CODES or (is_alike and code in ("empty_summary", "degenerate"))
         return JobFailure(job_id, code, reason, is_final)

@@ -31,7 +31,7 @@ class Served:
     profile: Profile = TWEETSUMM
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> dict[str, Any]:
         """The columns of a summary's row that are the same for every summary of this model."""
         return {
             "base_model": self.provenance.base_model,
@@ -39,6 +39,7 @@ class Served:
             "quantization": self.provenance.quantization,
             "compute_dtype": self.provenance.dtype,
             "prompt_version": self.profile.id,
+            "profile": self.profile.name,
             "generation": json.dumps(asdict(self.sampling), sort_keys=True),
         }
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from aftercall.conversation import Turn
 from worker.verdict.facts import Facts, find_facts
-from worker.verdict.words import STOP_STEMS, stem
+from worker.verdict.lexicon import STOP_STEMS
+from worker.verdict.words import find_language, stem
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\W_a-z])")
 
@@ -18,8 +19,6 @@ _MAX_TURNS = 3
 
 #: A number says more about where a sentence comes from than a word does.
 _NUMBER_WEIGHT = 2.0
-#: Weight of what no turn has, in the average word's.
-_UNHEARD = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,8 @@ def split_sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE.split(text.strip()) if part]
 
 
-def read_part(text: str, language: str) -> Part:
-    """The words, compared keys and facts of a text."""
-    facts = find_facts(text)
+def make_part(text: str, facts: Facts, language: str) -> Part:
+    """A text with the keys by which it is compared."""
     keys = {stem(word, language) for word in facts.words if len(word) > 2} - STOP_STEMS
     keys |= {f"#{number}" for number in facts.numbers} | {f"#{code}" for code in facts.codes}
     return Part(text, facts.words, frozenset(keys), facts)
@@ -62,18 +60,20 @@ def read_part(text: str, language: str) -> Part:
 class Conversation:
     """The turns of one conversation, ready to be compared with."""
 
-    def __init__(self, turns: Sequence[Turn], language: str) -> None:
+    def __init__(self, turns: Sequence[Turn]) -> None:
         self.speakers = [turn.speaker for turn in turns]
-        self.parts = [read_part(turn.text, language) for turn in turns]
+        facts = [find_facts(turn.text) for turn in turns]
+        self.language = find_language([word for each in facts for word in each.words]) or "en"
+        self.parts = [make_part(turn.text, each, self.language) for turn, each in zip(turns, facts, strict=True)]
         counts = Counter(key for part in self.parts for key in part.keys)
-        num_turns = len(turns)
-        self.weights = {key: _weigh(key, math.log(1 + num_turns / count)) for key, count in counts.items()}
+        rarities = [math.log(1 + len(turns) / max(1, count)) for count in range(len(turns) + 1)]
+        self.weights = {key: _weigh(key, rarities[count]) for key, count in counts.items()}
         self.mean_weight = sum(self.weights.values()) / len(self.weights) if self.weights else 1.0
 
     def weigh(self, keys: frozenset[str] | set[str]) -> float:
         """The weight of keys; what no turn has weighs as much as the average."""
-        unheard = self.mean_weight * _UNHEARD
-        return sum(self.weights.get(key, unheard) for key in keys)
+        weights, unheard = self.weights, self.mean_weight
+        return sum([weights.get(key, unheard) for key in keys])
 
     def align(self, part: Part) -> Aligned:
         """The turns that support a sentence, greedily: the best one, then those that add most."""

@@ -8,65 +8,11 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from worker.verdict.lexicon import AMBIGUOUS, CURRENCIES, DAYS, FACTORS, MONTHS, NUMBERS, SMALL, SYMBOLS
 from worker.verdict.words import fold
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_OTHERS = {
-    "de": "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn zwanzig",
-    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciseis diecisiete dieciocho diecinueve veinte",
-    "fr": "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit dix-neuf vingt",
-}
-_NUMBER_WORDS: dict[str, int] = {
-    **{fold(word): value for words in _OTHERS.values() for value, word in enumerate(words.split())},
-    **{word: value for words in (_ONES, _ORDINALS) for value, word in enumerate(words.split())},
-    **{word: 10 * value for value, word in enumerate(_TENS.split(), start=2)},
-    **{f"{word[:-1]}ieth": 10 * value for value, word in enumerate(_TENS.split(), start=2)},
-    "oh": 0, "half": 30, "quarter": 15, "noon": 12, "midday": 12, "midnight": 12, "dozen": 12, "fortnight": 2,
-    "double": 2, "once": 1, "twice": 2, "beide": 2, "both": 2, "single": 1, "couple": 2,
-}  # fmt: skip
-#: Written in words they are pronouns, or counts that a summary makes by itself.
-_SMALL = frozenset({"one", "two", "three", "first", "second", "third", "once", "twice", "both", "single", "half", "couple",
-                    "quarter", "un", "une", "uno", "six", "seize", "oh", "double", "elf", "acht"})  # fmt: skip
-
-_MONTHS: dict[str, int] = {}
-for _names in (
-    "january february march april may june july august september october november december",
-    "jan feb mar apr may jun jul aug sep oct nov dec",
-    "januar februar marz april mai juni juli august september oktober november dezember",
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
-    "janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre",
-):
-    _MONTHS |= {name: number for number, name in enumerate(_names.split(), start=1)}
-_MONTHS["sept"] = 9
-_DAYS: dict[str, int] = {}
-for _names in (
-    "monday tuesday wednesday thursday friday saturday sunday",
-    "mon tue wed thu fri sat sun",
-    "mon tues weds thurs fri sat sun",
-    "montag dienstag mittwoch donnerstag freitag samstag sonntag",
-    "lunes martes miercoles jueves viernes sabado domingo",
-    "lundi mardi mercredi jeudi vendredi samedi dimanche",
-):
-    _DAYS |= {name: number for number, name in enumerate(_names.split())}
-#: Short forms that are words of their own in small letters.
-_AMBIGUOUS = frozenset(
-    {"may", "mar", "mars", "march", "sun", "sat", "wed", "mon", "jan", "dec", "sep", "oct", "thu", "fri"}
-)
-
-_SYMBOLS = {"£": "GBP", "$": "USD", "€": "EUR", "₹": "INR", "¥": "JPY"}
-_CURRENCIES = {
-    "pound": "GBP", "pounds": "GBP", "quid": "GBP", "gbp": "GBP", "sterling": "GBP", "p": "GBP", "pence": "GBP",
-    "dollar": "USD", "dollars": "USD", "bucks": "USD", "usd": "USD", "cents": "USD",
-    "euro": "EUR", "euros": "EUR", "eur": "EUR", "rupees": "INR", "rs": "INR", "inr": "INR", "chf": "CHF",
-    "francs": "CHF", "franken": "CHF",
-}  # fmt: skip
-
-#: What a number can be multiplied by when it is spoken.
-_FACTORS = {"hundred": 100, "thousand": 1000, "grand": 1000, "lakh": 100_000, "million": 1_000_000}
-
-_SPECIAL = {**_MONTHS, **_DAYS, **_NUMBER_WORDS, **_CURRENCIES, **_FACTORS}
+#: Words that state a fact, or a part of one.
+_SPECIAL = MONTHS.keys() | DAYS.keys() | NUMBERS.keys() | CURRENCIES.keys() | FACTORS.keys()
 
 #: A word; a link; a code of letters and digits; a number, with what stands before it; a mark after which a capital is
 #: no name. The first is tried first, as it is found most often.
@@ -78,7 +24,8 @@ _TOKEN = re.compile(
     r"|(?P<mark>[.!?:;\n|\"“(])",
 )
 _SUFFIXED = re.compile(
-    r"(\d+(?:[.,:]\d+)*)(st|nd|rd|th|er|am|pm|a|p|h|k|kg|g|gb|mb|mbps|ml|l|cm|mm|m|km|w|x|%|s|min|mins|hrs|days?)"
+    r"(\d+(?:[.,:]\d+)*)"
+    r"(st|nd|rd|th|er|am|pm|a|p|h|k|kg|g|gb|mb|mbps|ml|l|cm|mm|m|km|w|x|%|s|min|mins|hrs|days?)"
 )
 #: 5/5, 5/5/26, 5.5.26 and 2026-05-05; 5-7 is a range.
 _DATE = re.compile(
@@ -178,34 +125,34 @@ class _Finder:
         self._forget()
 
     def _take_number(self, text: str) -> None:
-        symbol = _SYMBOLS.get(text[0])
+        symbol = SYMBOLS.get(text[0])
         self._add_number(text[1:].lstrip() if symbol else text, symbol, is_time=False)
 
     def _take_special(self, word: str, *, is_capital: bool, is_start: bool) -> None:
         """A month, a day of the week, a number or a currency."""
-        is_name = is_capital or word not in _AMBIGUOUS
-        if word in _NUMBER_WORDS:
-            self._spoken.append(_NUMBER_WORDS[word])
-            self.facts.spoken.add(str(_NUMBER_WORDS[word]))
-            if word not in _SMALL:
-                self.facts.numbers.add(str(_NUMBER_WORDS[word]))
+        is_name = is_capital or word not in AMBIGUOUS
+        if word in NUMBERS:
+            self._spoken.append(NUMBERS[word])
+            self.facts.spoken.add(str(NUMBERS[word]))
+            if word not in SMALL:
+                self.facts.numbers.add(str(NUMBERS[word]))
             return
-        if word in _FACTORS:
-            self._spoken.append(-_FACTORS[word])
+        if word in FACTORS:
+            self._spoken.append(-FACTORS[word])
             return
         self._end_spoken()
-        if word in _MONTHS and is_name:
-            self._month = _MONTHS[word]
+        if word in MONTHS and is_name:
+            self._month = MONTHS[word]
             self.facts.months.add(self._month)
             if self._day:
                 self.facts.dates.add((self._day, self._month))
             self._last_number = self._day = None
-        elif word in _DAYS and is_name:
-            self.facts.weekdays.add(_DAYS[word])
-        elif word in _CURRENCIES and self._last_number is not None:
-            self.facts.amounts.add((self._last_number, _CURRENCIES[word]))
+        elif word in DAYS and is_name:
+            self.facts.weekdays.add(DAYS[word])
+        elif word in CURRENCIES and self._last_number is not None:
+            self.facts.amounts.add((self._last_number, CURRENCIES[word]))
         elif word in ("rs", "chf"):
-            self._currency = _CURRENCIES[word]
+            self._currency = CURRENCIES[word]
 
     def _end_spoken(self) -> None:
         """The numbers that were spoken in a row, as one, and digit by digit."""

@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from worker.verdict.alignment import Aligned, Conversation
+from worker.verdict.lexicon import NEGATIONS
 from worker.verdict.words import split_words, stem
 
 _AGENT_ACTS = re.compile(
-    r"\b(?:agents?|representatives?|advis[eo]rs?|company|support team|they|he|she)\s+(?!(?:did|has|have|had|was|were|is|could|would)?\s*(?:not|never|n't|no)\b)\w+",
+    r"\b(?:agents?|representatives?|advis[eo]rs?|company|support team)\s+"
+    r"(?!(?:did|has|have|had|was|were|is|could|would)?\s*(?:not|never|n't|no)\b)\w+",
     re.IGNORECASE,
 )
 _AGENT_SUBJECT = re.compile(r"^(?:the |an? )?(?:agent|representative|adviser|advisor|company|support)\b", re.IGNORECASE)
@@ -17,63 +19,13 @@ _SAYS_NO_AGENT = re.compile(
     r"\bno (?:agent|one|reply|answer|response)\b|\bnobody\b|\bun(?:answered|acknowledged)\b", re.IGNORECASE
 )
 
-_NEGATIONS = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "without",
-        "cannot",
-        "none",
-        "neither",
-        "nor",
-        "refused",
-        "declined",
-        "denied",
-        "unable",
-        "failed",
-        "rejected",
-        "nicht",
-        "kein",
-        "keine",
-        "nie",
-        "ohne",
-        "nunca",
-        "sin",
-        "ne",
-        "pas",
-        "jamais",
-        "sans",
-        "didn't",
-        "doesn't",
-        "don't",
-        "won't",
-        "wouldn't",
-        "can't",
-        "couldn't",
-        "isn't",
-        "wasn't",
-        "weren't",
-        "hasn't",
-        "haven't",
-        "hadn't",
-        "aren't",
-        "dont",
-        "cant",
-        "wont",
-        "didnt",
-        "doesnt",
-        "isnt",
-        "wasnt",
-        "havent",
-    ]
-)
 #: Words behind a negation that it still denies.
 _NEGATION_REACH = 4
 _MIN_DENIED_LENGTH = 5
 
 _CORRECTS = re.compile(
-    r"\b(?:sorry|apolog\w+|actually|correct(?:ion|ing)|i mea?nt?|wrong|mis(?:take|read|typed|spoke|quoted)|instead|scratch that"
+    r"\b(?:sorry|apolog\w+|actually|correct(?:ion|ing)|i mea?nt?|wrong|mis(?:take|read|typed|spoke|quoted)|instead"
+    r"|scratch that"
     r"|hang on|hold on|my bad|typo|not \S+ but|no,|wait|rather|after all|oops|entschuldig\w+|falsch|doch|perd[oó]n|"
     r"me equivoqu[eé]|pardon|erreur|plut[oô]t)(?!\w)",
     re.IGNORECASE,
@@ -82,22 +34,29 @@ _CORRECTS = re.compile(
 _CORRECTED_REACH = 4
 
 _EMPTY = re.compile(
-    r"look(?:ing|ed)? into|apologi[sz]|\bsorry\b|get back|check(?:ing|ed)? (?:on|this|it|the)|thank(?:ed|s)?\b|will (?:assist|help)"
-    r"|escalat|(?:asked|updated|informed|requested) (?:the customer |that |them |to )*(?:to |for )?(?:dm|send|share|provide|more|details)",
+    r"look(?:ing|ed)? into|apologi[sz]|\bsorry\b|get back|check(?:ing|ed)? (?:on|this|it|the)|thank(?:ed|s)?\b"
+    r"|will (?:assist|help)|escalat|(?:asked|updated|informed|requested) (?:the customer |that |them |to )*"
+    r"(?:to |for )?(?:dm|send|share|provide|more|details)",
     re.IGNORECASE,
 )
-_DEED = {"call": "call", "ring": "call", "phone": "call", "pay": "pay", "send": "send", "post": "send", "email": "send",
-         "wait": "wait", "return": "return", "collect": "collect", "refund": "refund", "repay": "refund", "bring": "bring"}  # fmt: skip
-_DEED_WORDS = "|".join(_DEED)
+_ABOUT_AGENT = re.compile(r"\bagent|compan|support|they\b", re.IGNORECASE)
+#: Deeds that one side promises or asks of the other, each by its usual name.
+_DEED = {
+    "call": "call", "ring": "call", "phone": "call", "pay": "pay", "send": "send", "post": "send", "email": "send",
+    "wait": "wait", "return": "return", "collect": "collect", "refund": "refund", "repay": "refund", "bring": "bring",
+}  # fmt: skip
+_DEEDS = "|".join(_DEED)
 _WILL = re.compile(
-    rf"\b(agent|company|team|support|customer|caller|user|she|he|they)\b[^.;]{{0,25}}?\b(?:will|must|is to|should|has to|needs to|would)\b (?:\w+ ){{0,2}}?({_DEED_WORDS})\b",
+    r"\b(agent|company|team|support|customer|caller|user)\b[^.;]{0,25}?"
+    rf"\b(?:will|must|is to|should|has to|needs to|would)\b (?:\w+ ){{0,2}}?({_DEEDS})\b",
     re.IGNORECASE,
 )
 _FIRST_PERSON = re.compile(
-    rf"\b(?:i|we)(?:['’]ll| will| can|['’]m going to| am going to)\b (?:\w+ ){{0,3}}?({_DEED_WORDS})\b", re.IGNORECASE
+    rf"\b(?:i|we)(?:['’]ll| will| can|['’]m going to| am going to)\b (?:\w+ ){{0,3}}?({_DEEDS})\b", re.IGNORECASE
 )
 _SECOND_PERSON = re.compile(
-    rf"(?:\b(?:please|you(?:['’]ll| will| can| must| need to| have to| could| should)?|just|to)\b) (?:\w+ ){{0,2}}?({_DEED_WORDS})\b",
+    r"\b(?:please|you(?:['’]ll| will| can| must| need to| have to| could| should)?|just|to)\b "
+    rf"(?:\w+ ){{0,2}}?({_DEEDS})\b",
     re.IGNORECASE,
 )
 
@@ -120,8 +79,7 @@ def is_degenerate(text: str) -> bool:
 def acts_without_agent(text: str) -> bool:
     """Whether a summary tells of an agent's act; asked where none wrote."""
     rest = " ".join(part for part in re.split(r"(?<=[.!?])\s+", text) if not _SAYS_NO_AGENT.search(part))
-    found = _AGENT_ACTS.search(rest)
-    return found is not None and found[0].split()[0].casefold() not in ("he", "she", "they")
+    return _AGENT_ACTS.search(rest) is not None
 
 
 def count_wrong_actors(aligned: Sequence[Aligned], conversation: Conversation) -> int:
@@ -137,7 +95,7 @@ def count_wrong_actors(aligned: Sequence[Aligned], conversation: Conversation) -
         for who, deed in _WILL.findall(text):
             side = "user" if who.casefold() in ("customer", "caller", "user") else "agent"
             known = promised.get(_DEED[deed.casefold()])
-            if who.casefold() not in ("she", "he", "they") and known and side not in known:
+            if known and side not in known:
                 wrong += 1
     return wrong
 
@@ -183,7 +141,7 @@ def _polarities(words: Sequence[str], language: str) -> dict[str, set[bool]]:
     found: dict[str, set[bool]] = {}
     reach = 0
     for word in words:
-        if word in _NEGATIONS:
+        if word in NEGATIONS:
             reach = _NEGATION_REACH
         elif len(word) >= _MIN_DENIED_LENGTH:
             found.setdefault(stem(word, language), set()).add(reach > 0)

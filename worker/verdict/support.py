@@ -1,56 +1,8 @@
 """Which facts of a summary its conversation does not hold."""
 
 from worker.verdict.facts import Facts
-from worker.verdict.words import STOP_STEMS
+from worker.verdict.lexicon import NO_NAMES, STOP_STEMS
 
-#: Capitalised in English prose, whoever is meant; or another word for what the conversation calls otherwise.
-_NO_NAMES = frozenset(
-    [
-        "i",
-        "dm",
-        "dms",
-        "ok",
-        "id",
-        "url",
-        "faq",
-        "app",
-        "pdf",
-        "sms",
-        "otp",
-        "pin",
-        "iban",
-        "vat",
-        "tv",
-        "pc",
-        "uk",
-        "us",
-        "usa",
-        "eu",
-        "english",
-        "german",
-        "french",
-        "spanish",
-        "europe",
-        "internet",
-        "instagram",
-        "twitter",
-        "whatsapp",
-        "email",
-        "e",
-        "christmas",
-        "easter",
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "customer",
-        "agent",
-        "client",
-        "caller",
-        "user",
-    ]
-)
 _HOURS = 24
 #: A number with at least so many digits is looked for among spelled-out digits as well.
 _MIN_SPELLED = 3
@@ -117,7 +69,7 @@ def _has_code(code: str, source: Facts) -> bool:
 
 def _names(summary: Facts, source: Facts, *, is_same_language: bool) -> set[str]:
     heard = set(source.words)
-    missing = summary.names - heard - _NO_NAMES - STOP_STEMS
+    missing = summary.names - heard - NO_NAMES - STOP_STEMS
     # A plural of the name is the same one.
     missing = {name for name in missing if name.rstrip("s") not in heard and f"{name}s" not in heard}
     if is_same_language or not missing:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aftercall.conversation import Turn
-from worker.verdict.alignment import Aligned, Conversation, Part, read_part, split_sentences
-from worker.verdict.facts import Facts
-from worker.verdict.outcome import measure_outcome
+from worker.verdict.alignment import Aligned, Conversation, Part, make_part, split_sentences
+from worker.verdict.facts import Facts, find_facts
+from worker.verdict.outcome import Outcome, measure_outcome
 from worker.verdict.risk import RiskModel, load_risk
 from worker.verdict.rules import acts_without_agent, count_flipped, count_taken_back, count_wrong_actors, is_empty_talk
 from worker.verdict.support import find_unsupported
@@ -86,29 +86,17 @@ def judge(
 
 def measure(turns: Sequence[Turn], summary: str, circumstances: Circumstances) -> Measured:
     """Signals, reasons and evidence of a summary."""
-    spoken = find_language(" ".join(turn.text for turn in turns)) or "en"
-    written = find_language(summary)
-    is_same = written in (None, spoken)
-    stemming = spoken if is_same else "en"
-    conversation = Conversation(turns, stemming)
-    parts = [read_part(sentence, stemming) for sentence in split_sentences(summary)]
-    aligned = [conversation.align(part) for part in parts]
-    found: Counter[str] = Counter()
-    source = _merge(conversation.parts)
-    for part in parts:
-        found.update(find_unsupported(part.facts, source, is_same_language=is_same))
-    _apply_rules(found, aligned, conversation, summary, stemming, is_same=is_same)
-    if written is not None and written != circumstances.language:
-        found["language"] = 1
+    compared = _compare(turns, summary)
+    found = _count_faults(compared)
+    found["language"] = int(compared.written not in (None, circumstances.language))
     found["cut"] = int(circumstances.is_cut)
     found["coverage"] = int(circumstances.coverage < 1.0)
     found["fields_unreadable"] = int(not circumstances.is_readable)
-    signals = {name: float(min(count, 3)) for name, count in found.items()}
-    signals |= _shares(aligned, conversation, is_same=is_same)
+    signals = {name: float(min(count, _MOST)) for name, count in found.items()} | _shares(compared)
     if circumstances.confidence is not None:
         signals |= _confidence(circumstances.confidence)
         found["low_confidence"] = int(circumstances.confidence.fact_logprob < _GUESS)
-    evidence = tuple(tuple(sorted(turn + 1 for turn in each.turns)) for each in aligned)
+    evidence = tuple(tuple(sorted(turn + 1 for turn in each.turns)) for each in compared.aligned)
     return Measured(signals, tuple(name for name in ORDER if found[name]), evidence)
 
 
@@ -117,40 +105,63 @@ ORDER = (
     "number", "currency", "date", "code", "name", "link", "actor", "no_agent", "negation", "taken_back", "one_sided",
     "coverage", "cut", "empty_talk", "no_outcome", "no_evidence", "language", "low_confidence", "fields_unreadable",
 )  # fmt: skip
+#: More faults of a kind count as this many.
+_MOST = 3
 
 
-def _apply_rules(
-    found: Counter[str],
-    aligned: Sequence[Aligned],
-    conversation: Conversation,
-    summary: str,
-    language: str,
-    *,
-    is_same: bool,
-) -> None:
-    speakers = set(conversation.speakers)
-    numbers = {number for each in aligned for number in each.part.facts.numbers}
-    if "agent" not in speakers:
-        found["no_agent"] = int(acts_without_agent(summary))
-    else:
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A summary beside its conversation."""
+
+    summary: str
+    aligned: Sequence[Aligned]
+    conversation: Conversation
+    outcome: Outcome
+    #: Language of the summary; None if it has too few words to tell.
+    written: str | None
+    #: Whether the conversation is in the summary's language, so that their words can be compared.
+    is_same: bool
+
+
+def _compare(turns: Sequence[Turn], summary: str) -> _Compared:
+    conversation = Conversation(turns)
+    sentences = [(sentence, find_facts(sentence)) for sentence in split_sentences(summary)]
+    written = find_language([word for _, facts in sentences for word in facts.words])
+    is_same = written in (None, conversation.language)
+    language = conversation.language if is_same else "en"
+    aligned = [conversation.align(make_part(text, facts, language)) for text, facts in sentences]
+    return _Compared(summary, aligned, conversation, measure_outcome(aligned, conversation), written, is_same)
+
+
+def _count_faults(compared: _Compared) -> Counter[str]:
+    aligned, conversation = compared.aligned, compared.conversation
+    is_answered, is_long = "agent" in conversation.speakers, len(conversation.parts) > 2
+    source = _merge(conversation.parts)
+    found: Counter[str] = Counter()
+    for each in aligned:
+        found.update(find_unsupported(each.part.facts, source, is_same_language=compared.is_same))
+    found["one_sided"] = int(len(set(conversation.speakers)) < 2)
+    found["taken_back"] = count_taken_back({n for each in aligned for n in each.part.facts.numbers}, conversation)
+    found["empty_talk"] = int(is_long and is_empty_talk(aligned) and compared.outcome.last_agent < _SOME)
+    if is_answered:
         found["actor"] = count_wrong_actors(aligned, conversation)
-    found["one_sided"] = int(len(speakers) < 2)
-    found["negation"] = count_flipped(aligned, conversation, language)
-    found["taken_back"] = count_taken_back(numbers, conversation)
-    # Weightless sentences, such as that nobody answered, need no turn.
-    found["no_evidence"] = sum(not each.turns and len(each.part.keys) > 1 for each in aligned) if is_same else 0
-    outcome = measure_outcome(aligned, conversation)
-    tells_little = outcome.last_agent < _LITTLE and outcome.end < _LITTLE
-    found["empty_talk"] = int(is_empty_talk(aligned) and outcome.last_agent < _SOME and len(conversation.parts) > 2)
-    found["no_outcome"] = int(is_same and "agent" in speakers and tells_little and len(conversation.parts) > 2)
+    else:
+        found["no_agent"] = int(acts_without_agent(compared.summary))
+    if compared.is_same:
+        found["negation"] = count_flipped(aligned, conversation, conversation.language)
+        # Sentences of no weight, such as that nobody answered, need no turn.
+        found["no_evidence"] = sum(not each.turns and len(each.part.keys) > 1 for each in aligned)
+        is_little = compared.outcome.last_agent < _LITTLE and compared.outcome.end < _LITTLE
+        found["no_outcome"] = int(is_answered and is_long and is_little)
+    return found
 
 
 #: Shares of the end's weight below which a summary holds nothing, or not much, of it.
 _LITTLE, _SOME = 0.08, 0.35
 
 
-def _shares(aligned: Sequence[Aligned], conversation: Conversation, *, is_same: bool) -> dict[str, float]:
-    outcome = measure_outcome(aligned, conversation)
+def _shares(compared: _Compared) -> dict[str, float]:
+    aligned, conversation, outcome = compared.aligned, compared.conversation, compared.outcome
     total = sum(conversation.weigh(each.part.keys) for each in aligned) or 1.0
     known = sum(conversation.weigh(each.part.keys & conversation.weights.keys()) for each in aligned)
     num_words = sum(len(each.part.words) for each in aligned)
@@ -161,9 +172,13 @@ def _shares(aligned: Sequence[Aligned], conversation: Conversation, *, is_same: 
         "end": outcome.end,
         "end_numbers": outcome.end_numbers,
         "reach": outcome.reach,
-        "brevity": max(0.0, 1.0 - num_words / 40),
-        "other_language": float(not is_same),
+        "brevity": max(0.0, 1.0 - num_words / _FEW_WORDS),
+        "other_language": float(not compared.is_same),
     }
+
+
+#: People's summaries are seldom shorter.
+_FEW_WORDS = 25
 
 
 def _confidence(confidence: Confidence) -> dict[str, float]:
