@@ -85,6 +85,8 @@ class _Finder:
         self._day: int | None = None
         self._month: int | None = None
         self._currency: str | None = None
+        #: Whether something was said that may go on.
+        self._is_open = False
         is_start = True
         for found in _TOKEN.finditer(text):
             kind = found.lastgroup
@@ -100,16 +102,21 @@ class _Finder:
                 else:
                     if not is_start and word[0].isupper() and len(word) > 1:
                         facts.names.add(folded)
-                    if folded in _OF:
-                        self._end_spoken()
-                    elif folded not in _GAP:
-                        self._forget()
+                    if self._is_open:
+                        self._pass(folded)
             else:
                 self._end_spoken()
                 getattr(self, f"_take_{kind}")(found[0])
             is_start = False
         self._forget()
         facts.digits = "".join(self._digits)
+
+    def _pass(self, word: str) -> None:
+        """A word that states nothing: what was said before it ends, unless it is a filler."""
+        if word in _OF:
+            self._end_spoken()
+        elif word not in _GAP:
+            self._forget()
 
     def _take_link(self, text: str) -> None:
         self.facts.links.add(text.rstrip(".,;:!?)").casefold())
@@ -130,6 +137,7 @@ class _Finder:
 
     def _take_special(self, word: str, *, is_capital: bool, is_start: bool) -> None:
         """A month, a day of the week, a number or a currency."""
+        self._is_open = True
         is_name = is_capital or word not in AMBIGUOUS
         if word in NUMBERS:
             self._spoken.append(NUMBERS[word])
@@ -181,6 +189,7 @@ class _Finder:
 
     def _add_number(self, text: str, currency: str | None, *, is_time: bool) -> None:
         facts = self.facts
+        self._is_open = True
         currency, self._currency = currency or self._currency, None
         self._digits.append(re.sub(r"\D", "", text))
         if ":" in text or is_time:
@@ -225,6 +234,7 @@ class _Finder:
             self._digits.append(" ")
             self._last_number = self._day = None
         self._month = self._currency = None
+        self._is_open = False
 
 
 def _join_tens(values: list[int]) -> list[int]:
