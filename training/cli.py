@@ -28,6 +28,7 @@ def recipe_options(command: Any) -> Any:
     above_zero = click.FloatRange(min=0, min_open=True)
     for option in (
         click.option("--base", help="Another base model."),
+        click.option("--profile", help="How the model will be asked: a profile's name or TOML file."),
         click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
         click.option("--epochs", "num_epochs", type=above_zero),
         click.option("--max-steps", type=click.IntRange(min=0), help="End after so many steps; 0: the epochs decide."),

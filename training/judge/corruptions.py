@@ -35,10 +35,10 @@ def _other_number(row: Row, reference: str, random: Random) -> str:
     spoken = " ".join(turn["text"] for turn in row["turns"])
     others = [number for number in _NUMBER.findall(spoken) if number not in reference]
     if others and random.random() < 0.5:
-        other = random.choice(others)
+        other = str(random.choice(others))
     else:
         other = str(int(re.sub(r"\D", "", chosen[0])) + random.choice((1, 2, 10)))
-    return reference[: chosen.start()] + other + reference[chosen.end() :]
+    return f"{reference[: chosen.start()]}{other}{reference[chosen.end() :]}"
 
 
 def _swapped_actor(row: Row, reference: str, random: Random) -> str:

@@ -10,7 +10,7 @@ A judged summary is a line of `id`, `summary`, `signals` (as the verdict measure
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,8 +30,8 @@ _RIDGE = 1.0
 _NUM_FOLDS = 6
 #: Shares read, riskiest first.
 _READ = (0.05, 0.10, 0.25, 0.50)
-#: Share of faulty summaries that the threshold lets through at most, on the judged set.
-_MISSED = 0.25
+#: Of the summaries that are right, the share that the threshold sends to a person.
+_NEEDLESS = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,17 @@ def fit(judged: Sequence[Judged]) -> RiskModel:
         curvature = inputs.T @ (inputs * (risks * (1 - risks))[:, None]) + ridge
         weights = weights - np.linalg.solve(curvature, slope)
     risks = 1.0 / (1.0 + np.exp(-inputs @ weights))
-    threshold = float(np.quantile(risks[wanted == 1.0], _MISSED))
+    threshold = float(np.quantile(risks[wanted == 0.0], 1 - _NEEDLESS))
     coefficients = {name: round(float(weight), 4) for name, weight in zip(names, weights[1:], strict=True)}
     return RiskModel(len(judged), round(float(weights[0]), 4), coefficients, round(threshold, 3))
+
+
+def assume_share(model: RiskModel, judged: Sequence[Judged], share: float) -> RiskModel:
+    """The model for summaries of which this share is faulty, where more or fewer of the judged ones are."""
+    found = sum(each.faulty for each in judged) / len(judged)
+    shift = math.log(share / (1 - share)) - math.log(found / (1 - found))
+    odds = model.threshold / (1 - model.threshold) * math.exp(shift)
+    return replace(model, intercept=round(model.intercept + shift, 4), threshold=round(odds / (1 + odds), 3))
 
 
 def cross_validate(judged: Sequence[Judged]) -> list[float]:
@@ -138,12 +146,13 @@ def corruptions(folder: Path, out: Path) -> None:
 @main.command(name="fit")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=RISK_FILE, show_default=True)
+@click.option("--share", type=float, help="Share of summaries that are faulty, where the judged ones were chosen.")
 @click.option("--fitted-on", default="", help="What was judged, in words.")
-def fit_command(paths: tuple[Path, ...], out: Path, fitted_on: str) -> None:
+def fit_command(paths: tuple[Path, ...], out: Path, share: float | None, fitted_on: str) -> None:
     """Fit on the judged summaries in PATHS, and show what the risk finds on groups that it did not see."""
     judged = read_judged(paths)
     risks, faulty = cross_validate(judged), [each.faulty for each in judged]
-    model = fit(judged)
+    model = fit(judged) if share is None else assume_share(fit(judged), judged, share)
     write_aside(out, (json.dumps(asdict(model) | {"fitted_on": fitted_on}, indent=1) + "\n").encode())
     click.echo(f"{len(judged)} judged, {sum(faulty)} faulty; AUC on unseen groups {measure_auc(risks, faulty):.3f}")
     for read, found in zip(_READ, find_shares(risks, faulty), strict=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aftercall.conversation import Turn
 from worker.verdict.alignment import Aligned, Conversation, Part, make_part, split_sentences
 from worker.verdict.facts import Facts, find_facts
+from worker.verdict.hints import find_hints
 from worker.verdict.outcome import Outcome, measure_outcome
 from worker.verdict.risk import RiskModel, load_risk
 from worker.verdict.rules import acts_without_agent, count_flipped, count_taken_back, count_wrong_actors, is_empty_talk
@@ -46,7 +47,7 @@ class Verdict:
     """Whether a person should read a summary before it is used, and why."""
 
     needs_review: bool
-    #: Codes, those of rules first, in the order of docs/verdict.md.
+    #: Codes, those of rules first, in the order of docs/profiles.md.
     reasons: tuple[str, ...]
     #: Probability that something is wrong with it, 0 to 1.
     risk: float
@@ -164,21 +165,15 @@ def _shares(compared: _Compared) -> dict[str, float]:
     aligned, conversation, outcome = compared.aligned, compared.conversation, compared.outcome
     total = sum(conversation.weigh(each.part.keys) for each in aligned) or 1.0
     known = sum(conversation.weigh(each.part.keys & conversation.weights.keys()) for each in aligned)
-    num_words = sum(len(each.part.words) for each in aligned)
-    return {
+    return find_hints(aligned, conversation) | {
         "novel_words": 1.0 - known / total,
         "least_share": min((each.share for each in aligned if each.part.keys), default=1.0),
         "last_agent": outcome.last_agent,
         "end": outcome.end,
         "end_numbers": outcome.end_numbers,
         "reach": outcome.reach,
-        "brevity": max(0.0, 1.0 - num_words / _FEW_WORDS),
         "other_language": float(not compared.is_same),
     }
-
-
-#: People's summaries are seldom shorter.
-_FEW_WORDS = 25
 
 
 def _confidence(confidence: Confidence) -> dict[str, float]:
