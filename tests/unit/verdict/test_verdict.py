@@ -114,3 +114,32 @@ def test_any_text_has_a_verdict(conversation: tuple[Turn, ...], summary: str) ->
 def test_the_shipped_risk_says_how_much_is_behind_it() -> None:
     assert load_risk().n >= 1000
     assert set(load_risk().weights) & set(ORDER)
+
+
+BROADBAND = (
+    Turn("user", "I want to move my broadband on 5 May. What will it cost?"),
+    Turn("agent", "It stays at £31 a month, and there is no activation fee."),
+)
+STUCK = (Turn("user", "My parcel 4471 has been stuck in Leeds since Monday. Hello? Is anyone reading this?"),)
+PIZZA = (Turn("user", "Best pizza in town, thank you all!"), Turn("agent", "You made our day! See you soon."))
+CRASH = (
+    Turn("user", "my running app keeps crashing when I finish a run"),
+    Turn("agent", "We can help you better by phone. Please call 18005550147 8a5p PT, MF when you can."),
+)
+
+
+@pytest.mark.parametrize(
+    ("turns", "summary", "named"),
+    [
+        (BROADBAND, "The customer moves on 5 May. It stays at £31 a month without an activation fee.", set()),
+        (BROADBAND, "The customer moves on 4 May. It stays at £31 a month.", {"number", "date"}),
+        (BROADBAND, "The customer moves on 5 May. It costs $31 a month.", {"currency"}),
+        (STUCK, "Parcel 4471 has been stuck in Leeds since Monday. No agent replied.", {"one_sided"}),
+        (STUCK, "Parcel 4471 has been stuck. Agent updated that it is in Leeds.", {"one_sided", "no_agent"}),
+        (PIZZA, "The customer thanked everyone for the best pizza in town.", set()),
+        (CRASH, "The running app crashes at the end of a run. The agent asked for a call to 18005550147.", set()),
+        (CRASH, "The running app crashes at the end of a run. The agent will call 18005550147.", {"actor"}),
+    ],
+)
+def test_small_cases(turns: tuple[Turn, ...], summary: str, named: set[str]) -> None:
+    assert reasons(summary, turns) == named
