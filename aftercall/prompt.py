@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from aftercall.conversation import Turn, render_turns
 from aftercall.profile import TWEETSUMM, Profile
 
-#: A model that knows bytes can write a NUL.
+#: Stands in a turn for the middle that was cut out.
+_OMISSION = " … "
+
+#: A model with byte tokens can write a NUL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 #: What would read as a header of the template: hashes before a word. `order ###123` is none.
@@ -53,15 +56,16 @@ class Excerpt:
     """The part of a conversation that fits the context."""
 
     text: str
-    #: Share of the conversation's tokens that the model gets to see, 0 to 1.
+    #: Share of the conversation's tokens that the model is given, 0 to 1.
     coverage: float
 
 
 def fit_turns(turns: Sequence[Turn], num_tokens: Callable[[str], int], max_tokens: int) -> Excerpt:
-    """Cut a conversation to `max_tokens`, by whole turns, from its middle.
+    """Cut a conversation to `max_tokens`, from its middle and from the middle of its longest turns.
 
-    The problem stands at a support conversation's start and its outcome at the end, so turns are kept from both
-    ends inward, the first before the last. If not even the opening turn fits, it is cut at a word.
+    A support conversation has its problem at the start and its outcome at the end, so turns are kept from both ends
+    inward, the first before the last. A turn longer than its share, such as a pasted log, gives up its middle
+    before any other turn is left out: it may take a quarter of the room, or more if that leaves room for all.
 
     Args:
         num_tokens: counts the tokens of a text.
@@ -71,18 +75,46 @@ def fit_turns(turns: Sequence[Turn], num_tokens: Callable[[str], int], max_token
     total = sum(costs)
     if total <= max_tokens:
         return Excerpt(render_turns(turns), 1.0)
-    kept: list[int] = []
+    shares = _share_out(costs, max_tokens)
+    kept: list[Turn] = []
+    covered = 0
+    for index in sorted(shares):
+        turn = turns[index]
+        if shares[index] >= costs[index]:
+            kept.append(turn)
+            covered += costs[index]
+        elif cut := _cut_middle(turn, num_tokens, shares[index], is_needed=index == 0):
+            kept.append(cut.turn)
+            covered += cut.num_tokens
+    return Excerpt(render_turns(kept), covered / total)
+
+
+def _share_out(costs: Sequence[int], max_tokens: int) -> dict[int, int]:
+    """The turns that are shown, and how many tokens each may take: all of its own, or fewer."""
+    limit = max(_find_level(costs, max_tokens), max_tokens // 4, 1)
+    shares: dict[int, int] = {}
     room = max_tokens
-    for index in _ends_inward(len(turns)):
-        if costs[index] > room:
+    for index in _ends_inward(len(costs)):
+        share = min(costs[index], limit)
+        if share > room:
             break
-        kept.append(index)
-        room -= costs[index]
-    if kept:
-        covered = sum(costs[index] for index in kept)
-        return Excerpt(render_turns(turns[index] for index in sorted(kept)), covered / total)
-    opening = _cut_words(turns[0], num_tokens, max_tokens)
-    return Excerpt(opening, num_tokens(opening) / total)
+        shares[index] = share
+        room -= share
+    for index in shares:  # what is left goes to turns that are cut, the outer ones first
+        more = min(costs[index] - shares[index], room)
+        shares[index] += more
+        room -= more
+    return shares
+
+
+def _find_level(costs: Sequence[int], max_tokens: int) -> int:
+    """The most tokens that every turn may take so that all of them fit."""
+    room = max_tokens
+    for num_left, cost in zip(range(len(costs), 0, -1), sorted(costs), strict=True):
+        if cost * num_left > room:
+            return room // num_left
+        room -= cost
+    return max_tokens
 
 
 def _ends_inward(length: int) -> list[int]:
@@ -90,15 +122,37 @@ def _ends_inward(length: int) -> list[int]:
     return [step // 2 if step % 2 == 0 else length - 1 - step // 2 for step in range(length)]
 
 
-def _cut_words(turn: Turn, num_tokens: Callable[[str], int], max_tokens: int) -> str:
-    """The longest run of words from the turn's start that fits, found by bisection; never less than one character."""
-    text = turn.text
-    low, high = 1, len(text)
+@dataclass(frozen=True, slots=True)
+class _CutTurn:
+    turn: Turn
+    #: Of the words that are left; the sign for those that are not does not count.
+    num_tokens: int
+
+
+def _cut_middle(turn: Turn, num_tokens: Callable[[str], int], max_tokens: int, *, is_needed: bool) -> _CutTurn | None:
+    """The turn's start and end, as much of both as fits, found by bisection.
+
+    None if not even one character fits; a turn that is needed keeps its first one.
+    """
+
+    def cost(num_chars: int, between: str = _OMISSION) -> int:
+        return num_tokens(render_turns([Turn(turn.speaker, _leave_ends(turn.text, num_chars, between))]))
+
+    low, high = 1, len(turn.text) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if num_tokens(render_turns([Turn(turn.speaker, text[:middle])])) <= max_tokens:
+        if cost(middle) <= max_tokens:
             low = middle
         else:
             high = middle - 1
-    whole_words = text[:low].rsplit(" ", 1)[0] if low < len(text) and " " in text[:low] else text[:low]
-    return render_turns([Turn(turn.speaker, whole_words)])
+    if low == 1 and not is_needed and cost(low) > max_tokens:
+        return None
+    return _CutTurn(Turn(turn.speaker, _leave_ends(turn.text, low, _OMISSION)), cost(low, between=" "))
+
+
+def _leave_ends(text: str, num_chars: int, between: str) -> str:
+    """At most so many characters of a text, half of them from its end, in whole words if there are any."""
+    head, tail = text[: num_chars - num_chars // 2], text[len(text) - num_chars // 2 :]
+    if not tail:
+        return head
+    return f"{head.rsplit(' ', 1)[0]}{between}{tail.split(' ', 1)[-1]}"

@@ -110,12 +110,14 @@ def _check(source: Source, findings: Findings) -> None:
 
 
 def _check_account(source: Source, rows: list[SourceRow], rejected: list[Rejected]) -> None:
-    """Every record is in a conversation or rejected; a tweet may open several conversations."""
-    num_records = sum(1 for _ in source._table.records())
+    """Every record is in a conversation, rejected, or counted as dropped; a tweet may open several conversations."""
+    records = [record for part in source._parts for record in part.records.records()]
+    num_records = len(records)
     num_read = sum(1 if source.shape == "conversations" else len(row.conversation.turns) for row in rows)
-    account = f"{num_records} records, {num_read} read, {len(rejected)} rejected"
-    assert num_read + len(rejected) >= num_records, account
-    assert source.shape == "tweets" or num_read + len(rejected) == num_records, account
+    num_dropped = source.account.dropped.total() if source.shape == "turns" else 0
+    account = f"{num_records} records, {num_read} read, {len(rejected)} rejected, {num_dropped} dropped"
+    assert num_read + len(rejected) + num_dropped >= num_records, account
+    assert source.shape == "tweets" or num_read + len(rejected) <= num_records, account
 
 
 def _check_row(row: SourceRow) -> None:

@@ -1,7 +1,7 @@
-"""A source in batches of cleaned conversations, ready to be committed. Knows no database.
+"""Reads and cleans a source in batches that are ready to be committed.
 
-Reading and cleaning take more time than the ledger does, so for a large source a second process reads ahead while this
-one commits.
+Reading and cleaning take more time than committing, so for a large source a second process reads ahead while this one
+commits.
 """
 
 import multiprocessing
@@ -16,14 +16,16 @@ from multiprocessing.process import BaseProcess
 from aftercall.conversation import Conversation
 from aftercall.errors import SourceError
 from aftercall.ledger.intake import NewJob, make_job_key
+from aftercall.processes import safe_path_for_children
 from producer.clean import CLEANER_VERSION, clean_conversation, has_content
+from producer.readers.account import Account
 from producer.source import Rejected, Source
 
 #: Conversations committed in one transaction, and characters, so that a batch of the longest fits into memory.
 MAX_BATCH_ROWS = 1_000
 MAX_BATCH_CHARS = 16_000_000
 
-#: From this size on a second process is worth its start, some 0.3 s.
+#: From this size on, a second process is worth the 0.3 s that its start takes.
 READ_AHEAD_BYTES = 8_000_000
 
 #: Batches that this process reads while the second one starts, so that the workers need not wait for it.
@@ -41,8 +43,8 @@ class Prepared:
 
 Batch = list[Prepared | Rejected]
 
-#: What the second process tells the first: a batch, why there are no more, or that this was all.
-_Sent = Batch | SourceError | None
+#: What the second process sends: a batch, an error, or at the end the account of how the source was read.
+_Sent = Batch | SourceError | Account
 
 
 def read_batches(source: Source) -> Iterator[Batch]:
@@ -58,6 +60,7 @@ def prepare(source: Source) -> Iterator[Batch]:
     batch: Batch = []
     num_chars = position = 0
     for row in source:
+        num_chars += sum(map(len, row.row))
         if isinstance(row, Rejected):
             batch.append(row)
         else:
@@ -90,17 +93,19 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
     num_first = _num_first(source)
     # Spawned, not forked: this process has threads and open connections.
     context = multiprocessing.get_context("spawn")
-    # A pipe and no queue: when either process is killed, even in the middle of a batch, the other one is told.
+    # A pipe, not a queue: if either process is killed, even in the middle of a batch, the other one notices.
     batches, outlet = context.Pipe(duplex=False)
     reader = context.Process(target=_feed, args=(source, num_first, outlet), daemon=True)
-    reader.start()
+    with safe_path_for_children():
+        reader.start()
     outlet.close()
     try:
         yield from islice(prepare(source), num_first)
-        while (batch := _next(batches, reader, source.name)) is not None:
+        while not isinstance(batch := _next(batches, reader, source.name), Account):
             if isinstance(batch, SourceError):
                 raise batch
             yield batch
+        source.account.replace(batch)
     finally:
         batches.close()
         reader.kill()
@@ -108,13 +113,13 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
 
 
 def _num_first(source: Source) -> int:
-    # Turns and tweets are sorted on disk before the first conversation comes out: once is enough.
+    # Turns and tweets are sorted on disk before the first conversation comes out, which should happen only once.
     return NUM_FIRST if source.shape == "conversations" else 0
 
 
 def _feed(source: Source, num_first: int, outlet: "Connection[_Sent, None]") -> None:
-    """In the second process: everything the source has behind its first batches, then its end."""
-    # Ctrl-C goes to both; the first one ends the second.
+    """Run in the second process: send all but the first batches of the source, then None."""
+    # Ctrl-C reaches both processes; the first one ends the second.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(BrokenPipeError):  # the first process is gone
         try:
@@ -122,7 +127,7 @@ def _feed(source: Source, num_first: int, outlet: "Connection[_Sent, None]") -> 
                 outlet.send(batch)
         except SourceError as error:
             outlet.send(error)
-        outlet.send(None)
+        outlet.send(source.account)
 
 
 def _next(batches: "Connection[None, _Sent]", reader: BaseProcess, name: str) -> _Sent:

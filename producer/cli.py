@@ -4,12 +4,11 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from aftercall import schema
-from aftercall.database import connect, show_url
+from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import account, adapters, control
 from aftercall.processes import handling_signals
@@ -18,46 +17,23 @@ from aftercall.terminal import show_error
 from producer import advice, show
 from producer.dry_run import dry_run
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
-from producer.source import FIELDS, OwnFileError, SourceOptions, open_source, parse_mapping, readable
+from producer.source import OwnFileError, SourceOptions, open_source, readable
+from producer.source_options import source_options
 from producer.source_paths import refuse_leftover, rejected_path, rejected_paths
 from producer.submit import SubmitReport
 from producer.submit import submit as submit_source
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_MAP_HELP = f"Which column is which, for unknown headers. A FIELD is one of {', '.join(FIELDS)}."
-
-
-def source_options(command: Command) -> Command:
-    """The options that say how a source is to be read."""
-    for option in (
-        click.option("--delimiter", help="Cell delimiter; otherwise found out from the header."),
-        click.option("--encoding", help="Text encoding; otherwise found out from the bytes."),
-        click.option("--map", "mapping", metavar="FIELD=COLUMN,…", help=_MAP_HELP),
-    ):
-        command = option(command)
-    return command
-
-
-def read_options(mapping: str | None, encoding: str | None, delimiter: str | None) -> SourceOptions:
-    """The options as the source takes them."""
-    fields = parse_mapping(mapping) if mapping else {}
-    return SourceOptions(fields, encoding, delimiter, load_settings().max_conversation_chars)
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Queue nothing: say what would be, write rejected rows.")
 @source_options
-def submit(
-    sources: tuple[str, ...], is_dry_run: bool, mapping: str | None, encoding: str | None, delimiter: str | None
-) -> int:
-    """Clean the conversations of SOURCES (CSV or JSON Lines, .gz too, - for stdin) and queue them.
+def submit(sources: tuple[str, ...], is_dry_run: bool, options: SourceOptions) -> int:
+    """Clean the conversations of SOURCES (exports of help desks: CSV, JSON, Excel, ZIP …; - for stdin) and queue them.
 
     Submitting a source again adds nothing; an overlapping one adds what is new. Rejected rows go to
     SOURCE.rejected.csv with line and reason.
     """
-    options = read_options(mapping, encoding, delimiter)
     with ExitStack() as stack:
         # As Ctrl-C does, in order: what was piped in lies in a temporary file.
         stack.enter_context(handling_signals(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP))
@@ -137,7 +113,7 @@ def _only_one(context: click.Context, parameter: click.Parameter, sources: tuple
 @click.argument("source", nargs=-1, required=True, metavar="SOURCE", callback=_only_one)
 @click.option("--out", type=OUT, help="Results file; otherwise SOURCE.summaries.csv here.")
 @source_options
-def run(source: str, out: Path | None, mapping: str | None, encoding: str | None, delimiter: str | None) -> int:
+def run(source: str, out: Path | None, options: SourceOptions) -> int:
     """Summarize SOURCE on this machine, in one command: queue, database and worker are started and stopped.
 
     Stopped or killed, the same command goes on where it was.
@@ -145,7 +121,6 @@ def run(source: str, out: Path | None, mapping: str | None, encoding: str | None
     from producer.results import results_path
     from producer.run import RunRequest, run_source
 
-    options = read_options(mapping, encoding, delimiter)
     return run_source(RunRequest(source, options, out or results_path(source), rejected_path(source)))
 
 
@@ -193,6 +168,6 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Create the tables, or bring them up to this version's schema."""
-    database = connect(load_settings().ledger_url)
+    database = schema.connect_ledger(load_settings())
     schema.upgrade(database)
     click.echo(f"{show_url(database.url)} is up to date")

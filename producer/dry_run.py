@@ -10,7 +10,7 @@ from producer.batches import read_batches
 from producer.readers.scratch import open_scratch
 from producer.rejected import RejectedFile
 from producer.source import Source
-from producer.submit import SubmitReport, take_in
+from producer.submit import AddJobs, SubmitReport, take_in
 
 
 def dry_run(
@@ -21,13 +21,22 @@ def dry_run(
     Raises SourceError if the source turns out to be unreadable as a whole.
     """
     report = SubmitReport(submission_id=0)
-    with open_scratch() as scratch, RejectedFile(rejected_path, source.columns, is_dry_run=True) as rejected:
-        scratch.execute("CREATE TABLE place (id PRIMARY KEY, job_key) WITHOUT ROWID")
+    with (
+        open_scratch() as scratch,
+        RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars, is_dry_run=True) as rejected,
+    ):
+        add_jobs = open_rehearsal(scratch)
         for batch in read_batches(source):
-            take_in(batch, partial(_add_jobs, scratch), report, rejected)
+            take_in(batch, add_jobs, report, rejected)
             on_progress(report)
     report.older_rejected_path = rejected.older_path
     return report
+
+
+def open_rehearsal(scratch: sqlite3.Connection) -> AddJobs:
+    """A submission that is new and keeps nothing."""
+    scratch.execute("CREATE TABLE place (id PRIMARY KEY, job_key) WITHOUT ROWID")
+    return partial(_add_jobs, scratch)
 
 
 def _add_jobs(scratch: sqlite3.Connection, new_jobs: list[NewJob]) -> Added:

@@ -31,6 +31,7 @@ from producer.output import STDOUT, check_out
 from producer.progress import showing_progress
 from producer.results import results_path, write_results
 from producer.source import SourceOptions, open_source
+from producer.source_options import to_arguments
 from producer.submit import SubmitReport, submit
 
 POLL_INTERVAL_S = 0.5
@@ -53,15 +54,8 @@ class RunRequest:
     @property
     def command(self) -> str:
         """The command line that asks for the same again."""
-        delimiter = self.options.delimiter
-        given = {
-            "--out": None if self.out == results_path(self.source) else str(self.out),
-            "--map": ",".join(f"{field}={column}" for field, column in self.options.mapping.items()),
-            "--encoding": self.options.encoding,
-            "--delimiter": "tab" if delimiter == "\t" else delimiter,
-        }
-        options = [word for name, value in given.items() if value for word in (name, value)]
-        return shlex.join(["aftercall", "run", self.source, *options])
+        out = [] if self.out == results_path(self.source) else ["--out", str(self.out)]
+        return shlex.join(["aftercall", "run", self.source, *out, *to_arguments(self.options)])
 
 
 @dataclass(frozen=True, slots=True)

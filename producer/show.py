@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from aftercall.ledger import failures as ledger_failures
 from aftercall.ledger.account import Account, Result
 from aftercall.ledger.work import SummaryRecord
+from aftercall.masking import printable
 from aftercall.terminal import say
 from producer.doctor.finding import Finding, Level
 from producer.output import STDOUT
@@ -22,6 +23,9 @@ from producer.source import OwnFileError, Source, readable
 from producer.submit import SubmitReport
 
 console = Console(highlight=False)
+
+#: Files in a source that were passed over, and are named.
+MAX_PASSED_OVER = 5
 
 LEVEL_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
@@ -31,12 +35,12 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
     """A line that counts while a source is read; yields what to call with each step's report."""
     started = time.monotonic()
     # As Text, here and below: a name may hold what the terminal library takes for markup.
-    with console.status(Text(f"reading {name}")) as line:
+    with console.status(Text(f"reading {printable(name)}")) as line:
 
         def on_progress(report: SubmitReport) -> None:
             rate = (report.num_read + report.num_rejected) / (time.monotonic() - started)
             rejected = f"{report.num_rejected:,} rejected, " if report.num_rejected else ""
-            line.update(Text(f"reading {name}: {report.num_read:,} conversations, {rejected}{rate:,.0f}/s"))
+            line.update(Text(f"reading {printable(name)}: {report.num_read:,} conversations, {rejected}{rate:,.0f}/s"))
 
         yield on_progress
 
@@ -44,8 +48,11 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
 def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_dry_run: bool) -> None:
     """What became of a source, with the first rejected lines and why."""
     head = "would be submitted" if is_dry_run else f"submission {report.submission_id}"
-    console.print(Text.assemble((source.name, "bold"), f" ({source.shape}, {source.encoding}): {head}"))
+    console.print(
+        Text.assemble((printable(source.name), "bold"), f" ({source.layout.name}, {source.encoding}): {head}")
+    )
     say(f"  {report.num_read:,} conversations read: {_new_and_old(report, is_dry_run)}")
+    reading(source)
     if report.num_rejected:
         is_written = report.older_rejected_path != rejected_path
         where = f"all of them in {readable(rejected_path)}" if is_written else "the first of them"
@@ -54,6 +61,22 @@ def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_d
             say(f"    line {example.line}: {example.reason}", style="yellow")
     if report.older_rejected_path is not None:
         console.print(Text(f"  {_older(rejected_path, report.older_rejected_path)}"), soft_wrap=True)
+
+
+def reading(source: Source) -> None:
+    """How the source was read, where that is more than its layout, and what looks wrong."""
+    account = source.account
+    if account.dropped:
+        say(f"  dropped: {', '.join(f'{num:,} {what}' for what, num in account.dropped.items())}")
+    if unsure := {order: num for order, num in account.orders.items() if order not in ("time", "file")}:
+        say(f"  turns in the order of the {', '.join(f'{order}: {num:,}' for order, num in unsure.items())}")
+    if account.sides:
+        agents = [line.label for line in account.sides if line.side == "agent"]
+        say(f"  sides: {len(agents):,} of {len(account.sides):,} speakers are agents: {', '.join(agents[:5])[:200]}")
+    for name, reason in account.passed_over[:MAX_PASSED_OVER]:
+        say(f"  passed over {name}: {reason}", style="yellow")
+    for warning in account.warnings:
+        say(f"  warning: {warning}", style="yellow")
 
 
 def _older(rejected_path: Path, older_path: Path) -> str:
@@ -86,7 +109,7 @@ def summaries(results: Iterable[Result], num_done: int, max_rows: int) -> None:
     table = Table("id", head, "review", header_style="bold", show_lines=True)
     written = ((result.external_id, result.summary) for result in results if result.summary is not None)
     for external_id, summary in islice(written, max_rows):
-        table.add_row(Text(external_id), Text(summary.text), Text(_review(summary)))
+        table.add_row(Text(printable(external_id)), Text(printable(summary.text)), Text(_review(summary)))
     if table.row_count:
         console.print(table)
 
@@ -126,5 +149,5 @@ def finding(found: Finding) -> None:
     line.add_column(width=max(map(len, Level)), style=LEVEL_STYLES[found.level])
     line.add_column(width=8)
     line.add_column(overflow="fold")
-    line.add_row(found.level, found.subject, Text(found.sentence))
+    line.add_row(found.level, found.subject, Text(printable(found.sentence)))
     console.print(line)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +26,14 @@ NUM_EXAMPLES = 5
 
 #: Takes conversations into a submission.
 AddJobs = Callable[[list[NewJob]], Added]
+
+
+class RejectedRows(Protocol):
+    """Where rejected rows go."""
+
+    def write(self, rejected: Rejected) -> None:
+        """Add one row."""
+        ...
 
 
 @dataclass(slots=True)
@@ -66,20 +75,23 @@ def submit(
     try:
         report = SubmitReport(intake.open_submission(database, source.name, source.digest))
         add_jobs = partial(intake.add_jobs, database, report.submission_id)
-        with RejectedFile(rejected_path, source.columns) as rejected:
+        with RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars) as rejected:
             for batch in read_batches(source):
                 take_in(batch, add_jobs, report, rejected)
                 _send(sweeper, report)
                 on_progress(report)
         report.older_rejected_path = rejected.older_path
-        intake.close_submission(database, report.submission_id, report.num_rejected)
+        intake.close_submission(database, report.submission_id, report.num_rejected, source.account.to_json())
     except DBAPIError as error:
         raise explain(database, error) from None
     return report
 
 
-def take_in(batch: Batch, add_jobs: AddJobs, report: SubmitReport, rejected: RejectedFile) -> None:
-    """Add a batch's conversations, and reject what is none or clashes with one that is there."""
+def take_in(batch: Batch, add_jobs: AddJobs, report: SubmitReport, rejected: RejectedRows) -> frozenset[int]:
+    """Add a batch's conversations, and reject what is none or clashes with one that is there.
+
+    Returns the positions of those that clash.
+    """
     prepared = {}
     for row in batch:
         if isinstance(row, Rejected):
@@ -93,6 +105,7 @@ def take_in(batch: Batch, add_jobs: AddJobs, report: SubmitReport, rejected: Rej
     report.num_insufficient += added.num_insufficient
     for position in sorted(added.conflicts):
         _reject(_clashing(prepared[position]), report, rejected)
+    return added.conflicts
 
 
 def _clashing(row: Prepared) -> Rejected:
@@ -104,7 +117,7 @@ def _clashing(row: Prepared) -> Rejected:
     )
 
 
-def _reject(row: Rejected, report: SubmitReport, rejected: RejectedFile) -> None:
+def _reject(row: Rejected, report: SubmitReport, rejected: RejectedRows) -> None:
     report.num_rejected += 1
     rejected.write(row)
     if len(report.examples) < NUM_EXAMPLES:

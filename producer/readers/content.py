@@ -1,89 +1,115 @@
-"""The bytes of a source: a file, a compressed file, or stdin. Knows no encoding and no rows.
+"""The bytes of a source, or of each file in it. Knows no encoding and no rows."""
 
-What cannot be read twice (stdin, a pipe) is first written to a temporary file, which goes with the `Content`.
-"""
-
-import gzip
-import sys
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from io import BufferedReader
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from aftercall.errors import SourceError
+from producer.readers.compression import READS, TESTS, Codec, open_decompressed
+from producer.readers.limits import Budget, Limits
 
 CHUNK_BYTES = 1 << 20
 
-_GZIP = b"\x1f\x8b"
-_BINARY = {
-    b"PK\x03\x04": "an Excel workbook or another ZIP archive: open it and export it as CSV",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: open it and export it as CSV",
-    b"PAR1": "a Parquet file: convert it to CSV or JSON Lines",
-    b"%PDF": "a PDF document: export the conversations as CSV",
-    b"SQLite format 3": "an SQLite database: export its table as CSV",
-    b"BZh": "compressed with bzip2: decompress it and pipe it in, as in bzcat FILE | aftercall submit -",
-    b"\xfd7zXZ": "compressed with xz: decompress it and pipe it in, as in xzcat FILE | aftercall submit -",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it and pipe it in, as in zstdcat FILE | aftercall submit -",
-}
+#: What a compressed file that is damaged or cut off raises.
+DAMAGE = (EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Where the bytes lie. Opened as often as needed; closing it removes what was written for it."""
+    """Where the bytes lie. Opened as often as needed; closing it removes what was written for it alone."""
 
     name: str
     path: Path
-    is_gzip: bool
+    codec: Codec = "plain"
+    #: Whether a record is a row of a sheet: rows are numbered then, and no lines.
+    is_sheet: bool = False
+    #: Whether `path` is a temporary file, of which the user knows nothing.
+    is_spooled: bool = False
+    max_bytes: int = Limits().max_source_bytes
     resources: ExitStack = field(default_factory=ExitStack, compare=False)
 
-    def open(self) -> BufferedReader | gzip.GzipFile:
+    @property
+    def is_gzip(self) -> bool:
+        return self.codec == "gzip"
+
+    @property
+    def reading_command(self) -> str:
+        """The command that writes the bytes to stdout, decompressed."""
+        return READS[self.codec]
+
+    def open(self) -> BinaryIO:
         """The bytes, decompressed."""
-        return gzip.open(self.path) if self.is_gzip else self.path.open("rb")
+        return open_decompressed(self.path, self.codec)
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes, decompressed, in pieces of at most 1 MiB.
 
-        Raises SourceError where the compressed file breaks off.
+        Raises SourceError where the compressed file breaks off, and where there are too many.
         """
+        budget = Budget(self.name, Limits(max_source_bytes=self.max_bytes))
         with self.open() as stream:
-            try:
-                while chunk := stream.read(CHUNK_BYTES):
-                    yield chunk
-            except (EOFError, gzip.BadGzipFile, zlib.error):
-                raise SourceError(
-                    f"{self.name}: the compressed file is cut off or damaged; fetch it again (gzip -t tests it)."
-                ) from None
+            while chunk := self._read(stream):
+                budget.spend(len(chunk))
+                yield chunk
 
     def close(self) -> None:
         """Remove what was written for it."""
         self.resources.close()
 
-    def __reduce__(self) -> tuple[type["Content"], tuple[str, Path, bool]]:
-        # A copy in another process reads the same file and owns nothing.
-        return Content, (self.name, self.path, self.is_gzip)
+    def head(self) -> bytes:
+        """The first bytes, decompressed, by which a kind of file is known."""
+        with self.open() as stream:
+            return self._read(stream, io.DEFAULT_BUFFER_SIZE)
 
-
-def locate(path: str) -> Content:
-    """Find the bytes of a source; `-` is stdin.
-
-    Raises SourceError if there are none, or if they are those of a known binary format.
-    """
-    with ExitStack() as resources:
+    def _read(self, stream: BinaryIO, num_bytes: int = CHUNK_BYTES) -> bytes:
         try:
-            name, file = _find(path, resources)
-            with file.open("rb") as stream:
-                head = stream.read(16)
-        except OSError as error:
-            raise SourceError(f"{readable(path)}: cannot be read ({error.strerror}).") from None
-        for magic, description in _BINARY.items():
-            if head.startswith(magic):
-                raise SourceError(f"{name}: this is {description}.")
-        return Content(name, file, head.startswith(_GZIP), resources.pop_all())
+            return stream.read(num_bytes)
+        except DAMAGE as error:
+            if self.codec == "plain":
+                raise
+            raise SourceError(
+                f"{self.name}: the compressed file is cut off or damaged ({error}); fetch it again "
+                f"({TESTS[self.codec]} tests it)."
+            ) from None
+
+    def __reduce__(self) -> tuple[type["Content"], tuple[object, ...]]:
+        # A copy in another process reads the same file and owns nothing.
+        return Content, (self.name, self.path, self.codec, self.is_sheet, self.is_spooled, self.max_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The files of one source: one, or those of an archive, a folder or a workbook, in a fixed order."""
+
+    name: str
+    members: tuple[Content, ...]
+    #: What was passed over, with the reason: hidden files, pictures, files of rejected rows.
+    passed_over: tuple[tuple[str, str], ...] = ()
+    resources: ExitStack = field(default_factory=ExitStack, compare=False)
+
+    def __iter__(self) -> Iterator[Content]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was written for it."""
+        self.resources.close()
 
 
 def readable(path: str | Path) -> str:
@@ -99,31 +125,21 @@ def staying_as_it_was(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (UnicodeError, EOFError, zlib.error, OSError) as error:
+    except (UnicodeError, *DAMAGE) as error:
         raise SourceError(
             f"{name}: changed while it was read ({error}). Is its export finished? What was read is kept; submit it "
             "again."
         ) from None
 
 
-def _find(path: str, resources: ExitStack) -> tuple[str, Path]:
-    if path == "-":
-        return "stdin", _spool(sys.stdin.buffer, resources)
-    file = Path(path)
-    if file.is_dir():
-        folder = readable(path)
-        raise SourceError(f"{folder}: this is a folder; name the files in it, for example {folder.rstrip('/')}/*.csv")
-    if not file.exists():
-        raise SourceError(f"{readable(path)}: no such file. Check the name; a source is a path, or - for stdin.")
-    if not file.is_file():
-        with file.open("rb") as pipe:
-            return readable(file.name), _spool(pipe, resources)
-    return readable(file.name), file
+def new_folder(resources: ExitStack) -> Path:
+    """A temporary folder that goes with the resources."""
+    return Path(resources.enter_context(TemporaryDirectory(prefix="aftercall-")))
 
 
-def _spool(stream: BinaryIO, resources: ExitStack) -> Path:
-    """Write what can be read once only to a temporary file."""
-    file = Path(resources.enter_context(TemporaryDirectory(prefix="aftercall-"))) / "source"
-    with file.open("wb") as spool:
-        copyfileobj(stream, spool, CHUNK_BYTES)
-    return file
+def copy_bounded(stream: BinaryIO, target: Path, budget: Budget) -> None:
+    """Write a stream to a file, as far as the budget reaches."""
+    with target.open("wb") as file:
+        while chunk := stream.read(CHUNK_BYTES):
+            budget.spend(len(chunk))
+            file.write(chunk)

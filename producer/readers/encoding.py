@@ -22,6 +22,8 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+#: How a JSON document begins, in whatever encoding.
+_JSON = re.compile(rb"[\xef\xbb\xbf\xfe\xff\x00\s]*[\[{]")
 #: Control characters that no text has, and what Windows-1252 does not define.
 _NOT_CP1252 = re.compile(rb"[\x00-\x08\x0e-\x1f\x81\x8d\x8f\x90\x9d]")
 
@@ -52,6 +54,14 @@ def inspect(content: Content, encoding: str | None = None) -> Inspection:
     return Inspection(probe.finish(), digest.hexdigest())
 
 
+def digest_of(content: Content) -> str:
+    """The digest alone, of bytes that are no text of one encoding."""
+    digest = sha256()
+    for chunk in content.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _by_bom(head: bytes) -> str:
     return next((encoding for bom, encoding in _BOMS.items() if head.startswith(bom)), "utf-8")
 
@@ -69,12 +79,14 @@ class _Probe:
         self._encoding = encoding
         self._may_fall_back = encoding == "utf-8" and not is_told
         self._has_wide_units = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        self._is_json = False
         self._num_bytes = 0
         self._num_lines = 0
         self._line_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """Look through the next piece; SourceError if it is no text in any encoding that is left."""
+        self._is_json = self._is_json or (self._num_bytes == 0 and _JSON.match(chunk) is not None)
         self._refuse_binary(chunk)
         self._decode(chunk)
         self._num_bytes += len(chunk)
@@ -135,7 +147,8 @@ class _Probe:
         self._num_lines += chunk.count(b"\n")
         last_break = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
         self._line_bytes = len(chunk) - last_break - 1 if last_break >= 0 else self._line_bytes + len(chunk)
-        if self._line_bytes > MAX_LINE_BYTES:
+        # A JSON document may be one line, and is not read by lines.
+        if self._line_bytes > MAX_LINE_BYTES and not self._is_json:
             raise SourceError(
                 f"{self._name}: line {self._num_lines + 1} is longer than {MAX_LINE_BYTES >> 20} MiB. "
                 "Expected CSV, or JSON Lines with one object a line."

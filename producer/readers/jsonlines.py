@@ -2,80 +2,102 @@
 
 import io
 import json
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from aftercall.errors import SourceError
-from producer.readers.content import Content, readable
-from producer.readers.rows import Picker, Record, Rejected, RowError, Value
+from producer.readers.content import Content
+from producer.readers.rows import Picker, Record, Rejected, RowError, Table, Value
 
 #: So many broken lines at the start, and it is no JSON Lines file.
 _MAX_BROKEN = 100
+#: Keys that are looked at.
+_MAX_NAMES = 1_000
+#: A line that is longer is no conversation, and is not held whole.
+MAX_LINE_CHARS = 64 << 20
+#: What the cells of a record are called.
+JSON_COLUMNS = ("json",)
+#: Of a line that is too long, what its rejected row shows.
+_SHOWN_CHARS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """One object a line; the first sound one says which keys there are."""
+    """One object a line; the first sound ones say which keys there are."""
 
     content: Content
     encoding: str
     names: tuple[str, ...]
 
     @property
+    def has_objects(self) -> bool:
+        return True
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        return ("json",)
+        return JSON_COLUMNS
 
     def records(self) -> Iterator[Record | Rejected]:
         yield from _records(self.content, self.encoding)
 
-    def picker(self, names: Sequence[str | None]) -> Picker:
-        def pick(cells: Sequence[str]) -> list[Value]:
-            item = _parse_object(cells[0])
-            return ["" if name is None else _value(item.get(name), name) for name in names]
-
-        return pick
+    def picker(self, names: Sequence[str | None], optional: Collection[str | None] = ()) -> Picker:
+        return pick_keys(names)
 
 
-def is_json(content: Content, encoding: str) -> bool:
-    """Whether the first character is that of an object.
+def is_json(table: Table) -> bool:
+    """Whether a table's records are objects, and no rows of cells."""
+    return bool(getattr(table, "has_objects", False))
 
-    Raises SourceError if it is that of an array.
-    """
-    with content.open() as binary, io.TextIOWrapper(binary, encoding) as stream:
-        first = stream.read(1 << 16).lstrip("\ufeff \t\r\n")[:1]
-    if first == "[":
-        # What came through a pipe lies in a file that nobody knows.
-        file = shlex.quote(readable(content.path)) if readable(content.path.name) == content.name else "FILE"
-        raise SourceError(
-            f"{content.name}: this is a JSON array; write one object a line, for example with jq -c '.[]' {file}"
-        )
-    return first == "{"
+
+def pick_keys(names: Sequence[str | None]) -> Picker:
+    """A function from a record of JSON to the values of these keys."""
+
+    def pick(cells: Sequence[str]) -> list[Value]:
+        item = parse_object(cells[0])
+        return ["" if name is None else _value(item.get(name), name) for name in names]
+
+    return pick
 
 
 def read_json_lines(content: Content, encoding: str) -> JsonLines:
-    """Take the keys from the first line that is an object.
+    """Take the keys from the first lines that are objects.
 
     Raises SourceError if the first hundred lines hold none.
     """
+    names: dict[str, None] = {}
     for record in islice(_records(content, encoding), _MAX_BROKEN):
         try:
-            return JsonLines(content, encoding, tuple(_parse_object(record.cells[0])))
+            if isinstance(record, Record):
+                names |= dict.fromkeys(parse_object(record.cells[0]))
         except RowError:
             continue
+    if names:
+        return JsonLines(content, encoding, tuple(islice(names, _MAX_NAMES)))
     raise SourceError(f"{content.name}: starts like JSON, but no line is a whole object. Write one object a line.")
 
 
-def _records(content: Content, encoding: str) -> Iterator[Record]:
+def _records(content: Content, encoding: str) -> Iterator[Record | Rejected]:
     with content.open() as binary, io.TextIOWrapper(binary, encoding) as stream:
-        for number, line in enumerate(stream, 1):
-            if text := line.strip("\ufeff \t\r\n"):
+        number = 0
+        while line := stream.readline(MAX_LINE_CHARS):
+            number += 1
+            if len(line) == MAX_LINE_CHARS and not line.endswith("\n"):
+                yield Rejected(
+                    number, f"the line is longer than {MAX_LINE_CHARS:,} characters.", (line[:_SHOWN_CHARS],)
+                )
+                while line and not line.endswith("\n"):
+                    line = stream.readline(MAX_LINE_CHARS)
+            elif text := line.strip("\ufeff \t\r\n"):
                 yield Record(number, (text,))
 
 
-def _parse_object(line: str) -> dict[str, Any]:
+def parse_object(line: str) -> dict[str, Any]:
+    """The object that a line holds.
+
+    Raises RowError.
+    """
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """What passes between the readers: records in, rows and rejections out. Knows no format and no shape."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +10,18 @@ from aftercall.conversation import Conversation
 #: One cell as a shape sees it: text, or a list (of turns) where the source is JSON.
 Value = str | list[Any]
 Picker = Callable[[Sequence[str]], Sequence[Value]]
+
+#: What stands in a cell for nothing at all: pandas, databases and Excel write it.
+MISSING = frozenset(("nan", "NaN", "NAN", "null", "NULL", "Null", "\\N", "<NA>", "NaT", "#N/A"))
+_MAX_MISSING_CHARS = max(map(len, MISSING))
+#: What is nothing as an id only: a customer may well say "None".
+_MISSING_IDS = frozenset(("None", "none", "N/A", "n/a", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!"))
+
+#: `1.23457E+15`: what a spreadsheet or a program makes of a long number.
+_SCIENTIFIC = re.compile(r"-?\d(?:[.,]\d+)?e\+\d{1,3}", re.IGNORECASE)
+_WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
+#: Floating-point numbers have no more digits than this one.
+_MAX_EXACT = 1 << 53
 
 #: Ids are keys in the ledger, and PostgreSQL's index takes no long ones.
 MAX_ID_CHARS = 255
@@ -72,9 +85,17 @@ class Table(Protocol):
         """Every row, in the source's order; may be called again."""
         ...
 
-    def picker(self, names: Sequence[str | None]) -> Picker:
-        """A function from a record's cells to the values of these columns ("" for None); raises RowError."""
+    def picker(self, names: Sequence[str | None], optional: Collection[str | None] = ()) -> Picker:
+        """A function from a record's cells to the values of these columns ("" for None); raises RowError.
+
+        A row that was cut short, as writers do where its last cells are empty, may lack the `optional` columns alone.
+        """
         ...
+
+
+def present(cell: str) -> str:
+    """A cell's text; empty if what stands there means that there is none."""
+    return cell if len(cell) > _MAX_MISSING_CHARS or cell not in MISSING else ""
 
 
 def take_id(value: Value, column: str | None) -> str:
@@ -82,11 +103,26 @@ def take_id(value: Value, column: str | None) -> str:
 
     Raises RowError.
     """
-    if not isinstance(value, str) or not (external_id := value.strip()):
+    external_id = present(value.strip()) if isinstance(value, str) else ""
+    if not external_id or external_id in _MISSING_IDS:
         raise RowError(f"no id in column {column!r}; every row needs one.")
     if len(external_id) > MAX_ID_CHARS or not external_id.isprintable():
         raise RowError(f"the id in column {column!r} is longer than {MAX_ID_CHARS} characters or not printable.")
+    if "+" in external_id and _SCIENTIFIC.fullmatch(external_id):
+        raise RowError(_rounded(external_id, column))
+    if "." in external_id and (whole := _WHOLE_FLOAT.fullmatch(external_id)):
+        if len(whole[1]) > len(str(_MAX_EXACT)) or abs(int(whole[1])) > _MAX_EXACT:
+            raise RowError(_rounded(external_id, column))
+        return whole[1]
     return external_id
+
+
+def _rounded(external_id: str, column: str | None) -> str:
+    return (
+        f"the id {external_id[:40]!r} in column {column!r} is a rounded number: its last digits were lost in Excel or "
+        "another spreadsheet (scientific notation), and several conversations may share it. Export again and do not "
+        "save the file in a spreadsheet, or format the column as text first."
+    )
 
 
 def take_text(value: Value) -> str:
@@ -96,4 +132,4 @@ def take_text(value: Value) -> str:
     """
     if not isinstance(value, str):
         raise RowError(f"the text is {str(value)[:40]!r}; expected a string.")
-    return value
+    return present(value)

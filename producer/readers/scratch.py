@@ -50,7 +50,8 @@ def stage(
             yield record
             continue
         try:
-            values = (record.line, *place(record), *record.cells)
+            # A row that was cut short after its last filled cell is whole here.
+            values = (record.line, *place(record), *record.cells, *[""] * (num_cells - len(record.cells)))
         except RowError as error:
             yield record.rejected(error)
         else:

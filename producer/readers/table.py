@@ -1,21 +1,21 @@
 """Delimited text (CSV, TSV, …) as records with their real line numbers. Knows no field and no shape."""
 
-import csv
 import io
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from aftercall.errors import SourceError
 from producer.readers.content import Content
-from producer.readers.rows import Picker, Record, Rejected
+from producer.readers.delimited import Lines, read_records
+from producer.readers.header import Header, find_header, head_of
+from producer.readers.rows import Picker, Record, Rejected, RowError, present
 
-DELIMITERS = (",", ";", "\t", "|")
+#: How a line of a transcript begins, after a time or without one.
+_LABEL = re.compile(r"\s*(?:[\[(]?[\d:./, apm-]+[\])]?[\s–-]*)?[^\W\d][\w .()'-]{0,40}:\s")
 
-#: A quoted cell that is longer was never closed. The module's own limit of 131,072 is less than a long transcript.
-MAX_CELL_CHARS = 32 << 20
-_HEAD_CHARS = 1 << 16
+
+_TORN = "its text has line breaks and no quotes around it. Export it again with quoted cells."
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,50 +24,76 @@ class DelimitedTable:
 
     content: Content
     encoding: str
-    delimiter: str
-    names: tuple[str, ...]
+    header: Header
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.header.names
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.names
+        return self.header.names
 
     def records(self) -> Iterator[Record | Rejected]:
-        with _open_text(self.content, self.encoding) as stream:
-            rows = _rows(_Lines(stream), self.delimiter)
-            next(rows, None)
-            for row in rows:
-                yield row if isinstance(row, Rejected) else self._check(row)
+        return _without_torn_rows(self._checked(), len(self.names))
 
-    def _check(self, record: Record) -> Record | Rejected:
-        found, expected = len(record.cells), len(self.names)
-        if found == expected:
-            return record
-        return record.rejected(f"the row has {found} cells where the header has {expected}.")
-
-    def picker(self, names: Sequence[str | None]) -> Picker:
+    def picker(self, names: Sequence[str | None], optional: Collection[str | None] = ()) -> Picker:
+        """As `Table.picker`; a short row may lack the optional columns alone."""
         indices = [len(self.names) if name is None else self.names.index(name) for name in names]
+        needed = [index for index, name in zip(indices, names, strict=True) if name and name not in optional]
+        num_needed = max(needed, default=-1) + 1
+        num_names = len(self.names)
 
         def pick(cells: Sequence[str]) -> list[str]:
-            padded = (*cells, "")
-            return [padded[index] for index in indices]
+            if len(cells) < num_needed:
+                raise RowError(_miscounted(len(cells), num_names))
+            padded = (*cells, *[""] * (num_names - len(cells)), "")
+            return [present(padded[index]) for index in indices]
 
         return pick
+
+    def _checked(self) -> Iterator[Record | Rejected]:
+        num_names = len(self.names)
+        with _open_text(self.content, self.encoding) as stream:
+            if self.header.has_sep_line:
+                next(stream)
+            rows = read_records(
+                Lines(stream),
+                self.header.delimiter,
+                first_line=1 + self.header.has_sep_line,
+                has_rows=self.content.is_sheet,
+            )
+            num_above = self.header.num_above + 1
+            for row in rows:
+                if isinstance(row, Rejected):
+                    yield row
+                elif num_above:
+                    num_above -= 1
+                elif len(row.cells) == num_names and row.cells[-1] != self.names[-1]:
+                    yield row
+                elif checked := self._check(row):
+                    yield checked
+
+    def _check(self, record: Record) -> Record | Rejected | None:
+        """The record without empty cells beyond the header; None for the header once more, as of files joined."""
+        found, expected = len(record.cells), len(self.names)
+        if found > expected:
+            if any(record.cells[expected:]):
+                return record.rejected(_miscounted(found, expected))
+            record = Record(record.line, record.cells[:expected])
+        return None if tuple(cell.strip("\ufeff \t") for cell in record.cells) == self.names else record
 
 
 def read_table(
     content: Content, encoding: str, delimiter: str | None, is_known: Callable[[Sequence[str]], bool]
 ) -> DelimitedTable:
-    """Read the header; without a delimiter, take the one that makes known columns of it, or else the most.
+    """Find the header; without a delimiter, take the one that makes known columns of it, or else the most.
 
     Raises SourceError if there is no header.
     """
-    candidates = [delimiter] if delimiter else DELIMITERS
-    found = {candidate: _read_header(content, encoding, candidate) for candidate in candidates}
-    headers = {candidate: names for candidate, names in found.items() if names}
-    if not headers:
-        raise SourceError(f"{content.name}: the file is empty but for white space.")
-    best = max(headers, key=lambda candidate: (is_known(headers[candidate]), len(headers[candidate])))
-    return DelimitedTable(content, encoding, best, headers[best])
+    with _open_text(content, encoding) as stream:
+        head = head_of(stream)
+    return DelimitedTable(content, encoding, find_header(content, head, delimiter, is_known))
 
 
 @contextmanager
@@ -76,51 +102,33 @@ def _open_text(content: Content, encoding: str) -> Iterator[io.TextIOWrapper]:
         yield stream
 
 
-def _read_header(content: Content, encoding: str, delimiter: str) -> tuple[str, ...]:
-    with _open_text(content, encoding) as stream:
-        head = io.StringIO(stream.read(_HEAD_CHARS), newline="")
-    first = next(_rows(_Lines(head), delimiter), None)
-    return tuple(name.strip("\ufeff \t") for name in first.cells) if isinstance(first, Record) else ()
+def _miscounted(found: int, expected: int) -> str:
+    return f"the row has {found} cells where the header has {expected}."
 
 
-class _Lines:
-    """Lines, of which those taken for a broken record can be given back."""
-
-    def __init__(self, stream: Iterator[str]) -> None:
-        self._stream = stream
-        self._given_back: deque[str] = deque()
-        self.taken: list[str] = []
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._given_back.popleft() if self._given_back else next(self._stream)
-        self.taken.append(line)
-        return line
-
-    def give_back(self) -> None:
-        """All but the first: the record broke there, and what follows may be sound."""
-        self._given_back.extendleft(reversed(self.taken[1:]))
-        del self.taken[1:]
+def _without_torn_rows(rows: Iterator[Record | Rejected], num_names: int) -> Iterator[Record | Rejected]:
+    """Reject rows whose text goes on in the lines below, since its line breaks were not quoted: half is worse."""
+    first: Record | None = None
+    above: Record | None = None
+    for row in rows:
+        if isinstance(row, Rejected) or above is None or first is None or not _goes_on(first, above, row, num_names):
+            if above is not None:
+                yield above if above is first else above.rejected(_TORN)
+            first = above = None if isinstance(row, Rejected) else row
+            if above is None:
+                yield row
+        else:
+            yield above.rejected(_TORN)
+            # What comes next may go on, too; `first` is the row in which the text began.
+            above = row
+    if above is not None:
+        yield above if above is first else above.rejected(_TORN)
 
 
-def _rows(lines: _Lines, delimiter: str) -> Iterator[Record | Rejected]:
-    """Every record but the blank ones, the header first. One broken record costs its own line only."""
-    # The limit is the process', and a source may be read in another one than it was opened in.
-    csv.field_size_limit(MAX_CELL_CHARS)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    line = 1
-    while True:
-        try:
-            cells = next(reader)
-            if any(cells) and not (len(cells) == 1 and cells[0].isspace()):
-                yield Record(line, tuple(cells))
-        except StopIteration:
-            return
-        except csv.Error as error:
-            lines.give_back()
-            what = str(error).replace("\t", "tab")
-            yield Rejected(line, f"the quoting is broken ({what}).", (lines.taken[0].rstrip("\r\n"),))
-        line += len(lines.taken)
-        lines.taken.clear()
+def _goes_on(first: Record, above: Record, row: Record, num_names: int) -> bool:
+    """Whether a row is no row but the next line of the text that began in `first` and reached `above`."""
+    if len(row.cells) == 1 and len(above.cells) < num_names:
+        return True
+    if ":" not in row.cells[0] or not _LABEL.match(row.cells[0]):
+        return False
+    return _LABEL.match(first.cells[-1]) is not None and not _LABEL.match(first.cells[0])

@@ -6,7 +6,8 @@ get answers of their own, some only remark, and under an announcement a whole cr
 - A *customer* is whom the company answers somewhere in the tree. A customer's tweets belong to the customer.
 - Any other tweet (the company's, a bystander's) belongs to whom the tweet above it belongs to.
 - What stands above the first customer, such as an announcement, belongs to nobody: it opens the conversation of each
-  customer below it. Replies to it that were never answered stay together in one conversation.
+  customer below it, the nearest `MAX_OPENING_TWEETS` of it. Replies to it that were never answered stay together in
+  one conversation.
 - Inside a conversation the tweets stand in time order, a reply never before what it answers; ties by depth, then id.
 - Its id is that of its first tweet that no other conversation has: the root's, if the tree is one conversation.
 """
@@ -16,6 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from aftercall.conversation import Speaker
+
+#: How many tweets above a customer's first one open the conversation: those next to it. Thousands of announcements that
+#: answer one another would otherwise stand in the conversation of each of thousands of customers.
+MAX_OPENING_TWEETS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,10 @@ def _gather(ordered: Sequence[Tweet], owners: Mapping[str, str]) -> list[list[Tw
 
 
 def _above(tweet: Tweet, unowned: Mapping[str, Tweet], known: Set[str]) -> set[str]:
-    """The tweets above this one, up to the first that is somebody's or known."""
+    """The nearest tweets above this one, up to the first that is somebody's or known."""
     above: set[str] = set()
     parent = tweet.parent
-    while parent is not None and parent in unowned and parent not in known:
+    while parent is not None and parent in unowned and parent not in known and len(above) < MAX_OPENING_TWEETS:
         above.add(parent)
         parent = unowned[parent].parent
     return above

@@ -1,79 +1,119 @@
-"""Shape two: a row is a turn, rows come in any order. Grouped on disk, by conversation.
+"""Records that are a turn each, in any order. Grouped on disk, by conversation.
 
-Inside a conversation the turns stand in time order if each of them has a time that can be read, or else in the order
-of their lines. Rejected rows come first, then the conversations, in the order in which their first rows appear.
+Rejected rows come first, then the conversations, in the order in which their first rows appear, each with its turns
+in the order of their lines. Rows that repeat an earlier one of the conversation, cell for cell, are counted and left.
 """
 
-from collections.abc import Iterator
-from itertools import chain, groupby
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from aftercall.conversation import Conversation, Turn
-from producer.readers.columns import Columns
 from producer.readers.conversations import too_long
-from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
+from producer.readers.items import ItemReader
+from producer.readers.jsonlines import is_json, parse_object
+from producer.readers.raw import RawConversation, RawRow, RawTurn, RowOrigin
+from producer.readers.rows import Record, Rejected, RowError, Table
 from producer.readers.scratch import open_scratch, stage
-from producer.readers.speakers import take_inbound, take_speaker
-from producer.readers.times import parse_time
+from producer.readers.tables import TableRow
 
-#: One place a turn: the first line of its conversation, then its time (0 where times are not to be trusted).
-_PLACE = """
-INSERT INTO place
-SELECT min(line) OVER conversation,
-       CASE WHEN count(time) OVER conversation = count(*) OVER conversation THEN time ELSE 0 END,
-       line
-FROM staged WINDOW conversation AS (PARTITION BY id) ORDER BY 1, 2, 3
-"""
-_READ = """
-SELECT place.first, staged.* FROM place CROSS JOIN staged USING (line) ORDER BY place.first, place.time, place.line
-"""
+#: One place a turn: the first line of its conversation, then its own.
+_PLACE = "INSERT INTO place SELECT min(line) OVER (PARTITION BY id), line FROM staged ORDER BY 1, 2"
+_READ = "SELECT place.first, staged.* FROM place CROSS JOIN staged USING (line) ORDER BY place.first, place.line"
+
+_READ_ONE = "SELECT staged.* FROM place CROSS JOIN staged USING (line) WHERE place.first = ? ORDER BY place.line"
+
+_Parse = Callable[[tuple[str, ...]], Any]
 
 
-def read_turns(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
-    """Every conversation that the rows make; a row that is no turn is rejected alone."""
-    reader = _TurnReader(table, columns)
+def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
+    """Every conversation that the rows make; a row that belongs to none is rejected alone."""
+    parse = _parser(table, reader)
     with open_scratch() as scratch:
-        yield from stage(scratch, table, "id, time", reader.place)
-        scratch.execute("CREATE TABLE place (first, time, line, PRIMARY KEY (first, time, line)) WITHOUT ROWID")
+        yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
+        scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
-        for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
-            yield from _assemble(rows, reader, max_chars)
+        for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):
+            yield from _assemble(rows, _Rows(scratch, first), parse, reader, max_chars)
 
 
-class _TurnReader:
-    """Reads the fields of a row that is a turn. Each method raises RowError."""
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of one conversation, read once more; they are not held, since they may be far more than what is said."""
 
-    def __init__(self, table: Table, columns: Columns) -> None:
-        self._id_column = columns["id"]
-        self._take = take_speaker if "speaker" in columns else take_inbound
-        self._pick_place = table.picker((columns["id"], columns.get("time")))
-        self._pick_turn = table.picker((columns.get("speaker", columns.get("inbound")), columns["text"]))
+    scratch: sqlite3.Connection
+    first: int
 
-    def place(self, record: Record) -> tuple[str, float | None]:
-        """The conversation's id and the turn's time, if the whole row is sound."""
-        external_id, time = self._pick_place(record.cells)
-        place = take_id(external_id, self._id_column), parse_time(str(time))
-        self.turn(record)
-        return place
+    def __call__(self) -> Iterator[RowOrigin]:
+        for row in self.scratch.execute(_READ_ONE, (self.first,)):
+            yield row[0], row[2:]
 
-    def turn(self, record: Record) -> Turn:
-        """Who speaks, and what."""
-        speaker, text = self._pick_turn(record.cells)
-        return Turn(self._take(speaker), take_text(text))
+    def rejected(self, reason: str) -> Iterator[Rejected]:
+        """All of them, with the reason."""
+        for line, cells in self():
+            yield Rejected(line, reason, cells)
 
 
-def _assemble(rows: Iterator[tuple[Any, ...]], reader: _TurnReader, max_chars: int) -> Iterator[Outcome]:
-    """One conversation from its rows; if it is too long all of them are rejected, and no more than fits is held."""
-    held: list[Record] = []
-    turns: list[Turn] = []
-    num_chars = 0
+def _parser(table: Table, reader: ItemReader) -> _Parse:
+    if is_json(table):
+        return lambda cells: parse_object(cells[0])
+    return TableRow(table, reader.needed(table), reader.used(table))
+
+
+def _place(record: Record, parse: _Parse, reader: ItemReader) -> tuple[str]:
+    return (reader.take_id(parse(record.cells), record.line),)
+
+
+def _assemble(
+    rows: Iterator[tuple[Any, ...]], origin: _Rows, parse: _Parse, reader: ItemReader, max_chars: int
+) -> Iterator[RawRow | Rejected]:
+    """One conversation from its rows; if one of them can't be read all are rejected: half a conversation misleads."""
+    turns: list[RawTurn] = []
+    external_id = ""
+    repeats = _Repeats()
+    num_chars = reader.num_unreadable = 0
     for row in rows:
-        held.append(Record(row[1], row[4:]))
-        turns.append(reader.turn(held[-1]))
-        num_chars += len(turns[-1].text) + 1
-        if num_chars > max_chars:
-            rest = (Record(later[1], later[4:]) for later in rows)
-            yield from (record.rejected(too_long(max_chars)) for record in chain(held, rest))
+        external_id, cells = row[2], row[3:]
+        try:
+            turn = reader.turn(parse(cells))
+        except RowError as error:
+            yield from origin.rejected(str(error))
             return
-    yield SourceRow(row[0], Conversation(row[2], tuple(turns)))
+        if repeats.has(cells, turn.time):
+            continue
+        turns.append(turn)
+        num_chars += len(turn.text) + 1
+        if num_chars > max_chars:
+            yield from origin.rejected(too_long(max_chars))
+            return
+    yield RawRow(
+        origin.first,
+        RawConversation(external_id, tuple(turns)),
+        origin,
+        num_unreadable=reader.num_unreadable,
+        num_repeats=repeats.num,
+    )
+
+
+class _Repeats:
+    """Rows that are there twice, as where two exports overlap: all of their cells are those of an earlier row.
+
+    Without a time only the row above counts: people do say "ok" twice.
+    """
+
+    def __init__(self) -> None:
+        self.num = 0
+        self._seen: set[bytes] = set()
+        self._above = b""
+
+    def has(self, cells: tuple[str, ...], time: float | None) -> bool:
+        """Whether this row repeats one."""
+        digest = blake2b("\0".join(cells).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        is_repeat = digest == self._above if time is None else digest in self._seen
+        self._above = digest
+        self._seen.add(digest)
+        self.num += is_repeat
+        return is_repeat

@@ -9,7 +9,7 @@ Rejected rows come first, then the conversations, tree by tree, in the order in 
 
 import sqlite3
 from collections.abc import Iterator
-from itertools import chain, groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -24,6 +24,7 @@ from producer.readers.times import parse_time
 
 #: A tree is held in memory while it is taken apart.
 MAX_TREE_TWEETS = 50_000
+MAX_TREE_CHARS = 32_000_000
 
 _IS_ROOT = "parent IS NULL OR NOT EXISTS (SELECT 1 FROM staged AS above WHERE above.id = staged.parent)"
 #: From the seeds downward. A root's tree is named after the tweet that it answers, or else after itself.
@@ -40,6 +41,7 @@ _PLACE = "INSERT INTO place SELECT min(line) OVER (PARTITION BY tree), line FROM
 _READ = """
 SELECT place.first, staged.* FROM place CROSS JOIN staged ON staged.line = place.line ORDER BY place.first, place.line
 """
+_ROWS_OF_TREE = "SELECT staged.* FROM place CROSS JOIN staged USING (line) WHERE place.first = ? ORDER BY place.line"
 
 
 def read_tweets(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
@@ -48,8 +50,8 @@ def read_tweets(table: Table, columns: Columns, max_chars: int) -> Iterator[Outc
     with open_scratch() as scratch:
         yield from stage(scratch, table, "id UNIQUE, parent, time", reader.place)
         _grow_trees(scratch)
-        for _, rows in groupby(scratch.execute(_READ), itemgetter(0)):
-            yield from _assemble(rows, reader, max_chars)
+        for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):
+            yield from _assemble(scratch, first, rows, reader, max_chars)
 
 
 class _TweetReader:
@@ -58,14 +60,15 @@ class _TweetReader:
     def __init__(self, table: Table, columns: Columns) -> None:
         self._id_column = columns["id"]
         self._reply_column = columns["reply_to"]
-        self._pick_place = table.picker((columns["id"], columns["reply_to"], columns.get("time")))
-        self._pick_speech = table.picker((columns.get("author"), columns["inbound"], columns["text"]))
+        optional = (columns["reply_to"], columns.get("time"), columns.get("author"))
+        self._pick_place = table.picker((columns["id"], columns["reply_to"], columns.get("time")), optional)
+        self._pick_speech = table.picker((columns.get("author"), columns["inbound"], columns["text"]), optional)
 
     def place(self, record: Record) -> tuple[str, str | None, float | None]:
         """Its id, the id of the tweet that it answers, and its time, if the whole row is sound."""
         id_cell, reply_cell, time = self._pick_place(record.cells)
-        tweet_id = _whole(take_id(id_cell, self._id_column))
-        parent = _whole(take_id(reply_cell, self._reply_column)) if str(reply_cell).strip() else None
+        tweet_id = take_id(id_cell, self._id_column)
+        parent = take_id(reply_cell, self._reply_column) if str(reply_cell).strip() else None
         place = tweet_id, parent if parent != tweet_id else None, parse_time(str(time))
         self.tweet(record, place)
         return place
@@ -75,11 +78,6 @@ class _TweetReader:
         author, inbound, text = self._pick_speech(record.cells)
         tweet_id, parent, time = place
         return Tweet(record.line, tweet_id, parent, str(author), take_inbound(inbound), time, take_text(text))
-
-
-def _whole(tweet_id: str) -> str:
-    """`8.0` is tweet 8: a column of ids with gaps turns to floats on its way through pandas."""
-    return tweet_id.removesuffix(".0")
 
 
 def _grow_trees(scratch: sqlite3.Connection) -> None:
@@ -107,23 +105,29 @@ def _find_earliest(scratch: sqlite3.Connection, line: int) -> int:
     return min(circle)[1]
 
 
-def _assemble(rows: Iterator[tuple[Any, ...]], reader: _TweetReader, max_chars: int) -> Iterator[Outcome]:
-    """The conversations of one tree."""
-    held = list(islice(rows, MAX_TREE_TWEETS + 1))
-    if len(held) > MAX_TREE_TWEETS:
-        reason = f"its thread has more than {MAX_TREE_TWEETS:,} tweets."
-        yield from (_record(row).rejected(reason) for row in chain(held, rows))
-        return
-    records = {row[1]: _record(row) for row in held}
-    for thread in split_tree([reader.tweet(records[row[1]], row[2:5]) for row in held]):
+def _assemble(
+    scratch: sqlite3.Connection, first: int, rows: Iterator[tuple[Any, ...]], reader: _TweetReader, max_chars: int
+) -> Iterator[Outcome]:
+    """The conversations of one tree. Of its rows no more than the tweets is held: other cells may be of any length."""
+    tree: list[Tweet] = []
+    num_chars = 0
+    for row in rows:
+        tree.append(reader.tweet(Record(row[1], row[5:]), row[2:5]))
+        num_chars += len(tree[-1].text)
+        if len(tree) > MAX_TREE_TWEETS or num_chars > MAX_TREE_CHARS:
+            reason = f"its thread has more than {MAX_TREE_TWEETS:,} tweets or {MAX_TREE_CHARS:,} characters."
+            yield from (Record(row[0], row[4:]).rejected(reason) for row in scratch.execute(_ROWS_OF_TREE, (first,)))
+            return
+    for thread in split_tree(tree):
         if sum(len(tweet.text) for tweet in thread.tweets) > max_chars:
-            yield from (records[tweet.line].rejected(too_long(max_chars)) for tweet in thread.tweets)
+            yield from (_record(scratch, tweet.line).rejected(too_long(max_chars)) for tweet in thread.tweets)
         else:
             yield SourceRow(thread.line, _conversation(thread))
 
 
-def _record(row: tuple[Any, ...]) -> Record:
-    return Record(row[1], row[5:])
+def _record(scratch: sqlite3.Connection, line: int) -> Record:
+    row = scratch.execute("SELECT * FROM staged WHERE line = ?", (line,)).fetchone()
+    return Record(line, row[4:])
 
 
 def _conversation(thread: Thread) -> Conversation:

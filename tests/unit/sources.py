@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,12 @@ def write(folder: Path, content: str | bytes, name: str = "export.csv") -> Path:
 def texts(rows: Iterable[SourceRow]) -> dict[str, str]:
     """Id to conversation, as text."""
     return {row.conversation.external_id: row.conversation.text for row in rows}
+
+
+def make_zip(files: dict[str, bytes]) -> bytes:
+    """A ZIP archive of these files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()

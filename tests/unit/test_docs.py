@@ -18,6 +18,7 @@ from adapters import find_shipped
 from aftercall import errors, schema
 from aftercall.cli import COMMANDS, cli
 from aftercall.database import connect, reading
+from aftercall.secret_files import SECRET_FILES
 from aftercall.settings import PACKAGED_MODEL, PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +129,7 @@ def test_every_command_is_shown_in_the_readme() -> None:
 
 
 def test_every_setting_named_in_the_docs_exists() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(SECRET_FILES)
     for page in PAGES:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", page.read_text()))
         assert named <= known, page.name

@@ -10,9 +10,10 @@ from aftercall.ledger.account import Account, Result
 from aftercall.ledger.work import SummaryRecord
 from aftercall.settings import Settings
 from producer import show
-from producer.cli import read_options, run
+from producer.cli import run
 from producer.progress import showing_progress
 from producer.run import RunRequest
+from producer.source_options import read_options
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
 
@@ -26,13 +27,15 @@ LOADING = Account(submitted=65, waiting=65, running=0, done=0, failed=0, cancell
         ["--out", "a b.csv"],
         ["--map", "id=Fall,transcript=Verlauf", "--encoding", "cp1252", "--delimiter", "tab"],
         ["--delimiter", ";"],
+        ["--layout", "intercom", "--agents", "Maria*,Tom O'Neil", "--customers", "*@example.com"],
+        ["--keep-notes", "--strict"],
     ],
     ids=" ".join,
 )
 def test_the_command_to_go_on_with_asks_for_the_same(given: list[str], aftercall: Callable[..., Answer]) -> None:
-    options = dict(zip(given[::2], given[1::2], strict=True))
-    read = read_options(options.get("--map"), options.get("--encoding"), options.get("--delimiter"))
-    out = Path(options.get("--out", "night of the 1st.summaries.csv"))
+    told = run.make_context("run", ["night of the 1st.csv", *given]).params
+    out = told.pop("out") or Path("night of the 1st.summaries.csv")
+    read = read_options({name: value for name, value in told.items() if name != "source"})
     request = RunRequest("night of the 1st.csv", read, out, Path("rejected.csv"))
 
     words = shlex.split(request.command)

@@ -1,9 +1,7 @@
 """What is said to a file that cannot be read as it is, can be followed."""
 
 import gzip
-import io
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +63,6 @@ def test_an_encoding_that_cannot_be(tmp_path: Path, encoding: str, why: str) -> 
     assert message.startswith(f"export.csv: cannot be read as {encoding} (")
     assert why in message
     assert "Leave --encoding out" in message
-
-
-def test_an_array_names_the_file_that_is_to_be_taken_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, b'[{"id": 1}]', "last night.json")
-    assert told(path).endswith(f"jq -c '.[]' {shlex.quote(str(path))}")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
-    with pytest.raises(SourceError, match=r"jq -c '.\[\]' FILE$"):
-        open_source("-")
 
 
 @pytest.mark.parametrize("content", ["", "1,user: a\n" * 100_000])

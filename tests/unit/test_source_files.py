@@ -90,7 +90,7 @@ def _bad(folder: Path, content: str | bytes, **options: str) -> str:
         (b"", "the file is empty"),
         (b"\n \n", "empty but for white space"),
         (b"id,transcript\n", "a header and no rows"),
-        (b"PK\x03\x04 and so on", "an Excel workbook or another ZIP archive: open it and export it as CSV"),
+        (b"PK\x03\x04 and so on", "the archive is cut off or damaged"),
         (b"%PDF-1.7", "a PDF document"),
         (b"id,trans\x00cript\n1,user: hi", "byte 8 is NUL"),
         (_TEXT.encode("utf-16-le"), "--encoding utf-16-le"),
@@ -98,8 +98,8 @@ def _bad(folder: Path, content: str | bytes, **options: str) -> str:
         (b"id,transcript\n1,user: \xfc\n2,user: \x81\n", "neither UTF-8 nor Windows-1252 text (byte 0x81 in line 3)"),
         (gzip.compress(_TEXT.encode() * 100)[:-20], "cut off or damaged"),
         (b"\x1f\x8b and no archive", "cut off or damaged"),
-        (b'[{"id": 1}]', "a JSON array; write one object a line"),
-        (b'{"id":\n1}', "no line is a whole object"),
+        (b'[{"id": 1}]', "there is one column only, 'id'"),
+        (b'{"id":\n1', "the JSON is cut off or broken"),
         (b'{"a": 1}', "there is one column only, 'a'. A conversation needs two at least"),
         (b"id,text,text\n1,user: a,b\n", "two columns are called 'text'"),
         (b"id,transcript" + b",x" * (1 << 16), "a header and no rows"),
@@ -141,7 +141,7 @@ def test_a_map_to_a_column_that_is_not_there(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         open_source(str(tmp_path / "missing.csv"))
-    with pytest.raises(SourceError, match="a folder; name the files in it"):
+    with pytest.raises(SourceError, match="there is no file in it that can be read"):
         open_source(str(tmp_path))
 
 

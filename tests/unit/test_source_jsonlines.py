@@ -66,8 +66,8 @@ def test_keys_can_be_told(tmp_path: Path) -> None:
         ('{"id": "2", "transcript": {"user": "hi"}}', "is an object"),
         ('{"id": "2", "transcript": [3]}', "expected an object with speaker and text"),
         ('{"id": "2", "transcript": [{"text": "hi"}]}', "expected one of speaker, role"),
-        ('{"id": "2", "transcript": [{"role": "user", "text": ["hi"]}]}', "expected a string"),
-        ('{"id": "2", "transcript": [{"role": "alien", "text": "hi"}]}', "unknown speaker 'alien'"),
+        ('{"id": "2", "transcript": [{"role": "user", "text": true}]}', "empty"),
+        ('{"id": "2", "transcript": [{"role": "alien", "text": "hi"}]}', "whether 'alien' is a customer or an agent"),
         ('{"id": "2", "transcript": []}', "empty"),
         ("[" * 100_000, "no valid JSON"),
         ('{"id": 1' + "0" * 5_000 + "}", "no valid JSON"),
@@ -88,8 +88,9 @@ def test_a_broken_first_line_does_not_hide_the_others(tmp_path: Path) -> None:
 
 
 def test_a_lone_surrogate_is_read(tmp_path: Path) -> None:
-    found, rejected = _read(tmp_path, '{"conversation_id": "1", "role": "user", "text": "half \\ud83d"}')
-    assert found == {"1": "user: half \ud83d\n"}
+    line = '{"conversation_id": "1", "role": "user", "text": "half \\ud83d"}'
+    found, rejected = _read(tmp_path, line, '{"conversation_id": "1", "role": "agent", "text": "whole"}')
+    assert found == {"1": "user: half \ud83d\nagent: whole\n"}
     assert not rejected
 
 

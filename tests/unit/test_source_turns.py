@@ -37,23 +37,23 @@ def test_turns_stand_in_time_order(tmp_path: Path, earlier: str, later: str) -> 
     assert texts(rows) == {"1": "user: first\nagent: second\n"}
 
 
-def test_without_a_time_on_every_turn_the_lines_decide(tmp_path: Path) -> None:
+def test_a_turn_without_a_time_stays_between_its_neighbours(tmp_path: Path) -> None:
     turns = [
-        ["1", "user", "first", "2026-11-20"],
+        ["1", "user", "third", "2026-11-20"],
         ["1", "agent", "second", "soon"],
-        ["1", "user", "third", "2026-11-19"],
+        ["1", "user", "first", "2026-11-19"],
     ]
     rows, _ = read_text(tmp_path, to_csv([_HEADER, *turns]))
     assert texts(rows) == {"1": "user: first\nagent: second\nuser: third\n"}
 
 
 def test_the_inbound_flag_tells_the_customer(tmp_path: Path) -> None:
-    rows, (rejected,) = read_text(
-        tmp_path, "ticket_id,inbound,body\n1,True,hello\n1,0,hi\n1,maybe,what\n1,yes,thanks\n"
+    rows, rejected = read_text(
+        tmp_path, "ticket_id,inbound,body\n1,True,hello\n1,0,hi\n2,maybe,what\n1,yes,thanks\n2,yes,well\n"
     )
     assert texts(rows) == {"1": "user: hello\nagent: hi\nuser: thanks\n"}
-    assert rejected.line == 4
-    assert "'maybe'" in rejected.reason
+    assert [row.line for row in rejected] == [4, 6]
+    assert "'maybe'" in rejected[0].reason
 
 
 def test_columns_can_be_told(tmp_path: Path) -> None:
@@ -67,18 +67,25 @@ def test_a_told_flag_outweighs_a_speaker_column(tmp_path: Path) -> None:
     assert texts(rows) == {"1": "user: hello\n"}
 
 
-def test_a_bad_turn_is_rejected_alone(tmp_path: Path) -> None:
-    turns = [
-        ["1", "user", "a", ""],
-        ["1", "martian", "b", ""],
-        ["", "user", "c", ""],
-        ["1", "user"],
-        ["1", "agent", "d", ""],
-    ]
+def test_a_turn_that_belongs_to_no_conversation_is_rejected_alone(tmp_path: Path) -> None:
+    turns = [["1", "user", "a", ""], ["", "user", "c", ""], ["1", "user"], ["1", "agent", "d", ""]]
     rows, rejected = read_text(tmp_path, to_csv([_HEADER, *turns]))
     assert texts(rows) == {"1": "user: a\nagent: d\n"}
-    assert [row.line for row in rejected] == [3, 4, 5]
-    assert "unknown speaker 'martian'" in rejected[0].reason
+    assert [row.line for row in rejected] == [3, 4]
+
+
+def test_a_turn_that_cannot_be_read_takes_its_conversation_along(tmp_path: Path) -> None:
+    """Half a conversation misleads."""
+    turns = [
+        ["1", "user", "a", ""],
+        ["1", "", "b", ""],
+        ["1", "agent", "c", ""],
+        ["2", "user", "e", ""],
+    ]
+    rows, rejected = read_text(tmp_path, to_csv([_HEADER, *turns]))
+    assert texts(rows) == {"2": "user: e\n"}
+    assert [row.line for row in rejected] == [2, 3, 4]
+    assert "does not say who speaks" in rejected[0].reason
 
 
 def test_every_row_of_a_conversation_that_is_too_long_is_rejected(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def is_service_row(row: Any) -> bool:
     return isinstance(row, dict) and {"turns", "references", "resolution"} <= row.keys()
 
 
-def read_service_row(row: Mapping[str, Any], where: str) -> ServiceRow:
-    """Raises SourceError, which begins with `where`, if a key is missing or has a value of another kind."""
+def read_service_row(row: Mapping[str, Any]) -> ServiceRow:
+    """Raises SourceError if a key is missing or has a value of another kind."""
     try:
         turns = tuple(_turn(turn) for turn in row["turns"])
         references = tuple(map(str.strip, row["references"]))
@@ -78,7 +78,7 @@ def read_service_row(row: Mapping[str, Any], where: str) -> ServiceRow:
         return ServiceRow(str(row["id"]), turns, references[:NUM_ENGLISH], labels)
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(
-            f"{where}: not a service row ({error!r}); expected id, turns, references, issue, action, resolution, "
+            f"not a service row ({error!r}); expected id, turns, references, issue, action, resolution, "
             "reason and follow_up"
         ) from error
 

@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 from aftercall.conversation import Turn
-from aftercall.files import write_aside
+from aftercall.files import write_whole
 from producer.clean import clean_turns
 from training.judge.corruptions import corrupt
 from worker.verdict.risk import RISK_FILE, RiskModel
@@ -139,7 +139,7 @@ def corruptions(folder: Path, out: Path) -> None:
     """Judge the references and corruptions of FOLDER's labelled rows."""
     lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text().splitlines() if line.strip()]
     judged = make_judged([row for row in map(json.loads, lines) if "turns" in row])
-    write_aside(out, "".join(json.dumps(asdict(each)) + "\n" for each in judged).encode())
+    write_whole(out, "".join(json.dumps(asdict(each)) + "\n" for each in judged).encode())
     click.echo(f"{len(judged)} judged summaries, {sum(each.faulty for each in judged)} of them faulty, in {out}")
 
 
@@ -153,7 +153,7 @@ def fit_command(paths: tuple[Path, ...], out: Path, share: float | None, fitted_
     judged = read_judged(paths)
     risks, faulty = cross_validate(judged), [each.faulty for each in judged]
     model = fit(judged) if share is None else assume_share(fit(judged), judged, share)
-    write_aside(out, (json.dumps(asdict(model) | {"fitted_on": fitted_on}, indent=1) + "\n").encode())
+    write_whole(out, (json.dumps(asdict(model) | {"fitted_on": fitted_on}, indent=1) + "\n").encode())
     click.echo(f"{len(judged)} judged, {sum(faulty)} faulty; AUC on unseen groups {measure_auc(risks, faulty):.3f}")
     for read, found in zip(_READ, find_shares(risks, faulty), strict=True):
         click.echo(f"  reading the riskiest {read:4.0%} finds {found:4.0%} of the faulty (at random: {read:.0%})")

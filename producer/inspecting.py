@@ -1,0 +1,161 @@
+"""What would be submitted of a source: as text for people, as JSON Lines for scripts. Changes nothing."""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aftercall.conversation import Conversation, parse_turns
+from aftercall.errors import EXIT_SOME_REJECTED, AftercallError
+from aftercall.files import writing_whole
+from producer.batches import Prepared, read_batches
+from producer.clean import clean_conversation
+from producer.dry_run import open_rehearsal
+from producer.readers.layout_files import to_toml
+from producer.readers.raw import RawConversation
+from producer.readers.scratch import open_scratch
+from producer.source import Rejected, Source, SourceOptions, SourceRow, open_source
+from producer.submit import SubmitReport, take_in
+
+#: Conversations that are shown as text.
+NUM_SHOWN = 3
+_NUM_REASONS = 5
+_NUM_SPEAKERS = 20
+_MAX_CHARS = 300
+
+console = Console(highlight=False)
+
+
+class _Unwritten:
+    """Stands for the file of rejected rows, which an inspection does not write."""
+
+    def write(self, rejected: Rejected) -> None:
+        """Nothing: the reasons are in the report."""
+
+
+def write_jsonl(path: str, options: SourceOptions, limit: int | None, save_layout: Path | None) -> int:
+    """Every conversation as a line on stdout, the counts on the last line of stderr. Returns the exit code."""
+    with open_source(path, options) as source:
+        _save_layout(source, save_layout)
+        report = SubmitReport(submission_id=0)
+        for number, (external_id, text) in enumerate(_taken(source, report)):
+            if limit is None or number < limit:
+                turns = [{"speaker": turn.speaker, "text": turn.text} for turn in parse_turns(text)]
+                sys.stdout.write(json.dumps({"id": external_id, "turns": turns}, ensure_ascii=False) + "\n")
+        for example in report.examples:
+            sys.stderr.write(f"line {example.line}: {example.reason}\n")
+        for warning in source.account.warnings:
+            sys.stderr.write(f"warning: {warning}\n")
+    sys.stdout.flush()
+    sys.stderr.write(json.dumps({"conversations": report.num_read, "rejected": report.num_rejected}) + "\n")
+    return EXIT_SOME_REJECTED if report.num_rejected else 0
+
+
+def _taken(source: Source, report: SubmitReport) -> Iterator[tuple[str, str]]:
+    """Id and cleaned text of every conversation that a submission would take in."""
+    with open_scratch() as scratch:
+        add_jobs = open_rehearsal(scratch)
+        for batch in read_batches(source):
+            before = {row.job.position: row for row in batch if isinstance(row, Prepared)}
+            refused = take_in(batch, add_jobs, report, _Unwritten())
+            for position, row in before.items():
+                if position not in refused:
+                    yield row.job.external_id, row.job.text
+
+
+def show_text(path: str, options: SourceOptions, limit: int, save_layout: Path | None) -> int:
+    """The account of a source on the terminal. Returns the exit code."""
+    with open_source(path, options) as source:
+        shown = _first(source, limit)
+        report = SubmitReport(submission_id=0)
+        for _ in _taken(source, report):
+            pass
+        _show_head(source, report)
+        _show_speakers(source)
+        show_account(source)
+        for raw, cleaned in shown:
+            _show_conversation(raw, cleaned)
+        _save_layout(source, save_layout)
+    if report.num_rejected:
+        _show_rejected(report)
+    return EXIT_SOME_REJECTED if report.num_rejected else 0
+
+
+def _first(source: Source, limit: int) -> list[tuple[RawConversation | None, Conversation]]:
+    pairs = ((raw, outcome) for raw, outcome in source.pairs() if isinstance(outcome, SourceRow))
+    return [(raw, clean_conversation(row.conversation)) for raw, row in islice(pairs, limit)]
+
+
+def _show_head(source: Source, report: SubmitReport) -> None:
+    account = source.account
+    console.print(Text.assemble((source.name, "bold"), f" ({source.encoding})"))
+    console.print(Text(f"  layout        {account.layout}: {source.layout.title}"))
+    console.print(Text(f"  recognised    {account.why}"))
+    rejected = f", {report.num_rejected:,} rejected" if report.num_rejected else ""
+    console.print(Text(f"  conversations {report.num_read:,}{rejected}"))
+    sides = {"user": "customer", "agent": "agent"}
+    turns = ", ".join(f"{account.speakers[side]:,} {name}" for side, name in sides.items())
+    console.print(Text(f"  turns         {account.num_turns:,}: {turns}"))
+
+
+def _show_speakers(source: Source) -> None:
+    if not source.account.sides:
+        console.print(Text("  sides         as the export says"))
+        return
+    table = Table("speaker", "conversations", "side", "how it was decided", header_style="bold", box=None)
+    for line in source.account.sides[:_NUM_SPEAKERS]:
+        table.add_row(Text(line.label), f"{line.num_conversations:,}", line.side, Text(line.why))
+    console.print(table)
+    if (num_more := len(source.account.sides) - _NUM_SPEAKERS) > 0:
+        console.print(Text(f"  and {num_more:,} more speakers"))
+
+
+def show_account(source: Source) -> None:
+    """What was dropped, the order, and what looks wrong."""
+    account = source.account
+    if account.dropped:
+        console.print(Text(f"  dropped       {', '.join(f'{num:,} {what}' for what, num in account.dropped.items())}"))
+    if account.orders:
+        orders = ", ".join(f"by {order} in {num:,}" for order, num in account.orders.most_common())
+        console.print(Text(f"  order         {orders}"))
+    for name, reason in account.passed_over[:_NUM_REASONS]:
+        console.print(Text(f"  passed over   {name}: {reason}"), soft_wrap=True)
+    for warning in account.warnings:
+        console.print(Text(f"  warning       {warning}", style="yellow"))
+
+
+def _show_conversation(raw: RawConversation | None, cleaned: Conversation) -> None:
+    console.print(Text(f"\n{cleaned.external_id}", style="bold"))
+    if raw is not None:
+        for turn in raw.turns:
+            kind = "" if turn.kind == "message" else f" ({turn.kind})"
+            console.print(Text(f"  - {turn.label or turn.speaker or '?'}{kind}: {_short(turn.text)}", style="dim"))
+    for said in cleaned.turns:
+        style = "green" if said.speaker == "agent" else "cyan"
+        console.print(Text.assemble("  > ", (f"{said.speaker}: ", style), _short(said.text)))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]} … ({len(text):,} characters)"
+
+
+def _show_rejected(report: SubmitReport) -> None:
+    console.print(Text(f"\n  {report.num_rejected:,} rejected:", style="yellow"))
+    for example in report.examples:
+        console.print(Text(f"    line {example.line}: {example.reason}", style="yellow"))
+
+
+def _save_layout(source: Source, path: Path | None) -> None:
+    """Write the layout to a file that is not there yet."""
+    if path is None:
+        return
+    if path.exists():
+        raise AftercallError(f"{path} is there already. Name another file for the layout, or remove it first.")
+    with writing_whole(path) as file:
+        file.write(to_toml(source.layout))
