@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from aftercall.profile import TWEETSUMM
 from training.files import write_artifact
 from training.fit.recipe import Recipe
 from training.fit.training_run import LossPoint, TrainingRun
@@ -72,10 +71,6 @@ def write_card(folder: Path, card: Card) -> None:
     write_artifact(folder / CARD_FILE, render_card(card).encode())
 
 
-def _name_profile(manifest: AdapterManifest) -> str:
-    return TWEETSUMM.name if manifest.prompt_version == TWEETSUMM.id else manifest.prompt_version
-
-
 def render_card(card: Card) -> str:
     """The card as Markdown."""
     manifest, training = card.manifest, card.training
@@ -84,7 +79,7 @@ def render_card(card: Card) -> str:
         "Base model": f"`{manifest.base_model}` (digest `{manifest.base_digest}`), held as {manifest.quantization}",
         "Recipe": f"`{card.recipe.name}`",
         "Trained on": f"{card.data} (digest `{manifest.data_digest[:16]}`)",
-        "Profile, cleaner": f"{_name_profile(manifest)}, version {manifest.cleaner_version}",
+        "Prompt, cleaner": f"version {manifest.prompt_version}, version {manifest.cleaner_version}",
         "Trainable parameters": f"{training.num_trainable_parameters:,} of {training.num_parameters:,} ({share:.2f}%)",
         "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.ran_on}",
         "Parents": ", ".join(manifest.parents) or "none",

@@ -155,11 +155,15 @@ class Summarizer:
         whole = self._prompts.encode_whole([sent.text for _, sent in jobs]) if jobs else []
         for (job, sent), token_ids in zip(jobs, whole, strict=True):
             try:
-                prompted.append(
-                    _Prompted(job, parse_turns(sent.text), self._prompts.fit(sent.text, token_ids, max_tokens))
-                )
+                turns = parse_turns(sent.text)
+                prompt = self._prompts.fit(sent.text, token_ids, max_tokens)
             except ValueError as error:
                 failures.append(self._failure(job.job_id, "unreadable_conversation", str(error)))
+                continue
+            if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
+                failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
+            else:
+                prompted.append(_Prompted(job, turns, prompt))
         return prompted, failures
 
     def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
