@@ -16,7 +16,7 @@ from aftercall.files import writing_whole
 from producer.batches import Prepared, read_batches
 from producer.clean import clean_conversation
 from producer.dry_run import open_rehearsal
-from producer.readers.layout_files import to_toml
+from producer.readers.layouts.layout_files import to_toml
 from producer.readers.raw import RawConversation
 from producer.readers.scratch import open_scratch
 from producer.source import Rejected, Source, SourceOptions, SourceRow, open_source

@@ -11,20 +11,20 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from aftercall.errors import SourceError
-from producer.readers import mbox, whatsapp
-from producer.readers.columns import is_known
-from producer.readers.content import Content, Contents, staying_as_it_was
+from producer.readers.chats import mbox, whatsapp
+from producer.readers.containers.content import Content, Contents, staying_as_it_was
+from producer.readers.containers.encoding import digest_of, inspect
 from producer.readers.conversations import read_conversations
-from producer.readers.documents import read_document, tell_form
-from producer.readers.encoding import digest_of, inspect
-from producer.readers.items import ItemReader
 from producer.readers.joined import HeadTable, JoinedTable
 from producer.readers.jsonlines import read_json_lines
-from producer.readers.layout import Layout
+from producer.readers.layouts.columns import is_known
+from producer.readers.layouts.documents import read_document, tell_form
+from producer.readers.layouts.items import ItemReader
+from producer.readers.layouts.layout import Layout
+from producer.readers.layouts.recognition import Recognised, choose, sample_times
 from producer.readers.raw import RawConversation, RawRow
-from producer.readers.recognition import Recognised, choose, sample_times
 from producer.readers.rows import Outcome, Rejected, Table
-from producer.readers.table import read_table
+from producer.readers.tabular.table import read_table
 from producer.readers.turns import read_turns
 from producer.readers.tweets import read_tweets
 

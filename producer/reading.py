@@ -12,11 +12,11 @@ from aftercall.errors import SourceError
 from producer.cleaning.prepare import is_auto_reply, looks_like_email, prepare_text
 from producer.readers.account import Account, SideLine
 from producer.readers.conversations import too_long
-from producer.readers.ordering import find_direction, order_turns
 from producer.readers.raw import RawConversation, RawRow, RawTurn
 from producer.readers.rows import Outcome, Rejected, RowError, SourceRow
-from producer.readers.side_rules import how_to_tell
-from producer.readers.sides import Census, SideRules, Sides, is_settled, voice_system
+from producer.readers.sides.side_rules import how_to_tell
+from producer.readers.sides.sides import Census, SideRules, Sides, is_settled, voice_system
+from producer.readers.timing.ordering import find_direction, order_turns
 
 #: Conversations that are looked at before it is decided whether the text is e-mail.
 _NUM_SAMPLES = 50

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from aftercall.files import exists, set_aside, writing_whole
-from producer.readers.limits import Limits
+from producer.readers.containers.limits import Limits
 from producer.source import Rejected
 
 

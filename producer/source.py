@@ -14,14 +14,14 @@ from typing import Self
 from aftercall.errors import SourceError
 from producer.parts import Part, open_parts
 from producer.readers.account import Account
-from producer.readers.columns import FIELDS, OwnFileError, parse_mapping
-from producer.readers.content import Contents, readable, staying_as_it_was
-from producer.readers.layout import Layout, Shape
-from producer.readers.limits import Limits
-from producer.readers.locate import locate_all
+from producer.readers.containers.content import Contents, readable, staying_as_it_was
+from producer.readers.containers.limits import Limits
+from producer.readers.containers.locate import locate_all
+from producer.readers.layouts.columns import FIELDS, OwnFileError, parse_mapping
+from producer.readers.layouts.layout import Layout, Shape
 from producer.readers.raw import RawConversation, RawRow
 from producer.readers.rows import Outcome, Rejected, SourceRow
-from producer.readers.side_rules import SideRules, parse_rules
+from producer.readers.sides.side_rules import SideRules, parse_rules
 from producer.reading import Reading
 
 __all__ = [

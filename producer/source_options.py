@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from aftercall.settings import load_settings
-from producer.readers.limits import Limits
+from producer.readers.containers.limits import Limits
 from producer.source import FIELDS, SourceOptions, parse_mapping
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from functools import partial
 
-from producer.readers.items import ItemReader
 from producer.readers.jsonlines import is_json, parse_object
+from producer.readers.layouts.items import ItemReader
 from producer.readers.raw import RawConversation, RawRow, RowOrigin
 from producer.readers.rows import Picker, Record, Rejected, RowError, Table
 from producer.readers.tables import TableRow, resolver
-from producer.readers.transcript import split_transcript
+from producer.readers.transcripts.transcript import split_transcript
 
 #: Characters of a record to characters of the conversation in it, at most.
 _MAX_SHARE = 50

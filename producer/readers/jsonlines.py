@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from aftercall.errors import SourceError
-from producer.readers.content import Content
+from producer.readers.containers.content import Content
 from producer.readers.rows import Picker, Record, Rejected, RowError, Table, Value
 
 #: So many broken lines at the start, and it is no JSON Lines file.

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from producer.readers.names import plain, snake
-from producer.readers.paths import Getter, compile_path
+from producer.readers.layouts.names import plain, snake
+from producer.readers.layouts.paths import Getter, compile_path
 from producer.readers.rows import Table
 
 

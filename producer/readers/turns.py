@@ -13,8 +13,8 @@ from operator import itemgetter
 from typing import Any
 
 from producer.readers.conversations import too_long
-from producer.readers.items import ItemReader
 from producer.readers.jsonlines import is_json, parse_object
+from producer.readers.layouts.items import ItemReader
 from producer.readers.raw import RawConversation, RawRow, RawTurn, RowOrigin
 from producer.readers.rows import Record, Rejected, RowError, Table
 from producer.readers.scratch import open_scratch, stage

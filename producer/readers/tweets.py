@@ -14,13 +14,13 @@ from operator import itemgetter
 from typing import Any
 
 from aftercall.conversation import Conversation, Turn
-from producer.readers.columns import Columns
 from producer.readers.conversations import too_long
+from producer.readers.layouts.columns import Columns
 from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
 from producer.readers.scratch import open_scratch, stage
-from producer.readers.speakers import take_inbound
+from producer.readers.sides.speakers import take_inbound
 from producer.readers.threads import Thread, Tweet, split_tree
-from producer.readers.times import parse_time
+from producer.readers.timing.times import parse_time
 
 #: A tree is held in memory while it is taken apart.
 MAX_TREE_TWEETS = 50_000

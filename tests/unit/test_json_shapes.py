@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.errors import SourceError
-from producer.readers import documents
+from producer.readers.layouts import documents
 from producer.source import open_source
 from tests.unit.sources import read, texts, write
 

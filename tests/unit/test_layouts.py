@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.errors import SourceError
-from producer.readers.layout import LayoutError, parse_layout
-from producer.readers.layout_files import find_layout, shipped_layouts, to_toml
-from producer.readers.paths import compile_path, quote_name
+from producer.readers.layouts.layout import LayoutError, parse_layout
+from producer.readers.layouts.layout_files import find_layout, shipped_layouts, to_toml
+from producer.readers.layouts.paths import compile_path, quote_name
 from tests.unit.sources import read, texts, write
 
 DOCS = Path(__file__).parents[2] / "docs/exports.md"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.readers.ordering import find_direction, order_turns
 from producer.readers.raw import RawTurn
-from producer.readers.times import parse_time
+from producer.readers.timing.ordering import find_direction, order_turns
+from producer.readers.timing.times import parse_time
 
 
 def _order(*times: str, **options: bool | int) -> tuple[list[int], str]:

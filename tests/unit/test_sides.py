@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 
 from aftercall.conversation import Turn
 from aftercall.errors import SourceError
-from producer.readers import census
 from producer.readers.raw import RawConversation, RawTurn
 from producer.readers.rows import RowError
-from producer.readers.sides import Census, SideRules, Sides, parse_rules, voice_system
+from producer.readers.sides.sides import Census, SideRules, Sides, census, parse_rules, voice_system
 from tests.unit.transcripts import read_all
 
 

@@ -19,10 +19,10 @@ from backports import zstd
 
 from aftercall.errors import SourceError
 from producer.batches import MAX_BATCH_CHARS, prepare
-from producer.readers.delimited import MAX_AGAIN_RATIO, MIN_AGAIN_CHARS, Lines, read_records
-from producer.readers.limits import Limits
-from producer.readers.locate import locate_all
+from producer.readers.containers.limits import Limits
+from producer.readers.containers.locate import locate_all
 from producer.readers.rows import Rejected
+from producer.readers.tabular.delimited import MAX_AGAIN_RATIO, MIN_AGAIN_CHARS, Lines, read_records
 from producer.readers.threads import MAX_OPENING_TWEETS, Tweet, split_tree
 from producer.rejected import RejectedFile
 from producer.source import SourceOptions, open_source

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.readers.locate import locate
-from producer.readers.mbox import is_mbox, read_mbox
+from producer.readers.chats.mbox import is_mbox, read_mbox
+from producer.readers.chats.whatsapp import is_whatsapp, read_whatsapp
+from producer.readers.containers.locate import locate
 from producer.readers.raw import RawConversation
 from producer.readers.rows import Rejected
-from producer.readers.whatsapp import is_whatsapp, read_whatsapp
 from tests.unit.sources import make_zip, write
 
 _FROM = b"From - Thu Nov 20 10:00:00 2025\n"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from aftercall.errors import SourceError
-from producer.readers.limits import Limits
-from producer.readers.locate import locate_all
+from producer.readers.containers.limits import Limits
+from producer.readers.containers.locate import locate_all
 from tests.unit.sources import make_zip, read, texts, to_csv, write
 from tests.unit.workbooks import make_workbook
 

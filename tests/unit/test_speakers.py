@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.readers import roles
 from producer.readers.rows import RowError
-from producer.readers.speakers import find_role, is_field_word, take_inbound, take_speaker
+from producer.readers.sides.sides import roles
+from producer.readers.sides.speakers import find_role, is_field_word, take_inbound, take_speaker
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.readers.times import UNDATED_S, TimeReader, is_ambiguous, parse_time
+from producer.readers.timing.times import UNDATED_S, TimeReader, is_ambiguous, parse_time
 
 _MOMENT = datetime(2025, 11, 20, 10, 2, tzinfo=UTC).timestamp()
 

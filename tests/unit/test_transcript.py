@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from producer.readers.rows import RowError
-from producer.readers.transcript import split_transcript
+from producer.readers.transcripts.transcript import split_transcript
 from tests.unit.transcripts import read
 
 _SAID = [("user", "It broke."), ("agent", "Since when?"), ("user", "Monday.")]

@@ -1,10 +1,10 @@
 """How the tests of transcripts read one, from its text to its turns."""
 
 from aftercall.conversation import Turn
-from producer.readers.ordering import order_turns
 from producer.readers.raw import RawConversation
-from producer.readers.sides import Census, SideRules
-from producer.readers.transcript import split_transcript
+from producer.readers.sides.sides import Census, SideRules
+from producer.readers.timing.ordering import order_turns
+from producer.readers.transcripts.transcript import split_transcript
 
 
 def read_all(*transcripts: str, agents: str = "", customers: str = "") -> list[list[tuple[str, str]]]:

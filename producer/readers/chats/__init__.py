@@ -1,0 +1,1 @@
+"""Chats and mailboxes in formats of their own: WhatsApp and mbox."""

@@ -1,0 +1,1 @@
+"""Delimited text as records: header, rows, and the habits of spreadsheet programs."""

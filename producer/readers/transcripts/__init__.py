@@ -1,0 +1,1 @@
+"""A whole conversation in one cell: its labels, its line breaks and its preamble."""
