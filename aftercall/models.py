@@ -136,6 +136,25 @@ class Summary(Base):
     duration_s: Mapped[float] = mapped_column(Float(53))
     worker: Mapped[str] = mapped_column(String(128))
     created_at: Mapped[float] = mapped_column(Float(53))
+    # -- the verdict and the fields; NULL where a summary is older than they are, or its profile has no fields
+    #: Whether a person should read it before it is used.
+    needs_review: Mapped[bool | None] = mapped_column(Boolean)
+    #: A JSON list of codes.
+    reasons: Mapped[str | None] = mapped_column(Text)
+    #: Probability that something is wrong with it, 0 to 1.
+    risk: Mapped[float | None] = mapped_column(Float(53))
+    #: A JSON list with, for each sentence, the list of the turns that support it, numbered from 1.
+    evidence: Mapped[str | None] = mapped_column(Text)
+    issue: Mapped[str | None] = mapped_column(Text)
+    action: Mapped[str | None] = mapped_column(Text)
+    follow_up: Mapped[str | None] = mapped_column(Text)
+    resolution: Mapped[str | None] = mapped_column(String(40))
+    #: Probability that the model gave the label, 0 to 1.
+    resolution_p: Mapped[float | None] = mapped_column(Float(53))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    reason_p: Mapped[float | None] = mapped_column(Float(53))
+    #: Name of the profile that the model was asked by.
+    profile: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (UniqueConstraint("job_id", "adapter_digest", name="uq_summary_job_adapter"),)
 

@@ -1,7 +1,6 @@
-"""The prompt: one template and its version, the same for training and for serving.
+"""The text of a prompt, the summary in a completion, and the cut to the context. The profile says what is asked.
 
-The template is from a notebook that fine-tunes phi-1_5 on TweetSumm. A change of any character needs a new
-`PROMPT_VERSION`: adapters are trained for one version and refused under another.
+`tweetsumm-1` is the recipe's template to the character (a notebook that fine-tunes phi-1_5 on TweetSumm).
 """
 
 import re
@@ -9,16 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aftercall.conversation import Turn, render_turns
-
-PROMPT_VERSION = "1"
-
-SYSTEM_PROMPT = "Below is a conversation between a human and an AI agent. Write a summary of the conversation."
-
-#: Between the conversation and the summary. What follows it is the summary.
-RESPONSE_HEADER = "### Response:\n"
-
-#: Where a completion is cut if the model continues: at the template's next header.
-STOP_STRING = "###"
+from aftercall.profile import TWEETSUMM, Profile
 
 #: Stands in a turn for the middle that was cut out.
 _OMISSION = " … "
@@ -26,15 +16,39 @@ _OMISSION = " … "
 #: A model with byte tokens can write a NUL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-
-def build_prompt(conversation_text: str) -> str:
-    """The prompt for one cleaned conversation, up to and with the response header."""
-    return f"### Instruction: {SYSTEM_PROMPT}\n\n### Input:\n{conversation_text.strip()}\n\n{RESPONSE_HEADER}"
+#: What would read as a header of the template: hashes before a word. `order ###123` is none.
+_HEADER = re.compile(r"#{3,}(?=\s*[^\W\d_])")
 
 
-def extract_summary(completion: str) -> str:
-    """The summary in a raw completion: the text before the next header, on one line, of storable characters."""
-    return " ".join(_UNSTORABLE.sub(" ", completion.partition(STOP_STRING)[0]).split())
+def build_prompt(conversation_text: str, profile: Profile = TWEETSUMM) -> str:
+    """The prompt of a completion profile for one cleaned conversation, up to and with the response header."""
+    parts = [f"### Instruction: {profile.told}"]
+    for example in profile.examples:
+        parts += [
+            f"### Input:\n{example.conversation.strip()}",
+            f"{profile.response_header}\n{example.completion.strip()}",
+        ]
+    text = conversation_text.strip()
+    # The recipe's prompt holds conversations as they are.
+    parts += [f"### Input:\n{text if profile == TWEETSUMM else escape_headers(text)}", f"{profile.response_header}\n"]
+    return "\n\n".join(parts)
+
+
+def escape_headers(text: str) -> str:
+    """`text` without runs of hashes before a word, which a model would take for a header of the template."""
+    return _HEADER.sub("#", text) if "###" in text else text
+
+
+def extract_summary(completion: str, stop: str = TWEETSUMM.stop) -> str:
+    """The summary in a raw completion: what precedes the next header, on one line, of what a database takes."""
+    return " ".join(clean_completion(completion, stop).split())
+
+
+def clean_completion(completion: str, stop: str) -> str:
+    """A raw completion up to the next header, which stands at the start of a line, of what a database takes."""
+    # A completion that begins with a header has nothing before it.
+    text = f"\n{completion}".partition(f"\n{stop}")[0][1:] if stop else completion
+    return _UNSTORABLE.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,14 @@ class Settings(BaseSettings):
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto", description="Type of the arithmetic; `auto`: what the device does best."
     )
-    max_new_tokens: int = Field(200, ge=1, le=4096, description="A completion's limit, in tokens.")
+    profile: str = Field(
+        "auto",
+        description="How the model is asked: a profile's name or TOML file; `auto`: as the adapter was trained.",
+    )
+    max_new_tokens: int = Field(0, ge=0, le=4096, description="A completion's limit, in tokens; 0: the profile's.")
+    one_sided: Literal["summarize", "refuse"] = Field(
+        "summarize", description="What happens to a conversation in which only one side wrote; `refuse`: it fails."
+    )
     do_sample: bool = Field(False, description="Draw tokens instead of taking the likeliest.")
     top_k: int = Field(50, ge=1, description="With sampling: among how many tokens.")
     top_p: float = Field(0.95, gt=0, le=1, description="With sampling: within which share of the probability.")

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from aftercall.prompt import STOP_STRING
 from aftercall.settings import PACKAGED_MODEL
 from bench.workload import read_conversations, tokenize
 from worker.engine.base import Completion, SamplingSettings
@@ -26,6 +25,8 @@ from worker.engine.build import build_engine
 from worker.loading.load import LoadedModel, ModelSettings, load_model
 
 Prompts = list[list[int]]
+
+STOP = SamplingSettings().stop_string
 
 
 def run_generate(loaded: LoadedModel, prompts: Prompts, max_new_tokens: int, batch_size: int = 8) -> int:
@@ -42,7 +43,7 @@ def run_generate(loaded: LoadedModel, prompts: Prompts, max_new_tokens: int, bat
             **inputs,
             max_new_tokens=max_new_tokens,
             do_sample=False,
-            stop_strings=[STOP_STRING],
+            stop_strings=[STOP],
             tokenizer=loaded.tokenizer,
             pad_token_id=loaded.tokenizer.pad_token_id,
         )
@@ -54,7 +55,7 @@ def run_llama_cpp(model: Any, prompts: Prompts, max_new_tokens: int) -> int:
     """llama.cpp, one conversation after the other, which is all that its Python binding offers."""
     num_tokens = 0
     for prompt in prompts:
-        output = model.create_completion(prompt, max_tokens=max_new_tokens, temperature=0.0, stop=[STOP_STRING])
+        output = model.create_completion(prompt, max_tokens=max_new_tokens, temperature=0.0, stop=[STOP])
         num_tokens += output["usage"]["completion_tokens"]
     return num_tokens
 

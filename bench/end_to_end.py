@@ -174,7 +174,7 @@ def measure_engine(gpus: str, args: argparse.Namespace) -> float:
         os.environ["CUDA_VISIBLE_DEVICES"] = choose_gpus(gpus)[0].device
     from bench.timing.timed import load_simulated, load_timed
     from producer.clean import clean_conversation
-    from worker.serving.prompts import tokenize
+    from worker.serving.prompts import PromptEncoder
 
     with tempfile.TemporaryDirectory() as name:
         os.environ[SPANS_VARIABLE] = name
@@ -186,7 +186,8 @@ def measure_engine(gpus: str, args: argparse.Namespace) -> float:
         served = load_simulated(settings, engine) if args.simulated else load_timed(settings, engine, device)
         with open_source(str(path)) as source:
             texts = [clean_conversation(row.conversation).text for row in source if hasattr(row, "conversation")]
-        prompts = [tokenize(text, served.tokenizer, served.engine.max_prompt_tokens).token_ids for text in texts]
+        encoder = PromptEncoder(served.tokenizer, served.profile)
+        prompts = [encoder.encode(text, served.engine.max_prompt_tokens).token_ids for text in texts]
         served.engine.generate(prompts[: num_warm_up(gpus)])
         started_s = time.time()
         served.engine.generate(prompts)

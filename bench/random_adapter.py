@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from producer.clean import CLEANER_VERSION
 from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE, AdapterManifest, compute_digest, write_manifest
 from worker.loading.base_model import BaseModel
@@ -60,7 +60,7 @@ def _manifest(base: BaseModel, digest: str) -> AdapterManifest:
         base_digest=base.digest,
         quantization="none",
         recipe="random",
-        prompt_version=PROMPT_VERSION,
+        prompt_version=TWEETSUMM.id,
         cleaner_version=CLEANER_VERSION,
         data_digest="",
         metrics={},

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from bench.workload import random_phi
 from worker.adapters.manifest import AdapterManifest, attach_adapter, compute_digest, write_manifest
 from worker.loading.load import ModelSettings, load_model
@@ -67,7 +67,7 @@ def _write_adapter(model: Any, folder: Path) -> None:
         base_digest=None,
         quantization="none",
         recipe="random",
-        prompt_version=PROMPT_VERSION,
+        prompt_version=TWEETSUMM.id,
         cleaner_version="1",
         data_digest="",
         metrics={},

@@ -28,7 +28,7 @@ from aftercall.prompt import build_prompt
 from bench.training_table import Outcome, Table, plain_name
 from bench.workload import phi_config
 from training.data.dataset import Example, load_examples
-from training.data.trees import encode_tree
+from training.data.trees import TreeEncoder
 from training.fit.recipe import get_recipe
 from training.fit.speed import Speed, optimize_layers
 from training.fit.targets import find_targets
@@ -171,6 +171,7 @@ def measure_ceiling() -> float:
 def make_cases(examples: Sequence[Example], tokenizer: Any) -> list[Case]:
     """Plain, and ours with each measure on top of the one before, on the first reference and on all."""
     collator = make_collator(tokenizer.pad_token_id)
+    encoder = TreeEncoder(tokenizer)
     first = [replace(example, references=example.references[:1]) for example in examples]
 
     def plain(chosen: Sequence[Example]) -> Dataset:
@@ -183,7 +184,7 @@ def make_cases(examples: Sequence[Example], tokenizer: Any) -> list[Case]:
         )
 
     def packed(chosen: Sequence[Example]) -> Dataset:
-        return make_dataset([encode_tree(tokenizer, example, 2048) for example in chosen])
+        return make_dataset([encoder.encode(example, 2048) for example in chosen])
 
     firsts, alls = packed(first), packed(examples)
     return [
@@ -226,7 +227,8 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
     loaded = load_examples(arguments.data, "train")
     examples = [example for example in loaded if len(example.references) == NUM_REFERENCES]
-    trees = [encode_tree(tokenizer, example, 2048) for example in examples]
+    encoder = TreeEncoder(tokenizer)
+    trees = [encoder.encode(example, 2048) for example in examples]
     table = Table(
         flops_a_token=4 * arguments.layers * (4 * 2048**2 + 2 * 2048 * 8192),
         tokens_a_pair=sum(len(tree.prompt) + len(tree.completions[0]) for tree in trees) / len(trees),

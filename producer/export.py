@@ -17,8 +17,13 @@ from producer.output import write_out
 Format = Literal["csv", "jsonl"]
 
 RESULT_COLUMNS = ("id", "state", "summary", "coverage", "error_code", "error")
+#: The verdict and the fields of each summary.
+FIELD_COLUMNS = (
+    "needs_review", "reasons", "risk", "resolution", "resolution_p", "reason", "reason_p", "issue", "action",
+    "follow_up", "evidence",
+)  # fmt: skip
 PROVENANCE_COLUMNS = tuple(
-    field.name for field in fields(SummaryRecord) if field.name not in ("job_id", "text", "coverage")
+    field.name for field in fields(SummaryRecord) if field.name not in ("job_id", "text", "coverage", *FIELD_COLUMNS)
 )
 
 #: A cell that begins so is a formula to a spreadsheet program, and a customer may have written it.
@@ -33,18 +38,20 @@ def export(engine: Engine, submission_id: int, out: Path, format: Format, *, wit
     """
     account.submission(engine, submission_id)
     rows = (_row(result, with_provenance=with_provenance) for result in account.results(engine, submission_id))
-    columns = RESULT_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
+    columns = RESULT_COLUMNS + FIELD_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
     write = write_csv if format == "csv" else _write_jsonl
     return write_out(out, RESULT_COLUMNS, lambda file: write(file, columns, rows))
 
 
 def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
+    row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS + FIELD_COLUMNS)
     row |= {"id": result.external_id, "state": result.state, "error_code": result.error_code, "error": result.error}
     if result.summary is not None:
+        made = asdict(result.summary)
         row |= {"summary": result.summary.text, "coverage": round(result.summary.coverage, 4)}
+        row |= {column: made[column] for column in FIELD_COLUMNS}
+        row |= {column: json.loads(made[column]) for column in ("reasons", "evidence") if made[column]}
         if with_provenance:
-            made = asdict(result.summary)
             row |= {column: made[column] for column in PROVENANCE_COLUMNS}
             row["duration_s"] = round(result.summary.duration_s, 3)
     return row
@@ -56,9 +63,18 @@ def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any
     writer.writeheader()
     num_lines = 0
     for row in rows:
-        writer.writerow({column: neutralise(cell) for column, cell in row.items()})
+        writer.writerow({column: neutralise(_flatten(cell)) for column, cell in row.items()})
         num_lines += 1
     return num_lines
+
+
+def _flatten(cell: object) -> object:
+    """What a spreadsheet reads: codes apart by a space, turns of a sentence by a comma, true and false in words."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, list):
+        return " ".join(",".join(map(str, each)) or "-" if isinstance(each, list) else str(each) for each in cell)
+    return cell
 
 
 def neutralise(cell: object) -> object:

@@ -66,6 +66,8 @@ class RunOutcome:
 
     report: SubmitReport
     standing: Account
+    #: Summaries that a person should read.
+    num_to_review: int
     elapsed_s: float
     #: Where an older results file with other summaries is now, if there was one.
     older_path: Path | None
@@ -162,7 +164,8 @@ def _work(settings: Settings, database: Engine, submission_id: int) -> None:
 def _write(request: RunRequest, report: SubmitReport, database: Engine, started: float) -> RunOutcome:
     older_path = write_results(database, report.submission_id, request.out)
     standing = account.account(database, report.submission_id)
-    return RunOutcome(report, standing, time.monotonic() - started, older_path)
+    num_to_review = account.count_to_review(database, report.submission_id)
+    return RunOutcome(report, standing, num_to_review, time.monotonic() - started, older_path)
 
 
 def _worker_log(settings: Settings) -> Path:
@@ -224,8 +227,9 @@ def _to_json(request: RunRequest, outcome: RunOutcome, database: Engine) -> as_j
 
 def _account_line(outcome: RunOutcome) -> str:
     standing = outcome.standing
+    review = f" (of which {outcome.num_to_review} need review)" if outcome.num_to_review else ""
     return (
-        f"[bold green]{standing.done} done[/], {standing.failed} failed, {standing.cancelled} cancelled, "
+        f"[bold green]{standing.done} done[/]{review}, {standing.failed} failed, {standing.cancelled} cancelled, "
         f"{standing.insufficient} with nothing to summarize, {outcome.report.num_rejected} rejected, "
         f"in {outcome.elapsed_s:.0f} s"
     )

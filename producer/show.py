@@ -1,5 +1,6 @@
 """What people see in the terminal while a source is submitted and when its night is over. Changes nothing."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import failures as ledger_failures
 from aftercall.ledger.account import Account, Result
+from aftercall.ledger.work import SummaryRecord
 from aftercall.masking import printable
 from aftercall.terminal import say
 from producer.doctor.finding import Finding, Level
@@ -104,12 +106,17 @@ def passed_over(error: OwnFileError) -> None:
 def summaries(results: Iterable[Result], num_done: int, max_rows: int) -> None:
     """The first of so many summaries as a table."""
     head = f"summary (the first {max_rows} of {num_done:,})" if num_done > max_rows else "summary"
-    table = Table("id", head, header_style="bold", show_lines=True)
-    written = ((result.external_id, result.summary.text) for result in results if result.summary is not None)
-    for external_id, text in islice(written, max_rows):
-        table.add_row(Text(printable(external_id)), Text(printable(text)))
+    table = Table("id", head, "review", header_style="bold", show_lines=True)
+    written = ((result.external_id, result.summary) for result in results if result.summary is not None)
+    for external_id, summary in islice(written, max_rows):
+        table.add_row(Text(printable(external_id)), Text(printable(summary.text)), Text(_review(summary)))
     if table.row_count:
         console.print(table)
+
+
+def _review(summary: SummaryRecord) -> str:
+    """Why a person should read it, in a column of a few letters; empty: no need."""
+    return "\n".join(json.loads(summary.reasons or "[]")) if summary.needs_review else ""
 
 
 def exported(num_lines: int, standing: Account, out: Path) -> None:

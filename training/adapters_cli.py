@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from aftercall.database import reading
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from producer import as_json
 from producer.options import json_option
 from producer.output import STDOUT
@@ -133,9 +133,9 @@ def diff(ours: str, theirs: str) -> None:
 @click.option("--base", required=True, help="The base model it was trained on, as AFTERCALL_BASE_MODEL names it.")
 @click.option(
     "--prompt-version",
-    default=PROMPT_VERSION,
+    default=TWEETSUMM.id,
     show_default=True,
-    help="The prompt it was trained with; `aftercall adapters import --help` shows this version's.",
+    help="The id of the profile it was trained for; 1 is tweetsumm-1.",
 )
 @click.option(
     "--quantization",

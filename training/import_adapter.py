@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aftercall.errors import AdapterError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import find_shipped, shipped
 from training.context import TrainingContext, register
 from training.registry.publish import Origin, publish
 from training.registry.registry import Entry
@@ -20,10 +20,11 @@ def import_adapter(
 
     Raises AdapterError if it cannot be served: another prompt, more than plain LoRA, or layers that do not fit `base`.
     """
-    if prompt_version != PROMPT_VERSION:
+    if find_shipped(prompt_version) is None:
+        known = ", ".join(sorted(profile.id for profile in shipped().values()))
         raise AdapterError(
-            f"prompt version {prompt_version} is not this version's, {PROMPT_VERSION}: workers would ask the adapter "
-            "in a way it was not trained for. Train it with this version's prompt."
+            f"there is no prompt version {prompt_version}: workers would ask the adapter in a way it was not trained "
+            f"for. Those of this version are {known}."
         )
     # Needs torch and transformers, which the commands that list adapters do without.
     from training.registry.importing import convert_adapter, fetch_adapter
@@ -40,6 +41,7 @@ def import_adapter(
             recipe=UNKNOWN,
             data_digest=UNKNOWN,
             metrics={},
+            prompt_version=prompt_version,
         )
         published = publish(converted, context.settings.adapters_dir, origin)
     return register(context, published), names

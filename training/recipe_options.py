@@ -19,6 +19,7 @@ _OPTIONS = (
     click.option(
         "--target", "target_modules", multiple=True, help="all-linear, attention, or a layer's name; may be repeated."
     ),
+    click.option("--profile", help="How the model will be asked: a profile's name or TOML file."),
     click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
     click.option(
         "--loss-on", type=click.Choice(["summary", "full"]), help="Tokens the loss covers; full: also the prompt's."

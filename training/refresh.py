@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aftercall.errors import AdapterError
+from aftercall.profile import load_profile
 from aftercall.settings import Settings
 from training.data.dataset import digest_examples
 from training.data.splits import Splits, save_trained_on
@@ -83,7 +84,7 @@ def _train(plan: Plan, saved: Path) -> tuple[TrainingRun, ModelProvenance]:
 
 
 def _served(plan: Plan) -> Settings:
-    return plan.settings.model_copy(update={"base_model": plan.recipe.base})
+    return plan.settings.model_copy(update={"base_model": plan.recipe.base, "profile": plan.recipe.profile})
 
 
 def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) -> Origin:
@@ -92,6 +93,7 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
         base_digest=provenance.base_digest,
         quantization=provenance.quantization,
         recipe=plan.recipe.name,
+        prompt_version=load_profile(plan.recipe.profile).id,
         data_digest=digest_examples(plan.splits.train),
         metrics={name: round(value, 4) for name, value in metrics.items()},
     )

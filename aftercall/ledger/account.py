@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, and_, case, func, select
+from sqlalchemy import Engine, Row, ScalarSelect, Select, and_, case, func, select
 
 from aftercall.database import reading
 from aftercall.errors import NotFoundError
@@ -116,6 +116,20 @@ def accounts(engine: Engine) -> dict[int, Account]:
         return {submission_id: Account(*counts) for submission_id, *counts in connection.execute(query)}
 
 
+def count_to_review(engine: Engine, submission_id: int) -> int:
+    """How many of a submission's summaries a person should read; summaries without a verdict count as none."""
+    newest = _newest_summary()
+    query = (
+        select(func.count())
+        .select_from(SubmissionJob)
+        .join(Job, and_(Job.id == SubmissionJob.job_id, Job.state == JobState.DONE))
+        .join(Summary, and_(Summary.job_id == Job.id, Summary.id == newest))
+        .where(SubmissionJob.submission_id == submission_id, Summary.needs_review.is_(True))
+    )
+    with reading(engine) as connection:
+        return connection.execute(query).scalar_one()
+
+
 def add_up(accounts: Collection[Account]) -> Account:
     """The account of several submissions together."""
     return Account(*(sum(getattr(each, field.name) for each in accounts) for field in fields(Account)))
@@ -144,10 +158,13 @@ def results(engine: Engine, submission_id: int) -> Iterator[Result]:
             yield Result(row.external_id, row.state, row.error_code, row.error, summary)
 
 
+def _newest_summary() -> ScalarSelect[int]:
+    newest = select(func.max(Summary.id)).where(Summary.job_id == SubmissionJob.job_id)
+    return newest.correlate(SubmissionJob).scalar_subquery()
+
+
 def _results_query(submission_id: int) -> Select[Any]:
-    newest = (
-        select(func.max(Summary.id)).where(Summary.job_id == SubmissionJob.job_id).correlate(SubmissionJob)
-    ).scalar_subquery()
+    newest = _newest_summary()
     summary_columns = [getattr(Summary, field.name) for field in fields(SummaryRecord)]
     return (
         select(SubmissionJob.external_id, Job.state, Job.error_code, Job.error, *summary_columns)

@@ -61,6 +61,18 @@ class SummaryRecord:
     coverage: float
     duration_s: float
     worker: str
+    needs_review: bool | None = None
+    reasons: str | None = None
+    risk: float | None = None
+    evidence: str | None = None
+    issue: str | None = None
+    action: str | None = None
+    follow_up: str | None = None
+    resolution: str | None = None
+    resolution_p: float | None = None
+    reason: str | None = None
+    reason_p: float | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

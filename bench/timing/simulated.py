@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from worker.engine.engine import Choices
 from worker.engine.scheduler import Step
 
 PREFILL_TOKENS_PER_S = 205_000
@@ -26,10 +27,10 @@ class SimulatedTokens:
     ready_at: float
     num_seqs: int
 
-    def wait(self) -> list[int]:
+    def wait(self) -> Choices:
         """Any token does; this one is a word in most vocabularies."""
         time.sleep(max(0.0, self.ready_at - time.time()))
-        return [1000] * self.num_seqs
+        return Choices([1000] * self.num_seqs, [0.0] * self.num_seqs, [0.0] * self.num_seqs)
 
 
 class SimulatedRunner:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine as Database
 
 from aftercall.ledger import work
+from aftercall.profile import TWEETSUMM
 from aftercall.settings import Settings
 from bench.timing.host import HostProbe
 from bench.timing.simulated import SimulatedRunner
@@ -19,9 +20,9 @@ from worker.engine import build
 from worker.engine.options import EngineOptions
 from worker.engine.runner import ModelRunner
 from worker.engine.stopping import StopRule
-from worker.jobs import summarizer
 from worker.loading.load import ModelProvenance
 from worker.loading.precision import Device
+from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served
 from worker.serving.start import load_served, make_sampling
 
@@ -36,7 +37,7 @@ def watch_host() -> None:
     probe = HostProbe()
     for name in ("claim", "complete"):
         probe.watch(work, name)
-    probe.watch(summarizer, "tokenize_whole")
+    probe.watch(PromptEncoder, "encode_whole")
     atexit.register(probe.save, spans_path().with_suffix(".host"))
 
 
@@ -56,7 +57,7 @@ def load_simulated(settings: Settings, database: Database) -> Served:
 
     tokenizer = AutoTokenizer.from_pretrained(settings.base_model)
     options = EngineOptions(max_num_seqs=1024, max_num_batched_tokens=8192, min_prefill_tokens=4096)
-    sampling = make_sampling(settings)
+    sampling = make_sampling(settings, TWEETSUMM)
     runner = SimulatedRunner(len(tokenizer), options.max_num_seqs)
     timed: Any = TimedRunner(runner, runner, spans_path())
     rule = StopRule(tokenizer, sampling.stop_string, ())

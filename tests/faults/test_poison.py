@@ -205,3 +205,28 @@ def test_a_model_that_writes_nul_is_not_written_about_for_ever(
 
     assert wait_until_finished(database, report.submission_id).done == 16
     assert summaries_by_id(database, report.submission_id) == expected_summaries([*IDS[:15], "NUL"])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_one_on_which_the_model_repeats_itself(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    report = submit_file(write_source(tmp_path / "night.csv", [*IDS[:8], "LOOP"]), database, settings)
+    start_worker()
+    wait_until_finished(database, report.submission_id)
+    assert_failed_alone(database, report.submission_id, IDS[:8], "LOOP", "degenerate", "repeated itself")
+    assert num_attempts(start_worker, "LOOP") == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_one_that_nobody_answered_is_refused_where_that_is_set(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    source = tmp_path / "night.csv"
+    source.write_text("id,transcript\n1,Customer: where is my parcel from last week\n")
+    report = submit_file(source, database, settings)
+    start_worker(settings=settings.model_copy(update={"one_sided": "refuse"}))
+    wait_until_finished(database, report.submission_id)
+    [failure] = failures.counts(database, report.submission_id)
+    assert failure.code == "one_sided"
+    assert "AFTERCALL_ONE_SIDED" in failure.example

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from aftercall.prompt import STOP_STRING, build_prompt
+from aftercall.prompt import build_prompt
 from tests.fixtures.model import TinyModel, build_tiny_model
 from tests.fixtures.tensor_attention import Replayed, TensorAttention
 from worker.engine import runner
@@ -35,12 +35,12 @@ def generate_text(model: Any, tokenizer: Any, prompt: list[int], max_new_tokens:
         attention_mask=torch.ones_like(ids),
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        stop_strings=[STOP_STRING],
+        stop_strings=[SamplingSettings().stop_string],
         tokenizer=tokenizer,
         pad_token_id=tokenizer.pad_token_id,
     )
     text: str = tokenizer.decode(output[0, len(prompt) :], skip_special_tokens=True)
-    return text.partition(STOP_STRING)[0]
+    return text.partition(SamplingSettings().stop_string)[0]
 
 
 def complete(engine: Engine, prompts: list[list[int]]) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -10,8 +11,9 @@ from sqlalchemy import Engine, select
 from aftercall.database import reading
 from aftercall.errors import NotFoundError
 from aftercall.ledger import intake, work
+from aftercall.ledger.account import count_to_review
 from aftercall.models import SubmissionJob
-from producer.export import PROVENANCE_COLUMNS, RESULT_COLUMNS, Format, export
+from producer.export import FIELD_COLUMNS, PROVENANCE_COLUMNS, RESULT_COLUMNS, Format, export
 
 
 def submit(database: Engine, ids: list[str]) -> int:
@@ -32,15 +34,13 @@ def job_id_of(database: Engine, external_id: str) -> int:
 
 
 def complete(database: Engine, texts: dict[int, str]) -> None:
-    work.complete(
-        database,
-        [
-            work.SummaryRecord(
-                job_id, "adapter-1", text, "base", "nf4", "bfloat16", "1", "1", '{"top_k": 50}', 100, 20, "stop",
-                0.87654, 0.123456789, "worker-1",
-            )
-            for job_id, text in texts.items()
-        ],
+    work.complete(database, [record(job_id, text) for job_id, text in texts.items()])
+
+
+def record(job_id: int, text: str, **more: Any) -> work.SummaryRecord:
+    return work.SummaryRecord(
+        job_id, "adapter-1", text, "base", "nf4", "bfloat16", "1", "1", '{"top_k": 50}', 100, 20, "stop",
+        0.87654, 0.123456789, "worker-1", **more,
     )  # fmt: skip
 
 
@@ -68,7 +68,27 @@ def test_every_conversation_stands_on_its_line_in_the_order_of_the_source(
     assert [row["summary"] or "" for row in rows] == ["The first", "", "The third, with a comma and a\nbreak", ""]
     assert (rows[1]["error_code"], rows[1]["error"]) == ("engine_error", "a reason")
     assert float(rows[0]["coverage"]) == 0.8765
-    assert tuple(rows[0]) == RESULT_COLUMNS
+    assert tuple(rows[0]) == RESULT_COLUMNS + FIELD_COLUMNS
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_verdict_and_the_fields_of_a_summary_are_in_every_export(tmp_path: Path, database: Engine) -> None:
+    submission_id = submit(database, ["a", "b"])
+    fields = {"issue": "A kettle broke.", "resolution": "resolved", "resolution_p": 0.75, "reason": "quality"}
+    verdict = {"needs_review": True, "risk": 0.8, "reasons": '["number", "actor"]', "evidence": "[[1, 3], []]"}
+    [first, second] = work.claim(database, [1, 2], work.Lease("worker-1", 60.0), 3)
+    work.complete(database, [record(first.job_id, "One", **fields, **verdict), record(second.job_id, "Two")])
+
+    export(database, submission_id, tmp_path / "out.csv", "csv", with_provenance=False)
+    export(database, submission_id, tmp_path / "out.jsonl", "jsonl", with_provenance=False)
+    [one, two] = read(tmp_path / "out.csv", "csv")
+    assert (one["needs_review"], one["reasons"], one["evidence"]) == ("true", "number actor", "1,3 -")
+    assert (one["issue"], one["resolution"], one["resolution_p"], one["reason"]) == tuple(map(str, fields.values()))
+    assert (two["needs_review"], two["reasons"], two["issue"]) == ("", "", "")
+    [same, old] = read(tmp_path / "out.jsonl", "jsonl")
+    assert (same["needs_review"], same["reasons"], same["evidence"]) == (True, ["number", "actor"], [[1, 3], []])
+    assert old["needs_review"] is None
+    assert count_to_review(database, submission_id) == 1
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])

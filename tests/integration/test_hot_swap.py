@@ -21,7 +21,7 @@ from worker.loading.base_model import PACKAGED_MODEL, BaseModel, find_base_model
 from worker.loading.load import LoadedModel, ModelSettings, load_model
 from worker.loading.precision import choose_quantization
 from worker.serving.hot_swap import LiveAdapter
-from worker.serving.prompts import tokenize
+from worker.serving.prompts import PromptEncoder
 
 SAMPLING = SamplingSettings(max_new_tokens=16)
 MLP = frozenset({"gate_proj", "up_proj", "down_proj"})
@@ -60,7 +60,8 @@ def put(live: LiveAdapter, folder: Path | None) -> str:
 
 
 def answers(engine: Engine, loaded: LoadedModel) -> list[str]:
-    prompts = [tokenize(text, loaded.tokenizer, engine.max_prompt_tokens).token_ids for text in PROMPTS]
+    encoder = PromptEncoder(loaded.tokenizer)
+    prompts = [encoder.encode(text, engine.max_prompt_tokens).token_ids for text in PROMPTS]
     completions = engine.generate(prompts)
     assert all(isinstance(completion, Completion) for completion in completions)
     return [completion.text for completion in completions if isinstance(completion, Completion)]

@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from aftercall.errors import AdapterError, ModelError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from tests.fixtures.model import build_tiny_model
 from worker.adapters.manifest import (
     WEIGHTS_FILE,
@@ -60,7 +60,7 @@ def adapter_dir(tiny_model_dir: Path, tmp_path: Path) -> Path:
             base_digest=base.digest,
             quantization="none",
             recipe="test",
-            prompt_version=PROMPT_VERSION,
+            prompt_version=TWEETSUMM.id,
             cleaner_version="1",
             data_digest="",
             metrics={},

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from aftercall import schema
 from aftercall.database import connect, reading
 from aftercall.errors import AdapterError, SourceError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.fixtures.workers import wait_until
@@ -29,7 +29,7 @@ from worker.engine.base import Completion
 from worker.loading.load import ModelProvenance
 from worker.serving.desired import DesiredAdapter
 from worker.serving.follower import AdapterFollower
-from worker.serving.prompts import tokenize
+from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Serving
 from worker.serving.start import choose_adapter, load_served
 
@@ -86,7 +86,7 @@ def database(tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path, data: Path) -> None:
-    manifest = check_adapter(good, RECIPE.base, PROMPT_VERSION)
+    manifest = check_adapter(good, RECIPE.base, TWEETSUMM.id)
     assert good.name == manifest.digest
     splits = load_splits([str(data)])
     check_unseen(good, splits.validation)
@@ -125,7 +125,8 @@ def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, 
     assert choose_adapter(settings, database) == good
 
     with serving.using() as now:
-        prompt = tokenize("user: order 99 late\nagent: sorry, refunded\n", now.tokenizer, RECIPE.max_prompt_tokens)
+        conversation = "user: order 99 late\nagent: sorry, refunded\n"
+        prompt = PromptEncoder(now.tokenizer).encode(conversation, RECIPE.max_prompt_tokens)
         (completion,) = now.engine.generate([prompt.token_ids])
         assert now.columns["adapter_digest"] == good.name
     serving.close()

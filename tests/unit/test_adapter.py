@@ -125,7 +125,7 @@ def test_the_same_name_with_other_weights_is_refused(tmp_path: Path) -> None:
 
 def test_another_prompt_version_is_refused(tmp_path: Path) -> None:
     write_adapter(tmp_path)
-    with pytest.raises(AdapterError, match="trained for prompt version 1; this version of aftercall uses 2"):
+    with pytest.raises(AdapterError, match="trained for profile 1, and the model is asked by 2"):
         check_adapter(tmp_path, BASE, "2")
 
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.conversation import Turn, parse_turns, render_turns
-from aftercall.prompt import PROMPT_VERSION, build_prompt, extract_summary, fit_turns
+from aftercall.profile import TWEETSUMM
+from aftercall.prompt import build_prompt, extract_summary, fit_turns
 
 words = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=8)
 turns = st.lists(
@@ -16,7 +17,7 @@ turns = st.lists(
 
 def test_the_template_of_version_1_is_the_recipes_to_the_character() -> None:
     # Adapters are trained on exactly this: whoever changes it changes the version.
-    assert PROMPT_VERSION == "1"
+    assert TWEETSUMM.id == "1"
     assert build_prompt("user: hi\nagent: hello\n") == (
         "### Instruction: Below is a conversation between a human and an AI agent. "
         "Write a summary of the conversation.\n\n### Input:\nuser: hi\nagent: hello\n\n### Response:\n"
@@ -27,7 +28,11 @@ def test_a_summary_ends_before_the_next_header_and_stands_on_one_line() -> None:
     assert extract_summary(" The customer asks.\nThe agent answers.  \n### Input: more") == (
         "The customer asks. The agent answers."
     )
-    assert extract_summary("###") == ""
+    assert extract_summary("### Input: more") == ""
+
+
+def test_hashes_inside_a_line_are_no_header() -> None:
+    assert extract_summary("Order ###123 was lost.\n### Input") == "Order ###123 was lost."
 
 
 #: Room for both ends of a first and a last turn, each with the sign for what was cut out.

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from aftercall.prompt import build_prompt
 from tests.fixtures.scripted_worker import CharacterTokenizer
-from worker.serving.prompts import tokenize
+from worker.serving.prompts import PromptEncoder
 
 TEMPLATE = len(build_prompt(""))
 
 
-class GreedyTokenizer:
+class GreedyTokenizer(CharacterTokenizer):
     """Joins what it sees together: three characters a token, so that parts cost more than the whole."""
 
     def __call__(self, text: str | list[str], add_special_tokens: bool = True) -> dict[str, list[Any]]:
@@ -28,7 +28,7 @@ def conversation(num_turns: int) -> str:
 
 def test_what_fits_is_the_whole_prompt() -> None:
     text = conversation(3)
-    prompt = tokenize(text, CharacterTokenizer(), 10_000)
+    prompt = PromptEncoder(CharacterTokenizer()).encode(text, 10_000)
     assert "".join(map(chr, prompt.token_ids)) == build_prompt(text)
     assert prompt.coverage == 1.0
 
@@ -38,13 +38,13 @@ def test_a_prompt_never_exceeds_its_limit_and_says_how_much_it_covers(
     num_turns: int, room: int, tokenizer: CharacterTokenizer
 ) -> None:
     limit = len(tokenizer(build_prompt(""))["input_ids"]) + room
-    prompt = tokenize(conversation(num_turns), tokenizer, limit)
+    prompt = PromptEncoder(tokenizer).encode(conversation(num_turns), limit)
     assert len(prompt.token_ids) <= limit
     assert 0 < prompt.coverage <= 1
 
 
 def test_the_template_stays_whole_when_the_conversation_is_cut() -> None:
-    text = "".join(map(chr, tokenize(conversation(40), CharacterTokenizer(), TEMPLATE + 120).token_ids))
+    text = "".join(map(chr, PromptEncoder(CharacterTokenizer()).encode(conversation(40), TEMPLATE + 120).token_ids))
     assert text.startswith("### Instruction: ")
     assert text.endswith("### Response:\n")
     assert "this is turn 0\n" in text
@@ -54,4 +54,4 @@ def test_the_template_stays_whole_when_the_conversation_is_cut() -> None:
 
 def test_no_room_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="leaves no room for a conversation"):
-        tokenize(conversation(3), CharacterTokenizer(), TEMPLATE)
+        PromptEncoder(CharacterTokenizer()).encode(conversation(3), TEMPLATE)

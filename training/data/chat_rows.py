@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from aftercall.errors import SourceError
-from aftercall.prompt import RESPONSE_HEADER, STOP_STRING
+from aftercall.profile import TWEETSUMM
 
 #: Where the conversation starts in the template that prompts may be written in.
 _INPUT_HEADER = "### Input:"
@@ -126,7 +126,7 @@ def _convert(row: Any, number: int) -> Any:
         "id": f"row {number}",
         **rest,
         "conversation": _unwrap(conversation),
-        "summary": summary.partition(STOP_STRING)[0].strip(),
+        "summary": summary.partition(TWEETSUMM.stop)[0].strip(),
     }
 
 
@@ -142,4 +142,4 @@ def _find(messages: object, role: str) -> str:
 
 def _unwrap(prompt: str) -> str:
     """The conversation in a prompt that may be written in our template."""
-    return prompt.rpartition(_INPUT_HEADER)[2].partition(RESPONSE_HEADER.strip())[0].strip()
+    return prompt.rpartition(_INPUT_HEADER)[2].partition(TWEETSUMM.response_header)[0].strip()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,10 +48,11 @@ def is_split_source(data: str) -> bool:
 
 
 def digest_examples(examples: Iterable[Example]) -> str:
-    """One digest of all conversations and references; an adapter's manifest records it for its training data."""
+    """One digest of all conversations, references and fields; an adapter's manifest records it for its data."""
     digest = sha256()
     for example in examples:
-        line = json.dumps([example.text, *example.references], ensure_ascii=False)
+        labels = [asdict(example.labels)] if example.labels else []
+        line = json.dumps([example.text, *example.references, *labels], ensure_ascii=False)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aftercall.conversation import Conversation, Turn
 from aftercall.errors import SourceError
 from producer.clean import clean_turns
+from training.data.service import Labels, read_service_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Example:
     conversation: Conversation
     #: One summary per annotator; at least one.
     references: tuple[str, ...]
+    #: The fields that a person filled in; None where the data has none.
+    labels: Labels | None = None
 
     @property
     def text(self) -> str:
@@ -40,6 +43,12 @@ def example_from_dialogstudio(row: Mapping[str, Any]) -> Example:
             "'original dialog info' with its 'summaries'"
         ) from error
     return make_example(name, turns, summaries)
+
+
+def example_from_service(row: Mapping[str, Any]) -> Example:
+    """One row of service labels, with its fields; SourceError says what keeps it from being one."""
+    read = read_service_row(row)
+    return replace(make_example(read.name, read.turns, read.references), labels=read.labels)
 
 
 def _turns_of_entry(entry: Mapping[str, Any]) -> tuple[Turn, Turn]:

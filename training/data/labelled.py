@@ -15,7 +15,8 @@ from producer.readers.rows import Rejected, SourceRow
 from producer.rejected import RejectedFile
 from producer.source import Source, SourceOptions, open_source
 from training.data.chat_rows import readable_rows
-from training.data.example import Example, example_from_dialogstudio, make_example
+from training.data.example import Example, example_from_dialogstudio, example_from_service, make_example
+from training.data.service import is_service_row
 
 #: Columns that a summary is looked for in, in this order.
 SUMMARY_COLUMNS = ("summary", "summaries", "reference", "references", "abstract", "tldr")
@@ -92,6 +93,8 @@ def _read_row(columns: Sequence[str], row: SourceRow, summary_column: str | None
     cells = _cells(columns, row.row)
     if cells.keys() >= _DIALOGSTUDIO_KEYS:
         return example_from_dialogstudio(cells)
+    if is_service_row(cells) and not summary_column:
+        return example_from_service(cells)
     references = _find_references(cells, summary_column)
     return make_example(row.conversation.external_id, row.conversation.turns, references)
 

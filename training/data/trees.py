@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from aftercall.errors import ModelError
+from aftercall.profile import TWEETSUMM, Profile
 from training.data.dataset import Example
+from training.data.service import Target, make_targets
 from worker.loading.eos_tokens import find_end
-from worker.serving.prompts import tokenize
+from worker.serving.prompts import PromptEncoder
 
 #: Rows are padded to a multiple of this: memory-efficient attention requires 8, and matrix units prefer 64.
 PAD_MULTIPLE = 64
@@ -25,7 +27,7 @@ _PROMPT = 0
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The tokens of one example: a prompt and its completions, each ending with end-of-text."""
+    """The tokens of one example: a prompt and its completions, each ending with end-of-text where its end is known."""
 
     prompt: tuple[int, ...]
     completions: tuple[tuple[int, ...], ...]
@@ -36,18 +38,26 @@ class Tree:
         return len(self.prompt) + sum(len(completion) - 1 for completion in self.completions)
 
 
-def encode_tree(tokenizer: Any, example: Example, max_prompt_tokens: int) -> Tree:
-    """One example as a tree; its prompt is the very one that serving would make.
+class TreeEncoder:
+    """Examples as trees, for one tokenizer and profile; a prompt is the very one that serving would make."""
 
-    Raises ModelError if the tokenizer names no end of text.
-    """
-    end = find_end(tokenizer)
-    if end is None:
-        raise ModelError("This tokenizer names no end of text, so no summary would ever end. Set its `eos_token`.")
-    completions = [
-        (*tokenizer(reference, add_special_tokens=False)["input_ids"], end) for reference in example.references
-    ]
-    return Tree(tuple(tokenize(example.text, tokenizer, max_prompt_tokens).token_ids), tuple(completions))
+    def __init__(self, tokenizer: Any, profile: Profile = TWEETSUMM) -> None:
+        """Raises ModelError if the tokenizer names no end of text, or lacks the profile's chat template."""
+        end = find_end(tokenizer)
+        if end is None:
+            raise ModelError("This tokenizer names no end of text, so no summary would ever end. Set its `eos_token`.")
+        self._end = end
+        self._prompts = PromptEncoder(tokenizer, profile)
+
+    def encode(self, example: Example, max_prompt_tokens: int) -> Tree:
+        """One example: its prompt, and every completion to train on."""
+        targets = make_targets(example.references, example.labels, self._prompts.profile)
+        prompt = self._prompts.encode(example.text, max_prompt_tokens)
+        return Tree(tuple(prompt.token_ids), tuple(map(self._encode_target, targets)))
+
+    def _encode_target(self, target: Target) -> tuple[int, ...]:
+        token_ids = self._prompts.encode_completion(target.text)
+        return (*token_ids, self._end) if target.is_whole else tuple(token_ids)
 
 
 def collate_trees(trees: Sequence[Tree], padding_id: int, *, with_prompt: bool = False) -> dict[str, Tensor]:

@@ -41,6 +41,8 @@ class Recipe:
     #: `all-linear`, `attention`, or names of layers.
     target_modules: str | tuple[str, ...] = "all-linear"
     references: References = "all"
+    #: How the model is asked: the name of a profile that ships, or the path of a TOML file.
+    profile: str = "tweetsumm-1"
     #: Which tokens the loss covers: those of the summary, or also those of the prompt.
     loss_on: LossOn = "summary"
     lora_r: Annotated[int, Ge(1)] = 16

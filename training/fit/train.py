@@ -13,9 +13,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import EarlyStoppingCallback, PrinterCallback
 from trl import SFTConfig
 
+from aftercall.profile import load_profile
 from training.data.dataset import Example
 from training.data.splits import Splits
-from training.data.trees import Tree, encode_tree
+from training.data.trees import Tree, TreeEncoder
 from training.fit.checkpoint import find_checkpoint
 from training.fit.distributed import is_first, num_processes
 from training.fit.forecast import apply, free_memory, measure_cost, plan_run
@@ -150,7 +151,8 @@ def widen(model: Any) -> None:
 
 
 def _encode(tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> list[Tree]:
-    return [encode_tree(tokenizer, example, recipe.max_prompt_tokens) for example in examples]
+    encoder = TreeEncoder(tokenizer, load_profile(recipe.profile))
+    return [encoder.encode(example, recipe.max_prompt_tokens) for example in examples]
 
 
 def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watched: bool) -> SFTConfig:

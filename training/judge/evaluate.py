@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aftercall.prompt import extract_summary
+from aftercall.fields import read_completion
+from aftercall.profile import Profile
 from training.data.dataset import Example
 from training.judge.baselines import with_baselines
 from training.judge.judgement import Judgement, judge
@@ -14,7 +15,7 @@ from worker.engine import start_engine
 from worker.engine.base import Completion, PromptFailure, SamplingSettings
 from worker.loading.load import LoadedModel, ModelProvenance
 from worker.loading.precision import Quantization
-from worker.serving.prompts import tokenize
+from worker.serving.prompts import PromptEncoder
 
 Outcome = Completion | PromptFailure
 
@@ -55,7 +56,7 @@ def evaluate(
     start = time.perf_counter()
     outcomes = _complete(loaded, examples, sampling)
     runtime_s = time.perf_counter() - start
-    summaries = [extract_summary(outcome.text) if isinstance(outcome, Completion) else "" for outcome in outcomes]
+    summaries = [_read(outcome, example, loaded.profile) for outcome, example in zip(outcomes, examples, strict=True)]
     # The setting rather than its result: under `auto`, two adapters may be served on differently stored weights, and
     # each is judged as it would be served.
     written_as = f"quantization {quantization}, {loaded.provenance.dtype}; {_format_sampling(sampling)}"
@@ -63,10 +64,17 @@ def evaluate(
     return Evaluation(judgement, loss, runtime_s, loaded.provenance)
 
 
+def _read(outcome: Outcome, example: Example, profile: Profile) -> str:
+    if isinstance(outcome, PromptFailure):
+        return ""
+    return read_completion(outcome.text, profile, example.conversation.turns).text
+
+
 def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings) -> list[Outcome]:
     engine = start_engine(loaded, sampling)
     try:
-        prompts = [tokenize(example.text, loaded.tokenizer, engine.max_prompt_tokens) for example in examples]
+        encoder = PromptEncoder(loaded.tokenizer, loaded.profile)
+        prompts = [encoder.encode(example.text, engine.max_prompt_tokens) for example in examples]
         return engine.generate([prompt.token_ids for prompt in prompts])
     finally:
         engine.close()

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from training.data.dataset import Example
-from training.data.trees import collate_trees, encode_tree, model_inputs
+from training.data.trees import TreeEncoder, collate_trees, model_inputs
 from worker.loading.load import LoadedModel
 
 
@@ -28,9 +28,10 @@ class ReferenceLoss:
 
 def measure_loss(loaded: LoadedModel, examples: Sequence[Example], max_prompt_tokens: int) -> ReferenceLoss:
     """The loss over all references, one conversation at a time."""
+    encoder = TreeEncoder(loaded.tokenizer, loaded.profile)
     total, num_tokens = 0.0, 0
     for example in examples:
-        tree = encode_tree(loaded.tokenizer, example, max_prompt_tokens)
+        tree = encoder.encode(example, max_prompt_tokens)
         batch = {
             name: tensor.to(loaded.device)
             for name, tensor in collate_trees([tree], loaded.tokenizer.pad_token_id).items()

@@ -31,10 +31,11 @@ def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Ex
             "auto",
             settings.data_dir,
             may_dequantize=True,
+            profile=settings.profile,
         )
     )
     name = loaded.provenance.adapter_digest or settings.base_model
-    return evaluate(name, loaded, examples, make_sampling(settings), settings.quantization)
+    return evaluate(name, loaded, examples, make_sampling(settings, loaded.profile), settings.quantization)
 
 
 def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Example]) -> Judgement:

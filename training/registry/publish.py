@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aftercall.errors import AdapterError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from producer.clean import CLEANER_VERSION
 from training.files import filling_artifact, write_artifact
 from worker.adapters.manifest import (
@@ -37,6 +37,8 @@ class Origin:
     recipe: str
     data_digest: str
     metrics: Mapping[str, float]
+    #: Id of the profile it was trained for.
+    prompt_version: str = TWEETSUMM.id
     #: Digests of the adapters whose training it continues, oldest first.
     parents: tuple[str, ...] = ()
 
@@ -89,7 +91,7 @@ def describe(saved: Path, origin: Origin) -> AdapterManifest:
     """The manifest of the adapter in `saved`, made now by this version's prompt and cleaner."""
     return AdapterManifest(
         digest=compute_digest(saved),
-        prompt_version=PROMPT_VERSION,
+        prompt_version=origin.prompt_version,
         cleaner_version=CLEANER_VERSION,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         library_versions=_library_versions(),

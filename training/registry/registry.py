@@ -17,7 +17,6 @@ from aftercall.database import now, reading
 from aftercall.errors import AdapterError
 from aftercall.ledger.statements import insert
 from aftercall.models import Adapter
-from aftercall.prompt import PROMPT_VERSION
 from training.registry import history
 from training.registry.history import Action, Change
 from worker.adapters.manifest import MANIFEST_FILE, AdapterManifest, check_adapter, read_manifest
@@ -186,8 +185,8 @@ def require_folder(folder: Path, digest: str) -> None:
 
 
 def check_folder(folder: Path) -> AdapterManifest:
-    """The manifest of a complete adapter for this version's prompt; AdapterError otherwise."""
-    return check_adapter(folder, read_manifest(folder).base_model, PROMPT_VERSION)
+    """The manifest of a complete adapter, for whichever profile; AdapterError otherwise."""
+    return check_adapter(folder, read_manifest(folder).base_model, None)
 
 
 def _retire_active(connection: Connection, base_model: str) -> str | None:

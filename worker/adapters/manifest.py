@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aftercall.errors import AdapterError
 from aftercall.files import write_whole
+from aftercall.profile import TWEETSUMM, Profile, find_shipped, load_profile
 
 FORMAT_VERSION = 1
 
@@ -43,6 +44,7 @@ class AdapterManifest:
     #: How the base was stored in training: nf4, int8 or none.
     quantization: str
     recipe: str
+    #: Id of the profile that it was trained for; `1` is tweetsumm-1.
     prompt_version: str
     cleaner_version: str
     data_digest: str
@@ -98,11 +100,12 @@ def write_manifest(folder: Path, manifest: AdapterManifest) -> None:
 
 
 def check_adapter(
-    folder: Path, base_model: str, prompt_version: str, *, base_digest: str | None = None
+    folder: Path, base_model: str, prompt_version: str | None, *, base_digest: str | None = None
 ) -> AdapterManifest:
-    """The manifest of a complete adapter that fits this base model and prompt; raises AdapterError otherwise.
+    """The manifest of a complete adapter that fits this base model and profile; raises AdapterError otherwise.
 
-    The names of the base models are always compared, their digests only if both are known.
+    The names of the base models are always compared, their digests only if both are known. `prompt_version` is a
+    profile's id; with None, an adapter for any profile passes.
     """
     manifest = read_manifest(folder)
     digest = compute_digest(folder)
@@ -113,13 +116,33 @@ def check_adapter(
             "again."
         )
     _check_base(folder, manifest, base_model, base_digest)
-    if manifest.prompt_version != prompt_version:
+    if prompt_version not in (None, manifest.prompt_version):
         raise AdapterError(
-            f"The adapter in {folder} was trained for prompt version {manifest.prompt_version}; this "
-            f"version of aftercall uses {prompt_version}. Train it again with `aftercall train`, or use an "
-            f"adapter for {prompt_version}."
+            f"The adapter in {folder} was trained for profile {manifest.prompt_version}, and the model is asked by "
+            f"{prompt_version}. Set AFTERCALL_PROFILE to the profile that it was trained for, or AFTERCALL_ADAPTER to "
+            f"an adapter for {prompt_version} (`none`: the base model alone)."
         )
     return manifest
+
+
+def choose_profile(setting: str, folder: Path | None) -> Profile:
+    """How a model is asked: as the setting says, or with `auto` as the adapter in `folder` was trained to be asked.
+
+    A base model alone is asked by `tweetsumm-1`. Raises AdapterError if the adapter's profile does not ship,
+    SettingsError if there is no profile of the name that is set.
+    """
+    if setting != "auto":
+        return load_profile(setting)
+    if folder is None:
+        return TWEETSUMM
+    prompt_version = read_manifest(folder).prompt_version
+    profile = find_shipped(prompt_version)
+    if profile is None:
+        raise AdapterError(
+            f"The adapter in {folder} was trained for profile {prompt_version}, which does not ship with this version "
+            "of aftercall. Set AFTERCALL_PROFILE to the TOML file of that profile."
+        )
+    return profile
 
 
 def merge_adapter(model: Any, folder: Path) -> Any:

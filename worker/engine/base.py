@@ -27,8 +27,9 @@ class SamplingSettings:
     temperature: float = 1.0
     #: Seeds the draw of every sequence, so that a run can be repeated; used with `do_sample` only.
     seed: int = 0
-    #: A completion ends before the first occurrence of this string (or at end-of-text).
-    stop_string: str = "###"
+    #: A completion ends before the first occurrence of this string (or at end-of-text). Where it begins with a line
+    #: break, the start of the completion counts as one.
+    stop_string: str = "\n###"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Completion:
     finish_reason: FinishReason
     #: Wall-clock seconds from admission to the last token.
     duration_s: float
+    #: All tokens of the completion, its end included, and the natural logarithm of each one's probability.
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    #: Of the distributions that the tokens were chosen from, the largest entropy, in nats.
+    max_entropy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

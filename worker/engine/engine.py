@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence as Seq
 from threading import Condition, Thread
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from worker.engine.base import ABORTED, Completion, PromptFailure, SamplingSettings
 from worker.engine.calls import Call
@@ -27,11 +27,22 @@ _NOT_A_NUMBER = PromptFailure(
 )
 
 
+class Choices(NamedTuple):
+    """What one step chose, one entry a sequence, in the order of the step."""
+
+    #: NOT_A_TOKEN where the model's numbers overflowed.
+    token_ids: list[int]
+    #: Natural logarithm of each token's probability.
+    logprobs: list[float]
+    #: Of the distribution that each token was chosen from, in nats.
+    entropies: list[float]
+
+
 class Tokens(Protocol):
     """The tokens of one step, on their way to the host."""
 
-    def wait(self) -> list[int]:
-        """One token a sequence, in the order of the step; NOT_A_TOKEN where the model's numbers overflowed."""
+    def wait(self) -> Choices:
+        """What the step chose, once the device has it."""
         ...
 
 
@@ -190,10 +201,10 @@ class BatchingEngine:
 
     def _collect(self, step: Step, tokens: Tokens) -> None:
         """Wait for a step's tokens and end the sequences that they end."""
-        token_ids = tokens.wait()
+        choices = tokens.wait()
         now = monotonic()
-        for sequence, token in zip(step.sequences, token_ids, strict=True):
-            sequence.receive(token)
+        for sequence, token, logprob, entropy in zip(step.sequences, *choices, strict=True):
+            sequence.receive(token, logprob, entropy)
             if sequence.is_finished:
                 continue  # It ended with a step before; this one had been launched by then.
             if token == NOT_A_TOKEN:
@@ -225,6 +236,9 @@ class BatchingEngine:
             num_completion_tokens=len(sequence.completion),
             finish_reason=sequence.finish_reason or "length",
             duration_s=sequence.ended_at - sequence.admitted_at,
+            token_ids=tuple(sequence.completion),
+            logprobs=tuple(sequence.logprobs),
+            max_entropy=sequence.max_entropy,
         )
 
     def _abort_all(self) -> None:

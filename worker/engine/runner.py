@@ -13,7 +13,7 @@ from aftercall.errors import ModelError
 from worker.engine.attention.hook import IMPLEMENTATION
 from worker.engine.attention.select import choose_backend
 from worker.engine.base import SamplingSettings
-from worker.engine.engine import NOT_A_TOKEN
+from worker.engine.engine import NOT_A_TOKEN, Choices
 from worker.engine.forward import Forward
 from worker.engine.graphs import StepGraph, decode_sizes, prefill_sizes
 from worker.engine.inputs import PrefillInputs, PrefillSize, pack_decode, pack_prompts
@@ -25,7 +25,7 @@ from worker.engine.memory.kv_cache import CacheShape, LayerCache, allocate_cache
 from worker.engine.memory.oom import OutOfDeviceMemoryError, find_fitting, is_out_of_memory
 from worker.engine.memory.pages import SCRATCH_PAGE
 from worker.engine.options import EngineOptions
-from worker.engine.sampling import choose_tokens
+from worker.engine.sampling import choose_tokens, measure_choices, measuring_bytes
 from worker.engine.scheduler import Step
 from worker.engine.sequence import Sequence
 from worker.engine.state import DecodeState
@@ -39,7 +39,7 @@ _PAGE_SIZE = 16
 
 
 class SampledTokens:
-    """The tokens of one step, on their way to the host."""
+    """The tokens of one step and how likely they were, on their way to the host."""
 
     def __init__(self, tokens: torch.Tensor) -> None:
         self._tokens = tokens
@@ -50,12 +50,12 @@ class SampledTokens:
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
 
-    def wait(self) -> list[int]:
+    def wait(self) -> Choices:
         """The tokens, once the device has them."""
         if self._event is not None:
             self._event.synchronize()
-        tokens: list[int] = self._tokens.tolist()
-        return tokens
+        token_ids, logprobs, entropies = self._tokens.unbind(dim=1)
+        return Choices(token_ids.long().tolist(), logprobs.tolist(), entropies.tolist())
 
 
 class ModelRunner:
@@ -178,12 +178,17 @@ class ModelRunner:
         return self._sample(logits, rows, positions)
 
     def _sample(self, logits: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Choose a token for each row, and leave it where the next step finds its input."""
+        """Choose a token for each row, and leave it where the next step finds its input.
+
+        Returns `[rows, 3]`, tokens, log-probabilities and entropies, in one tensor so that one copy brings them to the
+        host; float64 holds every token id exactly.
+        """
         tokens = choose_tokens(logits, self._state.seeds[rows], positions, self._settings)
         self._state.last_tokens[rows] = tokens
         # What is no number counts as the largest: where a row has one, it is chosen.
         chosen = logits.gather(-1, tokens[:, None]).squeeze(-1)
-        return tokens.masked_fill(~chosen.isfinite(), NOT_A_TOKEN)
+        seen = tokens.masked_fill(~chosen.isfinite(), NOT_A_TOKEN)
+        return torch.stack([each.double() for each in (seen, *measure_choices(logits, tokens))], dim=1)
 
     def _allocate(self, num_pages: int) -> list[LayerCache]:
         return allocate_cache(self._shape, num_pages, self.page_size, self._dtype, self.device)
@@ -197,6 +202,7 @@ class ModelRunner:
             # Graphs keep memory of their own, beside that of a prefill too long for any of them.
             num_prefills = 2 if self._is_captured else 1
             room -= num_prefills * self._fit_prefill() + self.options.max_num_seqs * self.vocab_size * 8
+            room -= measuring_bytes(self.vocab_size)
         num_pages = min(room // page_bytes, self.options.max_num_seqs * max_pages) + 1
         if num_pages <= max_pages:
             raise ModelError(

@@ -7,6 +7,11 @@ import torch
 
 from worker.engine.base import SamplingSettings
 
+#: Rows whose probabilities are computed together.
+_MEASURED_ROWS = 128
+
+_LEAST_LOG = -1e4
+
 
 def sequence_seed(prompt: Sequence[int], seed: int) -> int:
     """A seed for one prompt, whatever stands beside it and whenever it comes."""
@@ -25,6 +30,29 @@ def choose_tokens(
     scores, tokens = (logits.float() / settings.temperature).topk(candidates, dim=-1)
     chosen = _draw(_nucleus(scores.softmax(dim=-1), settings.top_p), _uniform(seeds, positions))
     return tokens.gather(-1, chosen[:, None]).squeeze(-1)
+
+
+def measure_choices(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-probability of each row's token and the entropy of each row, in nats, before any temperature.
+
+    A few rows at a time: as many numbers as the vocabulary has words in each row would be a gigabyte for a full batch.
+    """
+    logprobs, entropies = [], []
+    for part, chosen in zip(torch.split(logits, _MEASURED_ROWS), torch.split(tokens, _MEASURED_ROWS), strict=True):
+        scores = part.float()
+        # A word that the model rules out has minus infinity here, which times its probability would be no number.
+        below = (scores - scores.amax(dim=-1, keepdim=True)).clamp_(min=_LEAST_LOG)
+        odds = below.exp()
+        total = odds.sum(dim=-1)
+        log_total = total.log()
+        logprobs.append(below.gather(-1, chosen[:, None]).squeeze(-1) - log_total)
+        entropies.append(log_total - torch.linalg.vecdot(odds, below) / total)
+    return torch.cat(logprobs), torch.cat(entropies)
+
+
+def measuring_bytes(vocab_size: int) -> int:
+    """Memory that `measure_choices` takes at most."""
+    return _MEASURED_ROWS * vocab_size * 4 * 3
 
 
 def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:

@@ -15,6 +15,9 @@ class Sequence:
     seed: int = 0
     #: Tokens decoded and seen by the host.
     completion: list[int] = field(default_factory=list)
+    #: Log-probability of each of them, and the largest entropy that one was chosen at; in nats.
+    logprobs: list[float] = field(default_factory=list)
+    max_entropy: float = 0.0
     #: Steps launched for it whose tokens the host has not seen.
     num_in_flight: int = 0
     #: Tokens whose keys and values lie in the cache, those of steps in flight included.
@@ -49,11 +52,13 @@ class Sequence:
         """Every token it may get has been asked for; the last may still be in flight."""
         return self.num_cached >= self.max_tokens
 
-    def receive(self, token: int) -> None:
-        """Take the token of the oldest step in flight."""
+    def receive(self, token: int, logprob: float = 0.0, entropy: float = 0.0) -> None:
+        """Take the token of the oldest step in flight, and how sure the model was of it."""
         self.num_in_flight -= 1
         if not self.is_finished:
             self.completion.append(token)
+            self.logprobs.append(logprob)
+            self.max_entropy = max(self.max_entropy, entropy)
 
     @property
     def is_finished(self) -> bool:

@@ -24,14 +24,21 @@ class StopRule:
         newest = completion[-1]
         if newest in self._eos_token_ids:
             return "stop"
-        if newest in self._closing_ids and self._stop_string in self._decode(completion):
+        if newest in self._closing_ids and self._find(self._decode(completion)) >= 0:
             return "stop"
         return "length" if len(completion) >= max_new_tokens else None
 
     def text(self, completion: Sequence[int]) -> str:
         """What `completion` says, up to the stop string."""
         text = self._decode(completion)
-        return text.partition(self._stop_string)[0] if self._stop_string else text
+        end = self._find(text) if self._stop_string else -1
+        return text if end < 0 else text[:end]
+
+    def _find(self, text: str) -> int:
+        """Where the stop string begins, at a line break before it; -1: nowhere."""
+        if self._stop_string[0] == "\n" and text.startswith(self._stop_string[1:]):
+            return 0
+        return text.find(self._stop_string)
 
     def _decode(self, completion: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(completion), skip_special_tokens=True)

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.conversation import Turn, parse_turns
 from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
-from aftercall.prompt import extract_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
+from worker.jobs.checks import check_completion
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
 from worker.serving.isolation import Isolation
-from worker.serving.prompts import TokenizedPrompt, fit, tokenize_whole
+from worker.serving.prompts import PromptEncoder, TokenizedPrompt
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
+from worker.verdict.rules import is_degenerate
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,10 @@ logger = logging.getLogger(__name__)
 RECORD_HUNG_TIMEOUT_S = 10.0
 
 #: Failures that the same conversation would meet again.
-FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number"})
+FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number", "one_sided"})
+
+
+_ONE_SIDED = "only one side wrote; set AFTERCALL_ONE_SIDED to summarize to have a summary all the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class _Prompted:
     """A claimed job and the prompt of its conversation."""
 
     job: ClaimedJob
+    turns: tuple[Turn, ...]
     prompt: TokenizedPrompt
 
 
@@ -60,6 +66,7 @@ class Summarizer:
         self._on_engine_lost = on_engine_lost
         self._on_engine_hung = on_engine_hung
         self._owner = leases.lease.owner
+        self._prompts = PromptEncoder(serving.now.tokenizer, serving.now.profile)
         self._recorder = Recorder(database, self._owner, settings)
         self._isolation = Isolation()
         self._watch = EngineWatchdog(settings.engine_timeout_s)
@@ -144,13 +151,19 @@ class Summarizer:
         """The jobs with their prompts, cut to the context; what no prompt can be made of fails."""
         prompted: list[_Prompted] = []
         failures: list[JobFailure] = []
-        tokenizer, max_tokens = self._serving.now.tokenizer, self._serving.now.engine.max_prompt_tokens
-        whole = tokenize_whole([sent.text for _, sent in jobs], tokenizer) if jobs else []
+        max_tokens = self._serving.now.engine.max_prompt_tokens
+        whole = self._prompts.encode_whole([sent.text for _, sent in jobs]) if jobs else []
         for (job, sent), token_ids in zip(jobs, whole, strict=True):
             try:
-                prompted.append(_Prompted(job, fit(sent.text, token_ids, tokenizer, max_tokens)))
+                turns = parse_turns(sent.text)
+                prompt = self._prompts.fit(sent.text, token_ids, max_tokens)
             except ValueError as error:
                 failures.append(self._failure(job.job_id, "unreadable_conversation", str(error)))
+                continue
+            if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
+                failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
+            else:
+                prompted.append(_Prompted(job, turns, prompt))
         return prompted, failures
 
     def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
@@ -190,24 +203,29 @@ class Summarizer:
             if completion.code == ABORTED:
                 return Untried(job.job_id)
             return self._failure(job.job_id, completion.code, completion.reason)
-        text = extract_summary(completion.text)
-        if not text:
+        coverage = prompted.prompt.coverage
+        checked = check_completion(completion, prompted.turns, served.profile, served.tokenizer, coverage)
+        if not checked.written.text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
+        if is_degenerate(checked.written.text):
+            return self._failure(job.job_id, "degenerate", "the model repeated itself instead of ending")
         record = SummaryRecord(
             job_id=job.job_id,
-            text=text,
+            text=checked.written.text,
             cleaner_version=job.cleaner_version,
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
             finish_reason=completion.finish_reason,
-            coverage=prompted.prompt.coverage,
+            coverage=coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
             **served.columns,
+            **checked.columns,
         )
         return Finished(job.job_key, record)
 
     def _failure(self, job_id: int, code: str, reason: str) -> JobFailure:
         # Decoded greedily, the same prompt comes to the same nothing every time.
-        is_final = code in FINAL_CODES or (code == "empty_summary" and not self._serving.now.sampling.do_sample)
+        is_alike = not self._serving.now.sampling.do_sample
+        is_final = code in FINAL_CODES or (is_alike and code in ("empty_summary", "degenerate"))
         return JobFailure(job_id, code, reason, is_final)

@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError
 
 from aftercall.errors import ModelError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM, Profile
 from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import copy_originals
-from worker.adapters.manifest import AdapterManifest, attach_adapter, check_adapter, merge_adapter
+from worker.adapters.manifest import AdapterManifest, attach_adapter, check_adapter, choose_profile, merge_adapter
 from worker.engine.layers.compile import keep_compiled
 from worker.engine.memory.kv_cache import free_bytes
 from worker.loading.base_model import BaseModel, count_weights, find_base_model
@@ -54,6 +54,8 @@ class ModelSettings:
     may_dequantize: bool = False
     #: Keep the unmerged weights on the host, so that the adapter can be swapped later.
     is_swappable: bool = False
+    #: How the model is asked, as `AFTERCALL_PROFILE` says it.
+    profile: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class LoadedModel:
     choose_quantization: Callable[[str | None], Quantization]
     #: The unmerged weights of the layers that the adapter was merged into, by name; None: it cannot be swapped.
     originals: dict[str, torch.Tensor] | None = None
+    #: How it is asked.
+    profile: Profile = TWEETSUMM
 
 
 def load_model(settings: ModelSettings) -> LoadedModel:
@@ -102,7 +106,8 @@ def load_model(settings: ModelSettings) -> LoadedModel:
     keep_compiled(settings.cache_dir / "compiled")
     with quiet_loading():
         base = find_base_model(settings.base_model, settings.cache_dir)
-        manifest = _check(settings.adapter_path, base)
+        profile = choose_profile(settings.profile, settings.adapter_path)
+        manifest = _check(settings.adapter_path, base, profile)
         has_room = fits(count_weights(base) * dtype.itemsize, free_bytes(device))
         choose = partial(choose_quantization, settings.quantization, device, has_room=has_room)
         quantization = choose(manifest.quantization if manifest else None)
@@ -126,7 +131,7 @@ def load_model(settings: ModelSettings) -> LoadedModel:
         is_adapter_merged=manifest is not None and is_plain,
     )
     _settle_decoding(model, tokenizer)
-    return LoadedModel(model.eval(), tokenizer, device, provenance, choose, originals)
+    return LoadedModel(model.eval(), tokenizer, device, provenance, choose, originals, profile)
 
 
 def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> Stored:
@@ -148,11 +153,11 @@ def _adapt(model: Any, settings: ModelSettings, *, is_plain: bool) -> tuple[Any,
     return merge_adapter(model, folder), originals
 
 
-def _check(adapter_path: Path | None, base: BaseModel) -> AdapterManifest | None:
+def _check(adapter_path: Path | None, base: BaseModel, profile: Profile) -> AdapterManifest | None:
     """Check the adapter before the weights are read, so that a wrong one is found in an instant."""
     if adapter_path is None:
         return None
-    manifest = check_adapter(adapter_path, base.name, PROMPT_VERSION, base_digest=base.digest)
+    manifest = check_adapter(adapter_path, base.name, profile.id, base_digest=base.digest)
     check_contents(adapter_path)
     return manifest
 

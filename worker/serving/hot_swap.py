@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from aftercall.errors import AdapterError
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM
 from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import AttachedLayers, MergedLayers, WeightSwap
 from worker.adapters.lora import NotSwappableError, read_pairs
@@ -32,6 +32,7 @@ class LiveAdapter:
     def __init__(self, loaded: LoadedModel) -> None:
         self._device = loaded.device
         self._provenance = loaded.provenance
+        self._profile = loaded.profile
         self._choose_quantization = loaded.choose_quantization
         self._layers = (
             AttachedLayers(loaded.model) if loaded.originals is None else MergedLayers(loaded.model, loaded.originals)
@@ -45,6 +46,7 @@ class LiveAdapter:
         """
         manifest = self._check(folder, digest) if folder else None
         pairs = read_pairs(folder) if folder else {}
+        self._check_profile(manifest.prompt_version if manifest else TWEETSUMM.id)
         self._check_weights(manifest.quantization if manifest else None)
         is_merged = bool(pairs) and isinstance(self._layers, MergedLayers)
         provenance = replace(self._provenance, adapter_digest=digest, adapter_path=folder, is_adapter_merged=is_merged)
@@ -62,7 +64,7 @@ class LiveAdapter:
 
     def _check(self, folder: Path, digest: str) -> AdapterManifest:
         current = self._provenance
-        manifest = check_adapter(folder, current.base_model, PROMPT_VERSION, base_digest=current.base_digest)
+        manifest = check_adapter(folder, current.base_model, None, base_digest=current.base_digest)
         if manifest.digest != digest:
             raise AdapterError(
                 f"{folder} holds adapter {manifest.digest}, but the registry expects {digest} there. Put that one "
@@ -70,6 +72,11 @@ class LiveAdapter:
             )
         check_contents(folder)
         return manifest
+
+    def _check_profile(self, trained_for: str) -> None:
+        """Another profile has another stop string and limit, which the engine was built with."""
+        if trained_for != self._profile.id:
+            raise NotSwappableError(f"it was trained for profile {trained_for}, and {self._profile.id} is served")
 
     def _check_weights(self, trained_on: str | None) -> None:
         """A fresh start with this adapter must quantize the base model as it is now, or the answers would differ."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aftercall.prompt import PROMPT_VERSION
+from aftercall.profile import TWEETSUMM, Profile
 from worker.engine.base import Engine, SamplingSettings
 from worker.serving.isolation import Isolation
 
@@ -27,16 +27,19 @@ class Served:
     sampling: SamplingSettings
     #: Swaps the model's adapter; None: the model stays as it was loaded.
     live_adapter: "LiveAdapter | None" = None
+    #: How the model is asked, and what is read from its answer.
+    profile: Profile = TWEETSUMM
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> dict[str, Any]:
         """The columns of a summary's row that are the same for every summary of this model."""
         return {
             "base_model": self.provenance.base_model,
             "adapter_digest": self.provenance.adapter_digest,
             "quantization": self.provenance.quantization,
             "compute_dtype": self.provenance.dtype,
-            "prompt_version": PROMPT_VERSION,
+            "prompt_version": self.profile.id,
+            "profile": self.profile.name,
             "generation": json.dumps(asdict(self.sampling), sort_keys=True),
         }
 

@@ -7,6 +7,7 @@ from sqlalchemy import Engine as Database
 
 from aftercall.errors import SettingsError
 from aftercall.ledger import adapters
+from aftercall.profile import Profile
 from aftercall.settings import Settings
 from worker.engine import start_engine
 from worker.engine.base import SamplingSettings
@@ -15,7 +16,7 @@ from worker.loading.load import ModelSettings, load_model
 from worker.loading.precision import Device
 from worker.serving.desired import find_desired
 from worker.serving.hot_swap import LiveAdapter
-from worker.serving.prompts import count_instruction
+from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served
 
 logger = logging.getLogger(__name__)
@@ -40,16 +41,17 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             cache_dir=settings.data_dir,
             may_dequantize=True,
             is_swappable=is_following,
+            profile=settings.profile,
         )
     )
-    sampling = make_sampling(settings)
+    sampling = make_sampling(settings, loaded.profile)
     live_adapter = LiveAdapter(loaded) if is_following else None
     engine = start_engine(loaded, sampling)
-    room = engine.max_prompt_tokens - count_instruction(loaded.tokenizer)
+    room = engine.max_prompt_tokens - PromptEncoder(loaded.tokenizer, loaded.profile).num_instruction_tokens
     if room <= 0:
         engine.close()
         raise SettingsError(
-            f"AFTERCALL_MAX_NEW_TOKENS={settings.max_new_tokens} leaves no room for a conversation in this model's "
+            f"AFTERCALL_MAX_NEW_TOKENS={sampling.max_new_tokens} leaves no room for a conversation in this model's "
             "context: set a smaller one."
         )
     if room < _SMALL_LIMIT:
@@ -57,13 +59,14 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             "%s reads at most %d tokens of a conversation: its context or sliding window, less "
             "AFTERCALL_MAX_NEW_TOKENS. Longer conversations are cut", loaded.provenance.base_model, room
         )  # fmt: skip
-    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter)
+    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter, loaded.profile)
 
 
-def make_sampling(settings: Settings) -> SamplingSettings:
-    """The sampling settings of the engine, from AFTERCALL_* settings."""
+def make_sampling(settings: Settings, profile: Profile) -> SamplingSettings:
+    """The sampling settings of the engine, from AFTERCALL_* settings; the profile's limit where they have none."""
     return SamplingSettings(
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=settings.max_new_tokens or profile.max_new_tokens,
+        stop_string=f"\n{profile.stop}" if profile.stop else "",
         do_sample=settings.do_sample,
         top_k=settings.top_k,
         top_p=settings.top_p,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from aftercall.conversation import Speaker, Turn
 from producer.readers.raw import RawConversation, RawTurn
 from producer.readers.rows import RowError
+from producer.readers.sides import census
 from producer.readers.sides.census import LabelCount, answers_customer, count_places, find_address_side, find_domain
 from producer.readers.sides.side_rules import SideRules, how_to_tell, parse_rules
-from producer.readers.sides import census
 from producer.readers.sides.speakers import is_bot_word, is_system_word, plain_label
 from producer.readers.transcripts.openings import has_happened
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engine.base import SamplingSettings
-from worker.engine.sampling import choose_tokens, sequence_seed
+from worker.engine.sampling import choose_tokens, measure_choices, sequence_seed
 
 
 def draw(logits: torch.Tensor, settings: SamplingSettings, num_draws: int) -> torch.Tensor:
@@ -62,3 +62,14 @@ def test_a_row_draws_the_same_in_any_company(rows: list[tuple[int, int]], shuffl
 def test_seeds_belong_to_prompt_and_setting() -> None:
     assert sequence_seed([1, 2], 0) == sequence_seed((1, 2), 0)
     assert len({sequence_seed([1, 2], 0), sequence_seed([1, 2], 1), sequence_seed([2, 1], 0)}) == 3
+
+
+def test_choices_are_measured_as_the_distributions_say() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(200, 50)
+    logits[3, 7] = float("-inf")
+    tokens = logits.argmax(dim=-1)
+    logprobs, entropies = measure_choices(logits, tokens)
+    expected = torch.distributions.Categorical(logits=logits.double().clamp(min=-1e4))
+    torch.testing.assert_close(logprobs.double(), expected.log_prob(tokens), atol=1e-5, rtol=0)
+    torch.testing.assert_close(entropies.double(), expected.entropy(), atol=1e-5, rtol=0)

@@ -45,3 +45,12 @@ def test_a_stop_string_of_any_character(tokenizer: Any) -> None:
     rule = StopRule(tokenizer, "\n", {tokenizer.eos_token_id})
     assert rule.finish_reason(ids(tokenizer, "one\n"), 100) == "stop"
     assert StopRule(tokenizer, "", ()).finish_reason(ids(tokenizer, "one###"), 100) is None
+
+
+def test_a_stop_string_at_the_start_of_a_line_leaves_the_same_characters_inside_one(tokenizer: Any) -> None:
+    rule = StopRule(tokenizer, "\n###", {tokenizer.eos_token_id})
+    assert rule.finish_reason(ids(tokenizer, "order ###"), 100) is None
+    assert rule.finish_reason(ids(tokenizer, "done\n###"), 100) == "stop"
+    assert rule.finish_reason(ids(tokenizer, "###"), 100) == "stop"
+    assert rule.text(ids(tokenizer, "order ###123 is lost\n### Input")) == "order ###123 is lost"
+    assert rule.text(ids(tokenizer, "### Input")) == ""

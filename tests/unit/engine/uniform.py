@@ -7,10 +7,10 @@ import torch
 
 from tests.fixtures.model import build_byte_tokenizer
 from worker.engine.base import SamplingSettings
-from worker.engine.engine import BatchingEngine
+from worker.engine.engine import BatchingEngine, Choices
 from worker.engine.memory.oom import OutOfDeviceMemoryError
 from worker.engine.memory.pages import PagePool
-from worker.engine.sampling import choose_tokens
+from worker.engine.sampling import choose_tokens, measure_choices
 from worker.engine.scheduler import Limits, Scheduler, Step
 from worker.engine.stopping import StopRule
 
@@ -20,11 +20,11 @@ VOCAB_SIZE = 257
 class Sampled:
     """Tokens that are there at once."""
 
-    def __init__(self, tokens: list[int]) -> None:
-        self._tokens = tokens
+    def __init__(self, choices: Choices) -> None:
+        self._choices = choices
 
-    def wait(self) -> list[int]:
-        return self._tokens
+    def wait(self) -> Choices:
+        return self._choices
 
 
 class UniformRunner:
@@ -49,7 +49,8 @@ class UniformRunner:
         seeds = torch.tensor([s.seed for s in step.sequences])
         positions = torch.tensor([s.num_cached - 1 for s in step.sequences])
         logits = torch.zeros(len(step.sequences), VOCAB_SIZE)
-        return Sampled(choose_tokens(logits, seeds, positions, self._settings).tolist())
+        tokens = choose_tokens(logits, seeds, positions, self._settings)
+        return Sampled(Choices(tokens.tolist(), *(each.tolist() for each in measure_choices(logits, tokens))))
 
     def close(self) -> None:
         pass

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
-from training.data.trees import Tree, collate_trees, encode_tree, model_inputs
+from training.data.trees import Tree, TreeEncoder, collate_trees, model_inputs
 from training.fit.forecast import Cost, apply, measure_cost, plan_run
 from training.fit.recipe import Recipe
 from training.fit.targets import find_targets
@@ -52,7 +52,7 @@ def test_what_cannot_fit_is_said_before_the_first_step() -> None:
 def adapted() -> tuple[Any, list[Tree]]:
     tiny = build_tiny_model("llama")
     examples = [make_example(str(n), "Refund sent.", user="order is late " * n) for n in range(1, 12)]
-    trees = [encode_tree(tiny.tokenizer, example, 230) for example in examples]
+    trees = [TreeEncoder(tiny.tokenizer).encode(example, 230) for example in examples]
     recipe = replace(RECIPE, lora_dropout=0.0)
     return add_adapter(tiny.model, recipe, find_targets(tiny.model, "all-linear")), trees
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from adapters import find_shipped
+from aftercall import profile
 from aftercall.errors import SourceError
-from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import PACKAGED_MODEL
 from producer.clean import CLEANER_VERSION
 from training.data.dataset import digest_examples
@@ -32,7 +32,7 @@ def shipped() -> Path:
 
 
 def test_it_is_whole_and_made_for_this_version(shipped: Path) -> None:
-    manifest = check_adapter(shipped, PACKAGED_MODEL, PROMPT_VERSION)
+    manifest = check_adapter(shipped, PACKAGED_MODEL, profile.TWEETSUMM.id)
     assert (shipped.name, manifest.cleaner_version) == (manifest.digest, CLEANER_VERSION)
     assert json.loads((shipped / "adapter_config.json").read_text())["base_model_name_or_path"] == PACKAGED_MODEL
 
@@ -70,7 +70,7 @@ def test_no_adapter_ships_for_an_unknown_base() -> None:
 @pytest.mark.skipif(not TWEETSUMM.is_dir(), reason=f"the TweetSumm rows are not at {TWEETSUMM}")
 def test_its_summaries_score_as_they_say_and_beat_every_baseline(shipped: Path) -> None:
     splits = load_splits([str(TWEETSUMM)])
-    assert check_adapter(shipped, PACKAGED_MODEL, PROMPT_VERSION).data_digest == digest_examples(splits.train)
+    assert check_adapter(shipped, PACKAGED_MODEL, profile.TWEETSUMM.id).data_digest == digest_examples(splits.train)
     kept = load_judgement(shipped / EVALUATION_FILE)
     judged = judge(kept.name, [verdict.summary for verdict in kept.verdicts], splits.validation)
     assert judged.means() == pytest.approx(kept.means())

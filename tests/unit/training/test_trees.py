@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.fixtures.model import TinyModel, build_tiny_model
 from tests.unit.training.examples import make_example
-from training.data.trees import PAD_MULTIPLE, Tree, collate_trees, encode_tree, model_inputs
+from training.data.trees import PAD_MULTIPLE, Tree, TreeEncoder, collate_trees, model_inputs
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,8 @@ def trees(tiny: TinyModel) -> list[Tree]:
         make_example("a", "Late order.", "The customer asks where order 17 is.", "Late."),
         make_example("b", "Refunded.", user="I want my money back"),
     ]
-    return [encode_tree(tiny.tokenizer, example, 240) for example in examples]
+    encoder = TreeEncoder(tiny.tokenizer)
+    return [encoder.encode(example, 240) for example in examples]
 
 
 def losses_one_by_one(tiny: TinyModel, trees: list[Tree]) -> torch.Tensor:
@@ -60,8 +61,8 @@ def test_rows_are_padded_to_the_next_multiple(trees: list[Tree]) -> None:
 
 def test_the_loss_on_the_full_text_also_covers_the_prompt_but_its_first_token(tiny: TinyModel) -> None:
     """With one reference, the labels are those of the notebook's trainer: the text but for its first token."""
-    tree = encode_tree(tiny.tokenizer, make_example("a", "Late order."), 240)
-    other = encode_tree(tiny.tokenizer, make_example("b", "Refunded.", user="I want my money back"), 240)
+    tree = TreeEncoder(tiny.tokenizer).encode(make_example("a", "Late order."), 240)
+    other = TreeEncoder(tiny.tokenizer).encode(make_example("b", "Refunded.", user="I want my money back"), 240)
     batch = collate_trees([tree, other], tiny.tokenizer.pad_token_id, with_prompt=True)
     texts = [each.prompt + each.completions[0] for each in (tree, other)]
     assert batch["labels"][0].tolist() == [token for text in texts for token in text[1:]]
