@@ -1,4 +1,4 @@
-"""The `aftercall` command. Loads a part's commands only when one of them is called, so that --help is quick."""
+"""The `aftercall` command. It imports a part only when one of its commands is called, so that --help is quick."""
 
 import importlib
 import sys
@@ -10,36 +10,37 @@ from aftercall import __version__
 from aftercall.errors import EXIT_INTERRUPTED, AftercallError, explain_file
 from aftercall.terminal import show_error, tolerate_letters
 
-#: Command to the module that defines it, in the order of --help, with the line that --help shows.
+#: By command, in the order of --help: the module that defines it, and the line that --help shows.
 COMMANDS = {
     "run": ("producer.cli", "Summarize a source on this machine: everything in one command."),
     "submit": ("producer.cli", "Clean sources and queue their conversations."),
     "inspect": ("producer.inspect_cli", "Show what a source would be submitted as."),
-    "status": ("producer.admin_cli", "Show what became of the submissions, and who works on them."),
+    "status": ("producer.admin_cli", "Show the state of the submissions, and the workers."),
     "failures": ("producer.admin_cli", "Say why conversations failed."),
     "export": ("producer.cli", "Write a submission's summaries to a file."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),
-    "requeue": ("producer.admin_cli", "Send again what waits, or what failed or was cancelled."),
+    "requeue": ("producer.admin_cli", "Send again what waits, failed or was cancelled."),
     "purge": ("producer.admin_cli", "Delete old submissions from the database, for good."),
-    "doctor": ("producer.admin_cli", "Look at every part, and say what is wrong and what to do."),
+    "doctor": ("producer.admin_cli", "Check every part, and say what is wrong and what to do."),
     "worker": ("worker.cli", "Run workers, one process a GPU."),
     "train": ("training.cli", "Train an adapter on labelled conversations."),
-    "evaluate": ("training.cli", "Judge an adapter as it is served, beside its baselines."),
+    "evaluate": ("training.cli", "Judge an adapter as it is served, compared with its baselines."),
     "adapters": ("training.adapters_cli", "List, show, compare, promote and roll back adapters."),
     "review": ("training.adapters_cli", "Let people correct summaries, and learn from it."),
-    "resummarize": ("producer.cli", "Do again what an old adapter wrote."),
-    "db": ("producer.cli", "Look after the database's schema."),
+    "refresh": ("training.refresh_cli", "Train on reviewed summaries, and promote the adapter if it is better."),
+    "resummarize": ("producer.cli", "Summarize again what an old adapter wrote."),
+    "db": ("producer.cli", "Manage the database's schema."),
 }
 
-#: What brings the libraries of a part's commands.
+#: The extra that installs the libraries of a part's commands.
 EXTRAS = {"producer": "embedded", "worker": "worker", "training": "training"}
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports them on call."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """The names, in the order of the table."""
+        """The names of the commands, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -66,7 +67,7 @@ def cli() -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """The console entry: errors of ours become a sentence and an exit code."""
+    """The console entry point: an AftercallError becomes a message and an exit code."""
     tolerate_letters()
     try:
         result: object = cli.main(args, prog_name="aftercall", standalone_mode=False)
@@ -75,7 +76,7 @@ def main(args: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         _end(_explain_missing(error, sys.argv[1:] if args is None else args))
     except OSError as error:
-        # One without a number is not the system's but a library's, about no file of ours.
+        # Without a number it is not from the operating system but from a library.
         if error.errno is None:
             raise
         _end(explain_file(error))
@@ -83,13 +84,13 @@ def main(args: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.secho("aftercall: stopped. Run the same command again to go on.", err=True)
+        click.secho("aftercall: stopped. Run the same command again to continue.", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
 
 
 def _explain_missing(error: ModuleNotFoundError, args: list[str]) -> AftercallError:
-    """Which extra has the library that the command lacks; what is missing of our own is raised as it is."""
+    """The message that names the extra with the missing library. A missing module of ours is raised as it is."""
     library = (error.name or "").partition(".")[0]
     part = next((COMMANDS[arg][0].partition(".")[0] for arg in args if arg in COMMANDS), "")
     if part not in EXTRAS or library in {"", "aftercall", "adapters", "migrations", *EXTRAS}:

@@ -1,7 +1,7 @@
 """The one-machine default: a Valkey server from its wheel and a local worker, started and stopped with the command.
 
-Both live in sessions of their own, so that Ctrl-C reaches only the command, which then stops them in order; on Linux
-they also die with it if it is killed.
+Both run in sessions of their own, so Ctrl-C reaches only the command, which then stops them in order. On Linux they
+also end if the command is killed.
 """
 
 import os
@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,48 +17,51 @@ from pathlib import Path
 import redis
 
 from aftercall.errors import BrokerError, ModelError
-from aftercall.processes import die_with_parent
+from aftercall.files import make_private_folder, open_private, write_whole
+from aftercall.processes import die_with_parent, python_command
+from aftercall.run_lock import locking
 from aftercall.settings import Settings
 
 _START_TIMEOUT_S = 60.0
-#: A port is free when it is chosen; when the server asks for it, another program may have been given it.
+#: A port that is free when it is chosen may be taken when the server asks for it.
 _MAX_PORTS = 3
 _INTERRUPT_TIMEOUT_S = 30.0
 
 
 @contextmanager
 def embedded_broker(data_dir: Path) -> Iterator[str]:
-    """A Valkey server on a free loopback port, its append-only file under `data_dir`; yields its URL.
+    """A Valkey server on a free loopback port, with its append-only file under `data_dir`; yields its URL.
 
-    Raises BrokerError if the wheel is not installed or the server does not start.
+    Raises BrokerError if the wheel is not installed or the server does not start, and AlreadyRunningError if another
+    process runs one in the same folder.
     """
     log = broker_log(data_dir).resolve()
-    folder = log.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    for _ in range(_MAX_PORTS):
-        server, url = _start_valkey(folder, log)
-        try:
-            if _answers(server, url):
-                yield url
-                return
-            if server.poll() is None:
-                break
-        finally:
-            _stop(server, timeout_s=10.0)
-    raise BrokerError(f"the embedded Valkey server did not start; what it said is in {log}.")
+    with locking(data_dir):
+        folder = make_private_folder(log.parent)
+        for _ in range(_MAX_PORTS):
+            server, url = _start_valkey(folder, log)
+            try:
+                if _answers(server, url):
+                    yield url
+                    return
+                if server.poll() is None:
+                    break
+            finally:
+                _stop(server, timeout_s=10.0)
+    raise BrokerError(f"the embedded Valkey server did not start; its messages are in {log}.")
 
 
 def broker_log(data_dir: Path) -> Path:
-    """Where the embedded server says what it does, beside its other files."""
+    """The log of the embedded server, next to its other files."""
     return data_dir / "valkey" / "valkey.log"
 
 
 @contextmanager
 def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`aftercall worker` as a child process that writes to `log`; told to stop, and waited for, at the end."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "aftercall", "worker", "--gpus", "auto"]
-    with log.open("w") as output:
+    """`aftercall worker` as a child process that writes to `log`. At the end it is told to stop, and waited for."""
+    make_private_folder(log.parent)
+    command = python_command("aftercall", "worker", "--gpus", "auto")
+    with open_private(log) as output:
         worker = _start(command, output.fileno(), settings.to_environment())
     try:
         yield worker
@@ -68,9 +70,9 @@ def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[
 
 
 def check_worker(worker: subprocess.Popen[bytes], log: Path) -> None:
-    """Make sure that the embedded worker still runs.
+    """Make sure that the embedded worker is running.
 
-    Raises ModelError with the end of its log if not.
+    Raises ModelError with the end of its log if it is not.
     """
     if worker.poll() is not None:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
@@ -89,15 +91,15 @@ def _valkey_binary() -> Path:
 
 
 def _start_valkey(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A server that may still be starting, or have failed to, and its URL."""
-    # Other users of the machine reach loopback too; the password is for this run alone.
+    """A server, which may still be starting or have failed to, and its URL."""
+    # Other users of the machine can reach loopback too. The password is new for every run.
     password = secrets.token_urlsafe(24)
     port = _free_port()
     config = folder / "valkey.conf"
-    config.touch(mode=0o600)
-    config.write_text(_valkey_config(folder, port, password))
-    with log.open("w") as output:
-        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {})
+    write_whole(config, _valkey_config(folder, port, password).encode(), is_private=True)
+    with open_private(log) as output:
+        # Its append-only file holds customers' words.
+        server = _start([str(_valkey_binary()), str(config)], output.fileno(), {}, umask=0o077)
     return server, f"redis://:{password}@127.0.0.1:{port}/0"
 
 
@@ -124,7 +126,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(command: list[str], output: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], output: int, environment: dict[str, str], umask: int = -1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -132,14 +134,15 @@ def _start(command: list[str], output: int, environment: dict[str, str]) -> subp
         stderr=output,
         env={**os.environ, **environment},
         start_new_session=True,
+        umask=umask,
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
 
 
 def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until it does; False if it ends, or takes too long."""
+    """Wait until the server answers. False if it ends first, or takes too long."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    # Whoever else has the port may never answer.
+    # If another program has the port, it may never answer.
     with redis.Redis.from_url(url, socket_timeout=2.0) as client:
         while time.monotonic() < deadline and server.poll() is None:
             try:
@@ -152,7 +155,7 @@ def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """Ask it to end, and wait for that; a Ctrl-C meanwhile ends it at once and is passed on."""
+    """Ask a process to end, and wait for it. Ctrl-C meanwhile ends it at once and is raised again."""
     if process.poll() is not None:
         return
     try:
@@ -164,13 +167,13 @@ def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         _interrupt_until_ended(process)
         raise
     finally:
-        # Of one that has ended nothing is left to kill.
+        # Does nothing if it has ended.
         process.kill()
         process.wait()
 
 
 def _interrupt_until_ended(process: subprocess.Popen[bytes]) -> None:
-    """As a person does, with Ctrl-C again and again: a supervisor then leaves none of its workers behind."""
+    """Send SIGINT repeatedly, as a person does with Ctrl-C: a supervisor then leaves none of its workers behind."""
     deadline = time.monotonic() + _INTERRUPT_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         process.send_signal(signal.SIGINT)

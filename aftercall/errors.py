@@ -1,44 +1,45 @@
-"""What can go wrong in a way that a person can mend.
+"""Errors that a person can fix.
 
-Every error here is shown as one message without a traceback; the message says what was expected and
-what to do next. Each class has an exit code of its own (the table stands in README.md, and a test compares the two).
+Each is shown as one message without a traceback: what was expected and what to do next. Each class has its own exit
+code (docs/operations.md has the table; a test compares them).
 """
 
+import errno
 from typing import ClassVar
 
 
 class AftercallError(Exception):
-    """Base of all errors that are shown to the user as a sentence."""
+    """Base of all errors that are shown to the user as a message."""
 
     exit_code: ClassVar[int] = 1
 
 
 class SourceError(AftercallError):
-    """A source as a whole cannot be read: missing, empty, binary, of unknown header or encoding."""
+    """A source as a whole can't be read: it is missing, empty or binary, or its header or encoding is unknown."""
 
     exit_code = 3
 
 
 class SettingsError(AftercallError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown or has an unusable value."""
 
     exit_code = 5
 
 
 class BrokerError(AftercallError):
-    """Redis cannot be reached, or is set up so that it would lose the queue."""
+    """Redis can't be reached, or is configured so that it would lose the queue."""
 
     exit_code = 6
 
 
 class DatabaseError(AftercallError):
-    """The database cannot be reached."""
+    """The database can't be reached or refuses a statement."""
 
     exit_code = 7
 
 
 class SchemaError(DatabaseError):
-    """The database's schema is not the one that this version works with; waiting does not mend that."""
+    """The database's schema is not the one that this version works with. Waiting does not help."""
 
     exit_code = 12
 
@@ -50,31 +51,44 @@ class AdapterError(AftercallError):
 
 
 class ModelError(AftercallError):
-    """The base model cannot be loaded, or not on the device asked for."""
+    """The base model can't be loaded, or not on the requested device."""
 
     exit_code = 9
 
 
 class NotFoundError(AftercallError):
-    """The submission asked for is not in the ledger."""
+    """The ledger has no such submission, or there is no ledger."""
 
     exit_code = 11
 
 
+class AlreadyRunningError(AftercallError):
+    """Another `aftercall run` works in the same data folder."""
+
+    exit_code = 14
+
+
 def explain_file(error: OSError) -> AftercallError:
-    """The sentence for a file that cannot be read or written: which one, what the system said, what to do."""
+    """The message for a file that can't be read or written: which one, what the system said, what to do."""
     where = f"{error.filename}: " if error.filename else ""
     return AftercallError(
-        f"{where}{error.strerror}. Check the path, its rights and the room on disk; what was committed is kept, run "
-        "the same command again."
+        f"{where}{error.strerror}. {_advise(error)} What was committed is kept; run the same command again."
     )
 
 
-#: The work is finished, but some rows of the source were rejected (they stand in the rejected file).
+def _advise(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room on that disk."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "Fix the rights, or name a folder that can be written (AFTERCALL_DATA_DIR for aftercall's own)."
+    return "Check the path, its rights and the room on disk."
+
+
+#: The work is finished, but some rows of the source were rejected. They are in the rejected file.
 EXIT_SOME_REJECTED = 4
 #: The work is finished, but some jobs failed for good.
 EXIT_SOME_FAILED = 10
-#: `aftercall doctor` found something that keeps conversations from being done, or a broken promise.
+#: `aftercall doctor` found an error.
 EXIT_NOT_WELL = 13
-#: Ctrl-C: stopped cleanly, the same command goes on where it stopped.
+#: Ctrl-C: stopped cleanly. The same command continues where it stopped.
 EXIT_INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""The ledger's tables. What they mean is here; every statement that changes a job's state is in `ledger`.
+"""The ledger's tables. Every statement that changes a job's state is in `ledger`.
 
 Times are seconds since the epoch by the database's clock, so that leases compare the same way everywhere.
 """
@@ -9,22 +9,22 @@ from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, S
 from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-#: SQLite counts rows in INTEGER only; everywhere else a night can outgrow 32 bits.
+#: SQLite numbers rows in INTEGER columns only. Elsewhere 32 bits may not be enough.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
-#: No number is given again after a purge: workers, reviewers and scripts may still hold it. PostgreSQL never does.
+#: Never reuse a number after a purge: workers, reviewers and scripts may still hold it. PostgreSQL never does.
 NUMBERED_ONCE = {"sqlite_autoincrement": True}
 
 
 class JobState(StrEnum):
-    """Where a job stands. The last four are final."""
+    """The state of a job. The last four are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    #: Nothing in the conversation could be summarized; found at submission, never sent to a model.
+    #: Nothing in the conversation can be summarized. Found at submission, never sent to a model.
     INSUFFICIENT = "insufficient_content"
 
 
@@ -33,7 +33,7 @@ class Base(DeclarativeBase):
 
 
 class Submission(Base):
-    """One source submitted."""
+    """One submitted source."""
 
     __tablename__ = "submission"
 
@@ -43,7 +43,7 @@ class Submission(Base):
     source_digest: Mapped[str] = mapped_column(String(64))
     num_rejected: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[float] = mapped_column(Float(53))
-    #: When the whole source had been read; empty while it is read, or if that was cut short.
+    #: When the source was read to its end; NULL before that, or if reading was interrupted.
     read_at: Mapped[float | None] = mapped_column(Float(53))
     cancelled_at: Mapped[float | None] = mapped_column(Float(53))
     #: How the source was read, as JSON: its layout, what was dropped, how sides were decided, what looked wrong.
@@ -53,7 +53,7 @@ class Submission(Base):
 
 
 class Job(Base):
-    """One conversation and its state. Two submissions that hold the same conversation share its job."""
+    """One conversation and its state. Two submissions with the same conversation share its job."""
 
     __tablename__ = "job"
 
@@ -64,9 +64,9 @@ class Job(Base):
     cleaner_version: Mapped[str] = mapped_column(String(16))
     state: Mapped[str] = mapped_column(String(24))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    #: When a message was last sent for the job; empty: it has none and the sweep will send one.
+    #: When a message was last sent for the job; NULL if it has none and the sweep will send one.
     sent_at: Mapped[float | None] = mapped_column(Float(53))
-    #: Not to be claimed before: the end of the lease while running, of the back-off after a failure.
+    #: Not to be claimed before this: the end of the lease while running, of the backoff after a failure.
     visible_at: Mapped[float] = mapped_column(Float(53), default=0.0)
     lease_owner: Mapped[str | None] = mapped_column(String(128))
     error_code: Mapped[str | None] = mapped_column(String(64))
@@ -74,8 +74,8 @@ class Job(Base):
     created_at: Mapped[float] = mapped_column(Float(53))
     finished_at: Mapped[float | None] = mapped_column(Float(53))
 
-    # Partial indexes hold only what the sweep looks for: they cost nothing on finished rows, and no planner can
-    # mistake them for a way to a claim's few primary keys.
+    # Partial indexes contain only what the sweep looks for. They cost nothing for finished rows, and no planner uses
+    # them in place of the primary key for the few ids of a claim.
     __table_args__ = (
         UniqueConstraint("job_key", name="uq_job_key"),
         Index(
@@ -98,7 +98,7 @@ class Job(Base):
 
 
 class SubmissionJob(Base):
-    """A conversation's place in a submission: the caller's own id, the place in the source, and its job."""
+    """A conversation's place in a submission: the caller's own id, the position in the source, and its job."""
 
     __tablename__ = "submission_job"
 
@@ -111,7 +111,7 @@ class SubmissionJob(Base):
 
 
 class Summary(Base):
-    """A summary and what made it. One a job and adapter."""
+    """A summary and its provenance. Unique per (job, adapter)."""
 
     __tablename__ = "summary"
 
@@ -131,7 +131,7 @@ class Summary(Base):
     num_completion_tokens: Mapped[int] = mapped_column(Integer)
     #: `stop`: the model ended by itself; `length`: it was cut at max_new_tokens.
     finish_reason: Mapped[str] = mapped_column(String(16))
-    #: Share of the conversation's tokens that the model got to see, 0 to 1.
+    #: Share of the conversation's tokens that the model was given, 0 to 1.
     coverage: Mapped[float] = mapped_column(Float(53))
     duration_s: Mapped[float] = mapped_column(Float(53))
     worker: Mapped[str] = mapped_column(String(128))
@@ -141,7 +141,7 @@ class Summary(Base):
 
 
 class Adapter(Base):
-    """A LoRA adapter that the registry knows."""
+    """A LoRA adapter in the registry."""
 
     __tablename__ = "adapter"
 
@@ -183,7 +183,7 @@ class Promotion(Base):
 
 
 class Worker(Base):
-    """A worker process that gave a sign of life. Its name is the lease owner of its jobs."""
+    """A worker process that sends heartbeats. Its name is the lease owner of its jobs."""
 
     __tablename__ = "worker"
 
@@ -195,5 +195,10 @@ class Worker(Base):
     base_model: Mapped[str] = mapped_column(Text)
     #: The adapter that it serves now; empty: the base model alone; NULL: it still loads its model.
     adapter_digest: Mapped[str | None] = mapped_column(String(64))
+    #: How it holds the base model; empty while it loads the model, and for a worker of schema 0003.
+    quantization: Mapped[str] = mapped_column(String(32), server_default="")
+    compute_dtype: Mapped[str] = mapped_column(String(16), server_default="")
+    #: The queue that it reads, as AFTERCALL_QUEUE names it.
+    queue: Mapped[str] = mapped_column(String(255), server_default="")
     started_at: Mapped[float] = mapped_column(Float(53))
     seen_at: Mapped[float] = mapped_column(Float(53))

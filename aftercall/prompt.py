@@ -1,7 +1,7 @@
 """The prompt: one template and its version, the same for training and for serving.
 
-The template is the recipe's (a notebook that fine-tunes phi-1_5 on TweetSumm). Whoever changes a character of it
-changes `PROMPT_VERSION` too: adapters are trained for one version and refused under another.
+The template is from a notebook that fine-tunes phi-1_5 on TweetSumm. A change of any character needs a new
+`PROMPT_VERSION`: adapters are trained for one version and refused under another.
 """
 
 import re
@@ -14,16 +14,16 @@ PROMPT_VERSION = "1"
 
 SYSTEM_PROMPT = "Below is a conversation between a human and an AI agent. Write a summary of the conversation."
 
-#: What stands between the conversation and the summary; the summary is what follows it.
+#: Between the conversation and the summary. What follows it is the summary.
 RESPONSE_HEADER = "### Response:\n"
 
-#: Where a completion ends if the model goes on: the next header of the template.
+#: Where a completion is cut if the model continues: at the template's next header.
 STOP_STRING = "###"
 
 #: Stands in a turn for the middle that was cut out.
 _OMISSION = " … "
 
-#: A model that knows bytes can write a NUL.
+#: A model with byte tokens can write a NUL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -33,7 +33,7 @@ def build_prompt(conversation_text: str) -> str:
 
 
 def extract_summary(completion: str) -> str:
-    """The summary in a raw completion: what precedes the next header, on one line, of what a database takes."""
+    """The summary in a raw completion: the text before the next header, on one line, of storable characters."""
     return " ".join(_UNSTORABLE.sub(" ", completion.partition(STOP_STRING)[0]).split())
 
 
@@ -42,15 +42,15 @@ class Excerpt:
     """The part of a conversation that fits the context."""
 
     text: str
-    #: Share of the conversation's tokens that the model gets to see, 0 to 1.
+    #: Share of the conversation's tokens that the model is given, 0 to 1.
     coverage: float
 
 
 def fit_turns(turns: Sequence[Turn], num_tokens: Callable[[str], int], max_tokens: int) -> Excerpt:
     """Cut a conversation to `max_tokens`, from its middle and from the middle of its longest turns.
 
-    The problem stands at a support conversation's start and its outcome at the end, so turns are kept from both
-    ends inward, the first before the last. A turn longer than its share, such as a pasted log, gives up its middle
+    A support conversation has its problem at the start and its outcome at the end, so turns are kept from both ends
+    inward, the first before the last. A turn longer than its share, such as a pasted log, gives up its middle
     before any other turn is left out: it may take a quarter of the room, or more if that leaves room for all.
 
     Args:

@@ -1,6 +1,6 @@
-"""The database's schema: bring it up to date, or say that it is not.
+"""The database's schema: check it, or bring it up to date.
 
-Knows no table: those are in `models.py`, their history in the package `migrations`.
+The tables are in `models.py`, their history is in the package `migrations`.
 """
 
 import importlib.util
@@ -18,10 +18,11 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import connect, explain, reading, show_url
 from aftercall.errors import DatabaseError, SchemaError
+from aftercall.files import make_private_file, make_private_folder
 from aftercall.ledger import workers
 from aftercall.settings import Settings
 
-#: Any number that no other program on the server takes: two upgrades at once wait for each other.
+#: Arbitrary. With it, two upgrades at the same time wait for each other.
 _UPGRADE_LOCK = 7_205_759_403
 
 
@@ -32,9 +33,9 @@ def head() -> str:
 
 
 def revision(engine: Engine) -> str | None:
-    """The schema that the database has; None: it holds no ledger.
+    """The schema that the database has; None if it holds no ledger.
 
-    Raises DatabaseError if it cannot be reached.
+    Raises DatabaseError if it can't be reached.
     """
     try:
         with reading(engine) as connection:
@@ -46,8 +47,8 @@ def revision(engine: Engine) -> str | None:
 def upgrade(engine: Engine) -> None:
     """Run the migrations that the database does not have yet, in one transaction.
 
-    Raises DatabaseError if it cannot be reached; SchemaError if a newer version has been at it, or if workers are at
-    work, which know the old schema only.
+    Raises DatabaseError if it can't be reached, and SchemaError if a newer version has upgraded it or if workers are
+    active, which only know the old schema.
     """
     current = revision(engine)
     if current == head():
@@ -63,7 +64,7 @@ def upgrade(engine: Engine) -> None:
 def check(engine: Engine) -> None:
     """Make sure that the database answers and has the schema of this version.
 
-    Raises DatabaseError if it cannot be reached, SchemaError if it has another schema.
+    Raises DatabaseError if it can't be reached, and SchemaError if it has another schema.
     """
     current = revision(engine)
     if current == head():
@@ -73,15 +74,35 @@ def check(engine: Engine) -> None:
     raise SchemaError(f"the database {show_url(engine.url)} has {has}. Run `aftercall db upgrade`.")
 
 
-@contextmanager
-def open_ledger(settings: Settings, *, with_upgrade: bool = False, may_create: bool = True) -> Iterator[Engine]:
-    """The ledger's engine, its schema checked; the embedded one's is brought up to date first, as nobody else would.
+def connect_ledger(settings: Settings, *, answer_timeout_s: float | None = None) -> Engine:
+    """The ledger's engine. The embedded database and its folder are created for this user alone."""
+    if settings.uses_embedded_database and is_ledger_missing(settings):
+        make_private_folder(settings.data_dir)
+        # SQLite gives the files of its log the rights of the database.
+        make_private_file(settings.database_path)
+    return connect(settings.ledger_url, answer_timeout_s=answer_timeout_s)
 
-    Where it may not be created, an embedded one that is not there is an empty one, in memory.
-    Raises DatabaseError if the database cannot be reached, now or while the block runs, or has another schema.
+
+@contextmanager
+def open_ledger(
+    settings: Settings,
+    *,
+    with_upgrade: bool = False,
+    may_create: bool = True,
+    answer_timeout_s: float | None = None,
+) -> Iterator[Engine]:
+    """The ledger's engine, with its schema checked. The embedded database is upgraded first.
+
+    Args:
+        with_upgrade: upgrade another database as well.
+        may_create: create the embedded database if it doesn't exist. Without it, a missing one is replaced by an empty
+            one in memory.
+        answer_timeout_s: see `connect`.
+
+    Raises DatabaseError if the database can't be reached, now or while the block runs, or has another schema.
     """
     is_absent = settings.uses_embedded_database and is_ledger_missing(settings) and not may_create
-    engine = connect("sqlite://" if is_absent else settings.ledger_url)
+    engine = connect("sqlite://") if is_absent else connect_ledger(settings, answer_timeout_s=answer_timeout_s)
     try:
         if with_upgrade or settings.uses_embedded_database:
             upgrade(engine)
@@ -94,7 +115,7 @@ def open_ledger(settings: Settings, *, with_upgrade: bool = False, may_create: b
 
 
 def is_ledger_missing(settings: Settings) -> bool:
-    """Whether the ledger is a SQLite file that does not exist: to open it would create it."""
+    """Whether the ledger is an SQLite file that does not exist. Opening it would create it."""
     if not settings.ledger_url.startswith("sqlite:///"):
         return False
     return not Path(make_url(settings.ledger_url).database or "").exists()
@@ -105,14 +126,13 @@ def _upgrade(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
     current = _revision(connection)
     if current == head():
-        # Another process was quicker.
+        # Another process was faster.
         return
     if at_work := workers.at_work(connection):
         raise SchemaError(
             f"the database has schema {current}, this version works with {head()}, and workers of the old schema are "
             f"at work: {', '.join(at_work)}. Stop them (SIGTERM: they give back what they hold), then run the same "
-            f"command again. One that was killed counts for another {workers.LIVE_S:g} seconds or until its leases "
-            "run out."
+            f"command again. A killed worker counts for another {workers.LIVE_S:g} seconds, or until its leases expire."
         )
     config = _config()
     config.attributes["connection"] = connection

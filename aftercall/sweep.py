@@ -1,7 +1,7 @@
-"""Upkeep of the queue from the ledger: what lost its worker or its message is sent again, within the window.
+"""Sends messages for the jobs in the ledger that have none: new jobs, and those that lost their worker or message.
 
-Every worker sweeps every few seconds, one at a time; submit and requeue sweep once. This is the only way in which
-messages are sent, so a job that is committed is sent even if the process that committed it is gone.
+Every worker sweeps every few seconds, one at a time; submit and requeue sweep once. Messages are sent in no other way,
+so a committed job is sent even if the process that committed it has died.
 """
 
 import logging
@@ -19,7 +19,7 @@ from aftercall.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Jobs noted as sent and then sent in one go.
+#: Jobs that are marked as sent and then sent together.
 SEND_BATCH = 1_000
 
 
@@ -41,9 +41,9 @@ class Sweeper:
         self._settings = settings
 
     def sweep(self) -> Swept:
-        """Expire leases, find lost messages, top up the queue. Does nothing while another process sweeps.
+        """Expire leases, find lost messages, top up the queue. While another process sweeps, only expire leases.
 
-        Raises BrokerError if Redis, or sqlalchemy's DBAPIError if the database, cannot be reached.
+        Raises BrokerError if Redis can't be reached, and sqlalchemy's DBAPIError if the database can't.
         """
         num_expired = delivery.expire(self._engine, self._settings.max_attempts)
         with self._lock() as is_held:
@@ -53,18 +53,18 @@ class Sweeper:
             return Swept(num_expired, num_lost, self._send_unsent())
 
     def top_up(self) -> int:
-        """Send what has no message, as far as the window allows. Returns how many jobs."""
+        """Send jobs that have no message, as far as the window allows. Returns how many."""
         with self._lock() as is_held:
             return self._send_unsent() if is_held else 0
 
     def _lock(self) -> AbstractContextManager[bool]:
-        """One sweeper at a time. One that was killed holds the lock on, but no longer than a message may be lost."""
+        """For one sweeper at a time. The lock of a killed sweeper expires as soon as a message may count as lost."""
         return self._broker.lock("sweep", self._settings.lost_after_s)
 
     def _find_lost(self) -> int:
-        """Jobs that were sent, whose message waits no more, and that nobody claimed."""
-        # Between its delivery and its claim a message is nowhere to be seen, so the young ones are not looked at.
-        # Reading a whole queue is not for every sweep either; of an empty one it costs nothing.
+        """Mark jobs as unsent whose message left the queue and that no worker claimed. Returns how many."""
+        # Between delivery and claim, a message is not in the queue and its job is not claimed, so recent ones are
+        # skipped. Reading a long queue takes too long for every sweep.
         lost_after_s = self._settings.lost_after_s
         if self._broker.depth() and not self._broker.is_due("search", lost_after_s):
             return 0
@@ -81,8 +81,9 @@ class Sweeper:
     def _send_unsent(self) -> int:
         room = self._settings.window - delivery.num_sent(self._engine)
         num_sent = 0
-        while num_sent < room:
-            unsent = delivery.unsent(self._engine, min(SEND_BATCH, room - num_sent))
+        while num_sent < room and (room_bytes := self._settings.window_bytes - self._broker.num_bytes()) > 0:
+            # Base64 makes four bytes of three. What escapes and headers add only shows in the next round.
+            unsent = delivery.unsent(self._engine, min(SEND_BATCH, room - num_sent), max_chars=room_bytes * 3 // 4)
             if not unsent:
                 break
             self._send(unsent)
@@ -90,8 +91,8 @@ class Sweeper:
         return num_sent
 
     def _send(self, unsent: list[delivery.UnsentJob]) -> None:
-        # Noted first: a worker claims at once what is sent, and on PostgreSQL a claim passes over rows that are being
-        # changed. A crash between the two leaves jobs without a message, which the search for lost ones finds.
+        # Marked first: a worker claims a job as soon as it is sent, and on PostgreSQL a claim skips rows that are being
+        # changed. A crash between the two leaves jobs without a message; the search for lost messages finds them.
         job_ids = [entry.job.job_id for entry in unsent]
         delivery.mark_sent(self._engine, job_ids)
         try:
@@ -101,7 +102,7 @@ class Sweeper:
             raise
 
     def _form_chunks(self, unsent: list[delivery.UnsentJob]) -> Iterator[Chunk]:
-        """First attempts travel together; whatever failed before travels alone and takes nobody along."""
+        """First attempts share chunks. A job that failed before gets its own chunk, so that it takes no other along."""
         first = [entry.job for entry in unsent if entry.attempts == 0]
         yield from form_chunks(first, self._settings.chunk_size, self._settings.max_message_bytes)
         yield from (Chunk((entry.job,)) for entry in unsent if entry.attempts > 0)

@@ -1,31 +1,41 @@
-"""How the command speaks: sentences, errors among them, and letters that a terminal does not have.
+"""Output to terminals and logs: sentences and errors, and characters that a terminal lacks or should not get."""
 
-Knows no command.
-"""
-
+import logging
 import sys
 
 from aftercall.errors import AftercallError
+from aftercall.masking import printable
 
 
 def say(sentence: str, *, style: str = "", to_stderr: bool = False) -> None:
-    """A sentence: wrapped at words where a person reads it, in one piece where a program does."""
-    # Only here: --help does not wait for it.
+    """Print a sentence: wrapped at words on a terminal, in one piece otherwise. Control characters are escaped."""
+    # Imported here, so that --help does not wait for it.
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=to_stderr)
-    console.print(Text(sentence, style=style), soft_wrap=not console.is_terminal)
+    # Line breaks are ours; names of files and the words of a source arrive without.
+    lines = "\n".join(map(printable, sentence.split("\n")))
+    console.print(Text(lines, style=style), soft_wrap=not console.is_terminal)
 
 
 def show_error(error: AftercallError) -> None:
-    """What went wrong, on stderr."""
+    """Print what went wrong to stderr."""
     say(f"aftercall: {error}", style="red", to_stderr=True)
 
 
 def tolerate_letters() -> None:
-    """Let what the terminal's encoding lacks come out as `?`. Exports are in UTF-8 whatever the terminal has."""
+    """Print `?` for characters that the terminal's encoding lacks. Exports are in UTF-8 whatever the encoding is."""
     for stream in (sys.stdout, sys.stderr):
-        # A closed one is None, and what a caller put in its place need not know of encodings.
+        # A closed stream is None, and a caller's replacement may have no encoding.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+class PrintableFormatter(logging.Formatter):
+    """Escapes what could fake a line of the log or drive the terminal that shows it, in messages, not in tracebacks."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line, whatever a file name or a message from the queue holds."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)

@@ -31,6 +31,7 @@ from training.data.dataset import Example, load_examples
 from training.data.trees import encode_tree
 from training.fit.recipe import get_recipe
 from training.fit.speed import Speed, optimize_layers
+from training.fit.targets import find_targets
 from training.fit.train import checkpointing, make_lora
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from worker.loading.precision import quantization_config
@@ -143,7 +144,7 @@ def measure(case: Case, model: Any, tokenizer: Any, num_steps: int) -> Outcome:
         train_dataset=case.dataset,
         processing_class=tokenizer,
         data_collator=case.collator,
-        peft_config=make_lora(RECIPE),
+        peft_config=make_lora(RECIPE, find_targets(model, RECIPE.target_modules)),
         callbacks=[clock],
     )
     trainer.remove_callback(PrinterCallback)

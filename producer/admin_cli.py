@@ -1,4 +1,4 @@
-"""The commands status, failures, cancel, requeue, purge and doctor. Thin: each calls its module."""
+"""The commands status, failures, cancel, requeue, purge and doctor. Each only calls its module."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,22 +7,25 @@ import click
 
 from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import account, control
+from aftercall.masking import printable
 from aftercall.models import JobState
 from aftercall.settings import load_settings
 from aftercall.sweep import Swept
 from producer import purge as purging
 from producer.output import STDOUT
-from producer.services import OUT, confirm, open_services, reaches_redis
+from producer.services import OUT, Services, confirm, open_services, reaches_redis
 from producer.status import status as show_status
+
+NO_DEAD = "there are no dead messages: workers could read all that came."
 
 
 @click.command()
 @click.argument("submission", type=int, required=False)
 @click.option("--watch", "is_watching", is_flag=True, help="Show it again every two seconds until nothing is open.")
 def status(submission: int | None, is_watching: bool) -> None:
-    """Show the account of SUBMISSION, or of all, and who works on it.
+    """Show the account of SUBMISSION, or of all, and the workers.
 
-    submitted = waiting + running + done + failed + cancelled + insufficient, always. Rejected rows come on top.
+    Always: submitted = waiting + running + done + failed + cancelled + insufficient. Rejected rows are not among them.
     """
     with open_services(may_create=False) as services:
         show_status(services.database, submission, is_watching=is_watching)
@@ -30,11 +33,11 @@ def status(submission: int | None, is_watching: bool) -> None:
 
 @click.command()
 @click.argument("submission", type=int, required=False)
-@click.option("--code", help="Only what failed with this code, each conversation in a line.")
-@click.option("--ids", "with_ids", is_flag=True, help="Each conversation in a line: submission, id, code, reason.")
+@click.option("--code", help="Only what failed with this code, one conversation per line.")
+@click.option("--ids", "with_ids", is_flag=True, help="One conversation per line: submission, id, code, reason.")
 @click.option("--out", type=OUT, help="Write them to this CSV file instead; - for stdout.")
 def failures(submission: int | None, code: str | None, with_ids: bool, out: Path | None) -> None:
-    """Say why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
+    """Show why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
     from producer import failures as shown
 
     with open_services(may_create=False) as services:
@@ -53,7 +56,7 @@ def failures(submission: int | None, code: str | None, with_ids: bool, out: Path
 @click.command()
 @click.argument("submission", type=int)
 def cancel(submission: int) -> None:
-    """Stop SUBMISSION: nothing more of it starts, finished summaries are kept."""
+    """Stop SUBMISSION: no more of it starts. Finished summaries are kept."""
     with open_services(may_create=False) as services:
         record = account.submission(services.database, submission)
         num_cancelled = control.cancel(services.database, submission)
@@ -61,7 +64,7 @@ def cancel(submission: int) -> None:
         outcome = (
             f"{num_cancelled} conversations cancelled" if is_cancelled else "nothing is open, nothing is cancelled"
         )
-        click.echo(f"submission {submission} ({record.name}): {outcome}")
+        click.echo(f"submission {submission} ({printable(record.name)}): {outcome}")
         show_status(services.database, submission, is_watching=False)
 
 
@@ -70,10 +73,11 @@ def cancel(submission: int) -> None:
 @click.option("--failed", "with_failed", is_flag=True, help="Also queue again what failed, with all its attempts.")
 @click.option("--code", help="With --failed: only what failed with this code.")
 @click.option("--cancelled", "with_cancelled", is_flag=True, help="Also queue again what was cancelled.")
-def requeue(submission: int | None, with_failed: bool, code: str | None, with_cancelled: bool) -> None:
-    """Send again what waits without a message or was held by a silent worker.
+@click.option("--dead", "with_dead", is_flag=True, help="Also put back messages that no worker could read.")
+def requeue(submission: int | None, with_failed: bool, code: str | None, with_cancelled: bool, with_dead: bool) -> None:
+    """Send conversations again that wait without a message or whose worker is gone.
 
-    With --failed or --cancelled, what rests in SUBMISSION (or in all) is queued again first.
+    With --failed or --cancelled, those of SUBMISSION (or of all) are queued again first.
     """
     if code and (with_cancelled or not with_failed):
         raise click.UsageError("--code goes with --failed, and not with --cancelled.")
@@ -86,6 +90,13 @@ def requeue(submission: int | None, with_failed: bool, code: str | None, with_ca
             click.echo(f"{num_queued} conversations queued again")
         if reaches_redis(services):
             click.echo(_what_was_swept(services.sweeper.sweep()))
+            if with_dead:
+                num_dead = services.broker.requeue_dead()
+                click.echo(f"{_messages(num_dead)} put back into the queue" if num_dead else NO_DEAD)
+
+
+def _messages(number: int) -> str:
+    return f"{number:,} message{'s' * (number != 1)}"
 
 
 def _what_was_swept(swept: Swept) -> str:
@@ -100,16 +111,23 @@ def _what_was_swept(swept: Swept) -> str:
 @click.command()
 @click.argument("submissions", type=int, nargs=-1)
 @click.option("--older-than", "age_s", type=purging.parse_age, metavar="AGE", help="What is older than 12h, 30d or 4w.")
+@click.option("--dead", "is_dead", is_flag=True, help="Instead, delete the messages that no worker could read.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
-def purge(submissions: tuple[int, ...], age_s: float | None, is_dry_run: bool, is_agreed: bool) -> None:
+def purge(submissions: tuple[int, ...], age_s: float | None, is_dead: bool, is_dry_run: bool, is_agreed: bool) -> None:
     """Delete SUBMISSIONS, or all that are old enough, from the database: conversations and summaries, for good.
 
-    What still has to run is left alone, and so is a conversation that another submission holds too.
+    Submissions with conversations that wait or run are left alone. So are conversations that another submission holds.
     """
-    if bool(submissions) == (age_s is not None):
-        raise click.UsageError("say what to delete: either numbers of submissions, or --older-than such as 30d.")
+    if (bool(submissions), age_s is not None, is_dead).count(True) != 1:
+        raise click.UsageError(
+            "say what to delete: either numbers of submissions, or --older-than such as 30d, or --dead."
+        )
     with open_services(may_create=False) as services:
+        if is_dead:
+            _purge_dead(services, is_dry_run, is_agreed)
+            return
+        purging.refuse_missing(services.settings)
         database = services.database
         plan = purging.plan_named(database, submissions) if age_s is None else purging.plan_older(database, age_s)
         purging.show_plan(plan)
@@ -119,9 +137,19 @@ def purge(submissions: tuple[int, ...], age_s: float | None, is_dry_run: bool, i
             purging.delete(database, plan)
 
 
+def _purge_dead(services: Services, is_dry_run: bool, is_agreed: bool) -> None:
+    num_dead, _ = services.broker.dead_letters()
+    if not num_dead:
+        click.echo(NO_DEAD)
+        return
+    click.echo(f"to delete: {_messages(num_dead)} that no worker could read")
+    if not is_dry_run and (is_agreed or confirm("delete this for good?", "nothing is deleted")):
+        click.echo(f"{_messages(services.broker.purge_dead())} deleted")
+
+
 @click.command()
 def doctor() -> int:
-    """Look at every part and say what is wrong and what to do: ledger, Redis, queue, workers, disk, model.
+    """Check every part, and say what is wrong and what to do: ledger, Redis, queue, workers, disk, model.
 
     Changes nothing. Reads whole tables: some seconds at a million conversations.
     """

@@ -1,7 +1,7 @@
-"""A source in batches of cleaned conversations, ready to be committed. Knows no database.
+"""Reads and cleans a source in batches that are ready to be committed.
 
-Reading and cleaning take more time than the ledger does, so for a large source a second process reads ahead while this
-one commits.
+Reading and cleaning take more time than committing, so for a large source a second process reads ahead while this one
+commits.
 """
 
 import multiprocessing
@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from aftercall.conversation import Conversation, render_turns
 from aftercall.errors import SourceError
 from aftercall.ledger.intake import NewJob, make_job_key
+from aftercall.processes import safe_path_for_children
 from aftercall.redaction import Mode, redact_turns
 from producer.clean import clean_conversation, has_content
 from producer.preparing import prepared_version
@@ -26,7 +27,7 @@ from producer.source import Rejected, Source
 MAX_BATCH_ROWS = 1_000
 MAX_BATCH_CHARS = 16_000_000
 
-#: From this size on a second process is worth its start, some 0.3 s.
+#: From this size on, a second process is worth the 0.3 s that its start takes.
 READ_AHEAD_BYTES = 8_000_000
 
 #: Batches that this process reads while the second one starts, so that the workers need not wait for it.
@@ -44,7 +45,7 @@ class Prepared:
 
 Batch = list[Prepared | Rejected]
 
-#: What the second process tells the first: a batch, why there are no more, or that this was all and how it was read.
+#: What the second process sends: a batch, an error, or at the end the account of how the source was read.
 _Sent = Batch | SourceError | Account
 
 
@@ -96,10 +97,11 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
     num_first = _num_first(source)
     # Spawned, not forked: this process has threads and open connections.
     context = multiprocessing.get_context("spawn")
-    # A pipe and no queue: when either process is killed, even in the middle of a batch, the other one is told.
+    # A pipe, not a queue: if either process is killed, even in the middle of a batch, the other one notices.
     batches, outlet = context.Pipe(duplex=False)
     reader = context.Process(target=_feed, args=(source, num_first, outlet), daemon=True)
-    reader.start()
+    with safe_path_for_children():
+        reader.start()
     outlet.close()
     try:
         yield from islice(prepare(source), num_first)
@@ -115,13 +117,13 @@ def _read_ahead(source: Source) -> Iterator[Batch]:
 
 
 def _num_first(source: Source) -> int:
-    # Turns and tweets are sorted on disk before the first conversation comes out: once is enough.
+    # Turns and tweets are sorted on disk before the first conversation comes out, which should happen only once.
     return NUM_FIRST if source.shape == "conversations" else 0
 
 
 def _feed(source: Source, num_first: int, outlet: "Connection[_Sent, None]") -> None:
-    """In the second process: everything the source has behind its first batches, then its end."""
-    # Ctrl-C goes to both; the first one ends the second.
+    """Run in the second process: send all but the first batches of the source, then None."""
+    # Ctrl-C reaches both processes; the first one ends the second.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(BrokenPipeError):  # the first process is gone
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aftercall import schema
-from aftercall.database import connect, show_url
+from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import account, adapters, control
 from aftercall.processes import handling_signals
@@ -168,6 +168,6 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Create the tables, or bring them up to this version's schema."""
-    database = connect(load_settings().ledger_url)
+    database = schema.connect_ledger(load_settings())
     schema.upgrade(database)
     click.echo(f"{show_url(database.url)} is up to date")

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from aftercall.conversation import Conversation, parse_turns
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError
+from aftercall.files import writing_whole
 from producer.batches import Prepared, read_batches
 from producer.clean import clean_conversation
 from producer.dry_run import open_rehearsal
-from producer.output import writing_aside
 from producer.readers.layout_files import to_toml
 from producer.readers.raw import RawConversation
 from producer.readers.scratch import open_scratch
@@ -157,5 +157,5 @@ def _save_layout(source: Source, path: Path | None) -> None:
         return
     if path.exists():
         raise AftercallError(f"{path} is there already. Name another file for the layout, or remove it first.")
-    with writing_aside(path) as file:
+    with writing_whole(path) as file:
         file.write(to_toml(source.layout))

@@ -1,73 +1,74 @@
-"""Files that commands write: aside first, then renamed, so that nobody ever sees half of one.
+"""The files that a user names for a command's output, or stdout.
 
-Replaces only what the same command wrote before; of what is in a file it knows the first line.
+A command replaces only a file that the same command wrote, which it recognizes by the first line.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
-from uuid import uuid4
 
 from aftercall.errors import AftercallError
+from aftercall.files import writing_whole
 
 #: The name that stands for stdout.
 STDOUT = Path("-")
 
-#: Of a file that is there: longer than any first line of ours.
+#: How much of an existing file is read to find its first line: more than any first line of ours.
 _MAX_HEAD_BYTES = 1_000_000
 
 
 def write_out(out: Path, head: Sequence[str], write: Callable[[TextIO], int]) -> int:
-    """Write the file that a person named, whose lines begin with the columns `head`; `-` is stdout.
+    """Write the file that the user named; its lines begin with the columns `head`. `-` is stdout.
 
-    Returns the number of lines. Raises AftercallError where `check_replaceable` does.
+    Returns the number of lines. Raises AftercallError as `check_replaceable` does.
     """
     if out == STDOUT:
         return _write_stdout(write)
     check_replaceable(out, head)
-    with writing_aside(out) as file:
+    with writing_whole(out) as file:
         return write(file)
 
 
 def _write_stdout(write: Callable[[TextIO], int]) -> int:
-    """In UTF-8, whatever the terminal has."""
+    """In UTF-8, whatever encoding the terminal has."""
     if sys.stdout is None:
         raise AftercallError("stdout is closed. Name a file instead of -, or leave stdout open.")
     stdout = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
     try:
         return write(stdout)
     finally:
-        # Writes out what is left, and does not close what others print to.
+        # Flushes, and leaves stdout open for what else is printed.
         stdout.detach()
 
 
 def check_out(out: Path, head: Sequence[str]) -> None:
-    """Make sure, before hours of work for it, that this file can be written. Changes nothing.
+    """Make sure, before hours of work, that this file can be written. Changes nothing.
 
-    Raises AftercallError where `check_replaceable` does, OSError if the folder takes no files.
+    Raises AftercallError as `check_replaceable` does, and OSError if no file can be created in the folder.
     """
     check_replaceable(out, head)
-    with writing_aside(out, lambda aside: False):
+    with writing_whole(out, lambda aside: False):
         pass
 
 
 def check_replaceable(out: Path, head: Sequence[str]) -> None:
-    """Make sure that `out` may be written: nothing is there, an empty file, or one that begins with these columns.
+    """Make sure that `out` may be written: it does not exist, is empty, or begins with these columns.
 
-    Raises AftercallError if it is something else, such as a customer's only copy, or if its folder is not there.
+    Raises AftercallError if it is another file, such as the only copy of a source, or if its folder does not exist.
     """
-    # Renaming over a pipe, a device or a link would put a file in its place.
+    # A rename would replace a pipe, a device or a link with a file.
     if out.is_symlink() or (out.exists() and not out.is_file()):
-        raise AftercallError(f"{out} is no regular file and is left alone. Name a file that is one, or a new one.")
+        raise AftercallError(f"{out} is not a regular file and is left alone. Name a regular file, or a new one.")
     if not out.parent.is_dir():
-        raise AftercallError(f"there is no folder {out.parent} to write {out.name} to. Make it, or name another.")
+        raise AftercallError(
+            f"the folder {out.parent} does not exist, so {out.name} cannot be written. Create it, or name another."
+        )
     if out.exists() and not _begins_with(out, head):
         raise AftercallError(
-            f"{out} is there already and was not written by this command. Name another file, or remove it first."
+            f"{out} exists and was not written by this command. Name another file, or remove it first."
         )
 
 
@@ -84,27 +85,3 @@ def _names(line: str) -> list[str]:
     except (ValueError, RecursionError):
         found = None
     return list(found) if isinstance(found, dict) else line.strip().split(",")
-
-
-@contextmanager
-def writing_aside(path: Path, is_wanted: Callable[[Path], bool] = lambda aside: True) -> Iterator[TextIO]:
-    """A file of this writer alone, renamed to `path` at the end and removed if that is not reached.
-
-    `is_wanted` is asked about the whole file before it takes its place.
-    """
-    aside = path.with_name(f".aftercall-{uuid4().hex}.part")
-    try:
-        # "x" follows no link that somebody may have put there.
-        with aside.open("x", encoding="utf-8", newline="") as file:
-            yield file
-        if is_wanted(aside):
-            aside.replace(path)
-    except OSError as error:
-        # The name aside tells nobody anything, and a full disk names no file at all.
-        if error.filename in (None, str(aside)):
-            error.filename = str(path)
-        raise
-    finally:
-        # What cannot be tidied up must not hide why.
-        with suppress(OSError):
-            aside.unlink()

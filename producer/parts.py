@@ -154,12 +154,11 @@ def _open(content: Content, options: PartOptions, *, is_alone: bool) -> Part:
 
 def _recognise(content: Content, encoding: str, options: PartOptions) -> tuple[Recognised, tuple[str, ...]]:
     table = _open_table(content, encoding, options)
-    is_empty = next(table.records(), None) is None
     try:
         found = choose(table, options.mapping, options.layout)
     except SourceError as error:
         raise type(error)(f"{content.name}: {error}") from None
-    if is_empty:
+    if next(found.table.records(), None) is None:
         raise SourceError(
             f"{content.name}: the file has a header and no rows. Check the filter of the export, or whether it had "
             "ended."

@@ -1,6 +1,6 @@
-"""`aftercall purge`: what would be deleted from the ledger, said first; then deleted, in short transactions.
+"""`aftercall purge`: show what would be deleted from the ledger, then delete it in short transactions.
 
-Knows no table: the statements are in `aftercall.ledger.retention`.
+The statements are in `aftercall.ledger.retention`.
 """
 
 import re
@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import click
 from sqlalchemy import Engine
 
+from aftercall.errors import NotFoundError
 from aftercall.ledger import account, retention
 from aftercall.ledger.account import SubmissionRecord
 from aftercall.ledger.retention import Deleted, Holdings, SubmissionOpenError
+from aftercall.masking import printable
+from aftercall.schema import is_ledger_missing
+from aftercall.settings import Settings
 from producer.show import console
 
-#: Letter to seconds.
+#: Seconds by letter.
 UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -24,27 +28,36 @@ def parse_age(words: str) -> float:
     """The seconds of `12h`, `30d` or `4w`."""
     match = re.fullmatch(r"([0-9]{1,6})([hdw])", words)
     if match is None:
-        raise click.BadParameter(f"{words!r} is no age. Write hours, days or weeks, such as 12h, 30d or 4w.")
+        raise click.BadParameter(f"{words!r} is not an age. Write hours, days or weeks, such as 12h, 30d or 4w.")
     return float(int(match[1]) * UNITS[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be deleted."""
+    """What will be deleted, and what is left alone."""
 
     submissions: tuple[SubmissionRecord, ...]
-    #: Old enough, but something in them still has to run.
+    #: Old enough, but with conversations that wait or run.
     left_alone: tuple[SubmissionRecord, ...]
     holdings: Holdings
 
     @property
     def ids(self) -> list[int]:
-        """The numbers of the submissions that are to be deleted."""
+        """The numbers of the submissions to delete."""
         return [record.id for record in self.submissions]
 
 
+def refuse_missing(settings: Settings) -> None:
+    """Raise NotFoundError if there is no ledger: a cron job in another folder would never delete anything."""
+    if is_ledger_missing(settings):
+        raise NotFoundError(
+            f"there is no ledger at {settings.ledger_url}, so nothing is deleted. Run purge in the folder of the other "
+            "commands, or set AFTERCALL_DATA_DIR to an absolute path."
+        )
+
+
 def plan_older(database: Engine, age_s: float) -> Plan:
-    """What was submitted longer ago than this; what is open among it is left alone."""
+    """The submissions that are older than this. Those with open conversations are left alone."""
     is_old = set(retention.submitted_before(database, age_s))
     return _plan(database, [record for record in account.submissions(database) if record.id in is_old])
 
@@ -52,7 +65,7 @@ def plan_older(database: Engine, age_s: float) -> Plan:
 def plan_named(database: Engine, submission_ids: Sequence[int]) -> Plan:
     """These submissions.
 
-    Raises NotFoundError if one of them is not there, SubmissionOpenError if something in one still has to run.
+    Raises NotFoundError if one does not exist, and SubmissionOpenError if one has conversations that wait or run.
     """
     plan = _plan(database, [account.submission(database, each) for each in sorted(set(submission_ids))])
     if plan.left_alone:
@@ -68,7 +81,7 @@ def _plan(database: Engine, records: Sequence[SubmissionRecord]) -> Plan:
 
 
 def show_plan(plan: Plan) -> None:
-    """What would be deleted, what stays, and what to do about what is open."""
+    """Show what would be deleted, what stays, and what to do about open submissions."""
     if plan.left_alone:
         click.echo(SubmissionOpenError([record.id for record in plan.left_alone]))
     if not plan.submissions:
@@ -76,15 +89,15 @@ def show_plan(plan: Plan) -> None:
         return
     for record in plan.submissions:
         submitted_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created_at))
-        click.echo(f"to delete: submission {record.id} ({record.name}), submitted {submitted_at}")
+        click.echo(f"to delete: submission {record.id} ({printable(record.name)}), submitted {submitted_at}")
     held = plan.holdings
-    click.echo(f"together: {_counted(len(plan.submissions), held.num_conversations, held.num_summaries)}")
+    click.echo(f"in total: {_counted(len(plan.submissions), held.num_conversations, held.num_summaries)}")
     if held.num_shared:
-        click.echo(f"{held.num_shared:,} conversations stay, because another submission holds them too")
+        click.echo(f"{held.num_shared:,} conversations stay, because another submission also holds them")
 
 
 def delete(database: Engine, plan: Plan) -> None:
-    """Delete what is planned, and say how much that was. Killed half-way, the same command deletes the rest."""
+    """Delete what is planned, and show how much that was. If it is killed, the same command deletes the rest."""
     num_conversations = num_summaries = 0
     with console.status("deleting") as line:
         for submission_id in plan.ids:
@@ -92,18 +105,18 @@ def delete(database: Engine, plan: Plan) -> None:
                 num_conversations += deleted.num_conversations
                 num_summaries += deleted.num_summaries
                 line.update(f"deleting submission {submission_id}: {num_conversations:,} conversations so far")
-        # Their rows last and together: until then a command that names them finds them.
+        # The submissions' own rows last and together. Until then the same command finds them.
         num_submissions = retention.drop_empty(database, plan.ids)
     click.echo(f"deleted: {_counted(num_submissions, num_conversations, num_summaries)}")
 
 
 def _empty(database: Engine, submission_id: int) -> Iterator[Deleted]:
-    """Delete what a submission holds; each transaction's part. One in which something is to run again is left."""
+    """Delete a submission's conversations; yields each transaction's counts. Stops if one was queued again."""
     try:
         while (deleted := retention.empty(database, submission_id)).num_places:
             yield deleted
     except SubmissionOpenError as error:
-        click.echo(f"what is left of {error}")
+        click.echo(f"the rest of {error}")
 
 
 def _counted(num_submissions: int, num_conversations: int, num_summaries: int) -> str:

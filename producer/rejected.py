@@ -1,26 +1,25 @@
-"""The file of rejected rows: line, reason, and the row as it was. Written only if there is one.
+"""The file of rejected rows: line, reason, and the row as it was. Written only if a row was rejected.
 
-People correct rows in it by hand: an older one is never lost.
+People correct rows in it by hand, so an older file is never lost.
 """
 
 import csv
 import filecmp
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from producer.output import writing_aside
+from aftercall.files import exists, set_aside, writing_whole
 from producer.readers.limits import Limits
 from producer.source import Rejected
 
 
 class RejectedFile:
-    """A CSV file beside the source. Older ones with other content stay beside it, under names with `~`, `~2`, `~3` …
+    """A CSV file next to the source. Older ones with other content are renamed to `NAME~`, `NAME~2`, `NAME~3` …
 
-    A dry run changes nothing that is there.
+    A dry run leaves an existing file as it is.
     """
 
     def __init__(
@@ -32,7 +31,7 @@ class RejectedFile:
         is_dry_run: bool = False,
     ) -> None:
         self.path = path
-        #: Where an older file with other content is in the end, if there was one.
+        #: Where the older file with other content is now, if there was one.
         self.older_path: Path | None = None
         self._columns = columns
         self._max_row_chars = max_row_chars
@@ -47,13 +46,13 @@ class RejectedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
-        if kind is None and self._write_row is None and _is_there(self.path):
+        if kind is None and self._write_row is None and exists(self.path):
             self._keep_older()
 
     def write(self, rejected: Rejected) -> None:
         """Add one row."""
         if self._write_row is None:
-            file = self._stack.enter_context(writing_aside(self.path, self._makes_room))
+            file = self._stack.enter_context(writing_whole(self.path, self._makes_room))
             self._write_row = csv.writer(file).writerow
             self._write_row(["line", "reason", *self._columns])
         self._write_row([rejected.line, *self._bounded(rejected)])
@@ -71,8 +70,8 @@ class RejectedFile:
         return [rejected.reason + cut, *cells]
 
     def _makes_room(self, written: Path) -> bool:
-        """Whether what was written may take its place: what was there is out of the way."""
-        if not _is_there(self.path):
+        """Whether the finished file may take its place; moves an older one with other content out of the way."""
+        if not exists(self.path):
             return True
         if self.path.is_file() and filecmp.cmp(written, self.path, shallow=False):
             return False
@@ -83,31 +82,6 @@ class RejectedFile:
         if self._is_dry_run:
             self.older_path = self.path
             return
-        # Somebody who submits the same source may be quicker, and keeps it.
+        # Another process that submits the same source may be faster, and keeps it.
         with suppress(FileNotFoundError):
-            self.older_path = _keep(self.path)
-
-
-def _keep(path: Path) -> Path:
-    """Rename a file to the first of its names that is free; returns that."""
-    names = (path.with_name(f"{path.name}~{number}") for number in chain([""], count(2)))
-    kept = next(filter(_reserve, names))
-    try:
-        return path.rename(kept)
-    except OSError:
-        kept.unlink()
-        raise
-
-
-def _reserve(name: Path) -> bool:
-    """Take a name, if it is free, by an empty file: of two that only looked, one would lose what it keeps."""
-    try:
-        name.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _is_there(path: Path) -> bool:
-    """A link that leads nowhere is there too."""
-    return path.is_symlink() or path.exists()
+            self.older_path = set_aside(self.path)

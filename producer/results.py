@@ -1,37 +1,39 @@
-"""The file with a night's summaries, as `aftercall run` writes it. What another source left there is kept beside it."""
+"""The file of summaries that `aftercall run` writes. An older one of another source is set aside."""
 
 import csv
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from aftercall.files import set_aside
 from aftercall.ledger import account
 from producer.export import export, neutralise
 
 
 def results_path(source: str) -> Path:
-    """Where the summaries of a source go if nothing else is said: here, under its name.
+    """The default file for a source's summaries: in the current folder, under the source's name.
 
-    An ending with a digit, such as a date, is what one night's file has for itself, and stays.
+    An ending with a digit, such as a date, tells one night's file from another's, so it stays.
     """
     name = Path("stdin" if source == "-" else Path(source).name.removesuffix(".gz"))
     return Path(f"{name.stem if name.suffix[1:].isalpha() else name}.summaries.csv")
 
 
 def write_results(database: Engine, submission_id: int, out: Path) -> Path | None:
-    """Write a submission's summaries with what made them; returns where an older file with others is now, if so.
+    """Write a submission's summaries with their provenance; returns where an older file was moved to, if one was.
 
-    Two sources of one name in two folders have one results file.
+    Two sources with the same name in two folders share one results file. So an older file that does not hold the same
+    conversations and summaries is set aside.
     """
     older_path = None
     if out.is_file() and not _are_in(out, database, submission_id):
-        older_path = out.rename(out.with_name(f"{out.name}~"))
+        older_path = set_aside(out)
     export(database, submission_id, out, "csv", with_provenance=True)
     return older_path
 
 
 def _are_in(older: Path, database: Engine, submission_id: int) -> bool:
-    """Whether the submission has what the older file has: its conversations in their order, with their summaries."""
+    """Whether the submission contains what the older file does: the same conversations in order, the same summaries."""
     results = account.results(database, submission_id)
     with older.open(encoding="utf-8", errors="replace", newline="") as file:
         for row in csv.DictReader(file):

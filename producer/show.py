@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import failures as ledger_failures
 from aftercall.ledger.account import Account, Result
+from aftercall.masking import printable
 from aftercall.terminal import say
 from producer.doctor.finding import Finding, Level
 from producer.output import STDOUT
@@ -32,12 +33,12 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
     """A line that counts while a source is read; yields what to call with each step's report."""
     started = time.monotonic()
     # As Text, here and below: a name may hold what the terminal library takes for markup.
-    with console.status(Text(f"reading {name}")) as line:
+    with console.status(Text(f"reading {printable(name)}")) as line:
 
         def on_progress(report: SubmitReport) -> None:
             rate = (report.num_read + report.num_rejected) / (time.monotonic() - started)
             rejected = f"{report.num_rejected:,} rejected, " if report.num_rejected else ""
-            line.update(Text(f"reading {name}: {report.num_read:,} conversations, {rejected}{rate:,.0f}/s"))
+            line.update(Text(f"reading {printable(name)}: {report.num_read:,} conversations, {rejected}{rate:,.0f}/s"))
 
         yield on_progress
 
@@ -45,7 +46,9 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
 def submitted(source: Source, report: SubmitReport, rejected_path: Path, *, is_dry_run: bool) -> None:
     """What became of a source, with the first rejected lines and why."""
     head = "would be submitted" if is_dry_run else f"submission {report.submission_id}"
-    console.print(Text.assemble((source.name, "bold"), f" ({source.layout.name}, {source.encoding}): {head}"))
+    console.print(
+        Text.assemble((printable(source.name), "bold"), f" ({source.layout.name}, {source.encoding}): {head}")
+    )
     say(f"  {report.num_read:,} conversations read: {_new_and_old(report, is_dry_run)}")
     reading(source)
     if report.num_rejected:
@@ -104,7 +107,7 @@ def summaries(results: Iterable[Result], num_done: int, max_rows: int) -> None:
     table = Table("id", head, header_style="bold", show_lines=True)
     written = ((result.external_id, result.summary.text) for result in results if result.summary is not None)
     for external_id, text in islice(written, max_rows):
-        table.add_row(Text(external_id), Text(text))
+        table.add_row(Text(printable(external_id)), Text(printable(text)))
     if table.row_count:
         console.print(table)
 
@@ -139,5 +142,5 @@ def finding(found: Finding) -> None:
     line.add_column(width=max(map(len, Level)), style=LEVEL_STYLES[found.level])
     line.add_column(width=8)
     line.add_column(overflow="fold")
-    line.add_row(found.level, found.subject, Text(found.sentence))
+    line.add_row(found.level, found.subject, Text(printable(found.sentence)))
     console.print(line)

@@ -15,6 +15,7 @@ from aftercall.database import show_url
 from aftercall.ledger import account, workers
 from aftercall.ledger.account import Account, SubmissionRecord
 from aftercall.ledger.workers import LiveWorker
+from aftercall.masking import printable
 from aftercall.settings import Settings, load_settings
 from producer.advice import how_to_begin, how_to_work
 from producer.show import console
@@ -79,7 +80,9 @@ def _table(lines: Sequence[Line]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for (record, _), count in zip(lines, counts, strict=True):
         when = [datetime.fromtimestamp(record.created_at).strftime("%m-%d %H:%M")] * with_time
-        table.add_row(str(record.id), Text(record.name + _mark(record)), *when, *(f"{count[name]:,}" for name in shown))
+        table.add_row(
+            str(record.id), Text(printable(record.name) + _mark(record)), *when, *(f"{count[name]:,}" for name in shown)
+        )
     if len(lines) > 1:
         total = {name: sum(count[name] for count in counts) for name in shown}
         table.add_row("", "all", *[""] * with_time, *(f"{count:,}" for count in total.values()), style="bold")
@@ -111,8 +114,10 @@ def _workers(alive: Sequence[LiveWorker], num_open: int) -> Text:
         waits = f"{num_open:,} conversations wait and no worker is alive: {how_to_work(load_settings())}"
         return Text(waits if num_open else "nothing is open, no worker is alive", style="yellow" if num_open else "dim")
     parts = [f"{len(alive)} worker{'s' * (len(alive) > 1)} alive", *_served(alive)]
-    if num_silent := sum(each.is_silent for each in alive):
-        parts.append(f"{num_silent} silent (`aftercall doctor` says which)")
+    if any(len(models) > 1 for models in workers.models_by_queue(alive).values()):
+        parts.append("with different models or settings (`aftercall doctor` says which)")
+    if num_overdue := sum(each.is_overdue for each in alive):
+        parts.append(f"{num_overdue} silent (`aftercall doctor` says which)")
     return Text(", ".join(parts))
 
 

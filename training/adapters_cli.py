@@ -1,38 +1,42 @@
-"""The commands around adapters and reviews, none of which needs a model. Thin: each calls its module."""
+"""The command groups `adapters` and `review`, which run without loading a model."""
 
 from pathlib import Path
 
 import click
 
 from aftercall.database import reading
+from aftercall.prompt import PROMPT_VERSION
 from producer.output import STDOUT
 from training import show
 from training.context import base_name, open_context, resolve
-from training.data.review import export_review, import_review
+from training.data.review import export_review
+from training.data.review_import import import_review
+from training.import_adapter import import_adapter
 from training.registry import history, registry, shipped
 from training.registry.card import CARD_FILE
+from training.registry.exporting import export_adapter
 from training.registry.promotion import promote as promote_through_gate
 from worker.serving.desired import find_desired
 
 
 @click.group()
 def adapters() -> None:
-    """Look after adapters: list, register, show, promote, roll back, compare, and see what was served when."""
+    """Manage adapters: list, register, show, promote, roll back, compare, and show the history."""
 
 
 @adapters.command("list")
 def list_() -> None:
-    """All registered adapters, the newest first, and those that ship."""
+    """List the registered adapters, newest first, and the shipped ones."""
     with open_context(may_create=False) as context:
         show.entries(shipped.known(context.database))
 
 
-@adapters.command(short_help="Enter a published adapter as a candidate.")
+@adapters.command(short_help="Register a published adapter as a candidate.")
 @click.argument("folder", type=click.Path(path_type=Path))
 def register(folder: Path) -> None:
-    """Enter the published adapter in FOLDER as a candidate; one that is known already stays as it is.
+    """Register the published adapter in FOLDER as a candidate; an adapter that is already registered is unchanged.
 
-    If the folder where it was known is gone, FOLDER takes its place.
+    If the folder it was registered with no longer exists, FOLDER replaces it.
     """
     with open_context() as context:
         show.registered(registry.register(context.database, folder))
@@ -41,7 +45,7 @@ def register(folder: Path) -> None:
 @adapters.command("show")
 @click.argument("digest")
 def show_(digest: str) -> None:
-    """The card of an adapter."""
+    """Print an adapter's card."""
     with open_context(may_create=False) as context:
         folder = resolve(context, digest)
     if folder is None or not (folder / CARD_FILE).is_file():
@@ -49,32 +53,40 @@ def show_(digest: str) -> None:
     click.echo((folder / CARD_FILE).read_text())
 
 
-@adapters.command(short_help="Serve an adapter, if it is no worse than what is served now.")
+@adapters.command(short_help="Serve an adapter, if it is better than the one served now.")
 @click.argument("digest")
-@click.option("--force", "is_forced", is_flag=True, help="Whatever the gate says. The history keeps that it was so.")
-def promote(digest: str, is_forced: bool) -> None:
-    """Make an adapter the one that workers serve, if it is no worse than what they serve now."""
+@click.option("--force", "is_forced", is_flag=True, help="Promote without the gate. The history records it.")
+@click.option("--allow-tie", "allows_tie", is_flag=True, help="Also promote an adapter that is not surely better.")
+def promote(digest: str, is_forced: bool, allows_tie: bool) -> None:
+    """Make workers serve an adapter, if the gate finds it better than the one they serve now."""
     with open_context() as context:
         entry = shipped.find(context.database, digest)
         incumbent = find_desired(context.database, entry.base_model)
         promotion = promote_through_gate(
-            context.database, entry.digest, incumbent, context.judgements, is_forced=is_forced
+            context.database,
+            entry.digest,
+            incumbent,
+            context.judgements,
+            is_forced=is_forced,
+            allows_tie=allows_tie,
         )
         show.promotion(promotion)
 
 
-@adapters.command(short_help="Bring back the adapter that was active before.")
-@click.option("--base", help="Of which base model; otherwise the one in the settings.")
+@adapters.command(short_help="Serve the previously active adapter again.")
+@click.option("--base", help="The base model whose adapter is rolled back; by default the one in the settings.")
 def rollback(base: str | None) -> None:
-    """Bring back the adapter that was active before the one that is now."""
+    """Serve the adapter again that was active before the current one."""
     with open_context() as context:
         left, back = registry.rollback(context.database, base_name(context, base or context.settings.base_model))
-        click.echo(f"{left.digest} is retired; active: {back.digest if back else 'none, what ships is served'}")
+        click.echo(
+            f"{left.digest} is retired; active: {back.digest if back else 'none, the shipped adapter is served'}"
+        )
 
 
 @adapters.command("history")
 def history_() -> None:
-    """Every promotion and rollback, the newest first."""
+    """List every promotion and rollback, newest first."""
     with open_context(may_create=False) as context:
         with reading(context.database) as connection:
             changes = history.read(connection)
@@ -85,31 +97,86 @@ def history_() -> None:
             show.unchanged(find_desired(context.database, base_model), base_model)
 
 
-@adapters.command(short_help="How two judged adapters differ, figure by figure.")
+@adapters.command(short_help="Compare the figures of two judged adapters.")
 @click.argument("ours")
 @click.argument("theirs")
 def diff(ours: str, theirs: str) -> None:
-    """How two judged adapters differ: each figure with its paired 95% interval."""
+    """Compare two judged adapters: the difference in each figure with its paired 95% interval."""
     with open_context(may_create=False) as context:
         folders = [resolve(context, name) for name in (ours, theirs)]
         if None in folders:
-            raise click.UsageError("give two adapters")
+            raise click.UsageError("`none` has no judgement to compare; give two adapters")
         show.difference(*(context.judgements.find(folder) for folder in folders if folder))
+
+
+@adapters.command("import", short_help="Register a peft LoRA adapter that was trained elsewhere.")
+@click.argument("source", metavar="FOLDER|HUB_ID")
+@click.option("--base", required=True, help="The base model it was trained on, as AFTERCALL_BASE_MODEL names it.")
+@click.option(
+    "--prompt-version",
+    default=PROMPT_VERSION,
+    show_default=True,
+    help="The prompt it was trained with; `aftercall adapters import --help` shows this version's.",
+)
+@click.option(
+    "--quantization",
+    type=click.Choice(["nf4", "int8", "none"]),
+    default="none",
+    show_default=True,
+    help="How the base model's weights were stored in its training.",
+)
+def import_outside(source: str, base: str, prompt_version: str, quantization: str) -> None:
+    """Check a plain LoRA adapter against its base model, and register it as a candidate.
+
+    Names of layers from Phi's original code (Wqkv, out_proj) are converted without loss. The adapter has to be trained
+    with this prompt, followed by the summary:
+
+    \b
+    ### Instruction: Below is a conversation between a human and an AI agent. Write a summary of the conversation.
+    \b
+    ### Input:
+    user: ...
+    agent: ...
+    \b
+    ### Response:
+
+    `aftercall evaluate DIGEST --with-base` then judges it, as the gate requires.
+    """
+    with open_context() as context:
+        entry, names = import_adapter(context, source, base, prompt_version, quantization)
+    show.imported(entry, names)
+
+
+@adapters.command("export", short_help="Write an adapter as a folder for peft, vLLM or the hub.")
+@click.argument("digest")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder to write.")
+def export_outside(digest: str, out: Path) -> None:
+    """Write an adapter with a model card, without its judgements, as plain peft, vLLM and the hub take it."""
+    with open_context(may_create=False) as context:
+        folder = resolve(context, digest)
+    if folder is None:
+        raise click.UsageError("`none` is no adapter; give a digest, a folder or `active`")
+    click.echo(f"{folder.name} written to {export_adapter(folder, out)}")
 
 
 @click.group()
 def review() -> None:
-    """Let people correct summaries, and train on what they wrote."""
+    """Have people correct summaries, and train on their corrections."""
 
 
-@review.command("export", short_help="Write summaries to a CSV, for people to correct.")
+@review.command("export", short_help="Write summaries to a CSV for people to correct.")
 @click.argument("submission", type=int)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV to write.")
 @click.option(
-    "--rows", "max_rows", type=click.IntRange(min=1), default=100, show_default=True, help="So many, drawn at random."
+    "--rows",
+    "max_rows",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Number of summaries, drawn at random.",
 )
 def export_(submission: int, out: Path, max_rows: int) -> None:
-    """Write summaries of SUBMISSION to a CSV; a reviewer fills in the column `corrected`."""
+    """Write summaries of SUBMISSION to a CSV. A reviewer fills in the column `corrected`."""
     with open_context(may_create=False) as context:
         num_rows = export_review(context.database, submission, out, max_rows)
     click.echo(f"{num_rows} summaries written to {out}; correct them in the column `corrected`", err=out == STDOUT)
@@ -119,10 +186,18 @@ def export_(submission: int, out: Path, max_rows: int) -> None:
 @click.argument("reviewed", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Training file to add to.")
 def import_(reviewed: Path, out: Path) -> None:
-    """Add the corrected summaries of a reviewed CSV to a training file, for `aftercall train --data`."""
+    """Add the corrections of a reviewed CSV to a training file, for `aftercall train --data`.
+
+    Each row is checked against what was exported. Corrections of two reviewers for one conversation are both kept: a
+    column `reviewer`, or else the file's name, tells them apart.
+    """
     with open_context() as context:
         report = import_review(context.database, reviewed, out)
+    for sentence in report.unusable:
+        click.echo(sentence, err=True)
+    if report.unusable:
+        click.echo(f"{len(report.unusable)} left out: their corrections are not usable summaries", err=True)
     if report.num_gone:
-        click.echo(f"{report.num_gone} left out: their conversations are not in this database any more", err=True)
-    became = f"has {report.num_rows} rows now" if report.num_corrected else "is left as it was"
+        click.echo(f"{report.num_gone} left out: their conversations are no longer in this database", err=True)
+    became = f"now has {report.num_rows} rows" if report.num_corrected else "is unchanged"
     click.echo(f"{report.num_corrected} corrected, {report.num_unchanged} left as they were; {out} {became}")

@@ -1,9 +1,8 @@
-"""The commands that need a model: train and evaluate. Thin: each calls its module.
+"""The commands `train` and `evaluate`.
 
-What needs torch is imported inside the command, so that --help answers at once.
+Modules that import torch are imported inside the commands, so that --help answers at once.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,79 +13,71 @@ from aftercall.errors import AdapterError, ModelError
 from training.context import TrainingContext, find_served, open_context, register, resolve
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
+from training.reading_options import reading_options
+from training.recipe_options import recipe_options
 from worker.gpus import visible_gpus
 from worker.loading.quiet import silence_bitsandbytes
 
 if TYPE_CHECKING:
+    from training.data.labelled import Reading
     from training.judge.evaluate import Evaluation
 
 RUNS_DIR = Path("experiments/runs")
 
 
-def recipe_options(command: Any) -> Any:
-    """The options that change a recipe; each is named as the recipe's own field."""
-    above_zero = click.FloatRange(min=0, min_open=True)
-    for option in (
-        click.option("--base", help="Another base model."),
-        click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
-        click.option("--epochs", "num_epochs", type=above_zero),
-        click.option("--max-steps", type=click.IntRange(min=0), help="End after so many steps; 0: the epochs decide."),
-        click.option("--learning-rate", type=above_zero),
-        click.option("--rank", "lora_r", type=click.IntRange(min=1), help="Rank of the LoRA matrices."),
-        click.option("--batch-size", type=click.IntRange(min=1), help="Conversations a step."),
-        click.option(
-            "--patience",
-            type=click.IntRange(min=0),
-            help="Stop after so many epochs without a lower validation loss; 0: never.",
-        ),
-        click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1)),
-        click.option(
-            "--gradient-checkpointing/--no-gradient-checkpointing",
-            "is_gradient_checkpointing",
-            default=None,
-            help="Compute activations twice instead of keeping them: slower, in less memory.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command()
-@click.option("--recipe", "name", default="smollm2-135m-tweetsumm", show_default=True, help="Recipe to train by.")
+@click.option(
+    "--recipe",
+    "name",
+    metavar="NAME|FILE",
+    default="smollm2-135m-tweetsumm",
+    show_default=True,
+    help="Built-in recipe or TOML file.",
+)
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
-@click.option("--resume", "resumed", metavar="RUN", help="Go on from that run's last checkpoint.")
-@click.option("--push-to-hub", "repository", metavar="REPOSITORY", help="Push the adapter and its card there.")
-@click.option("--gpus", "num_gpus", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs that train.")
-@click.option("--compile", "is_compiling", is_flag=True, help="Compile the layers: a slow start, fast steps.")
+@reading_options
+@click.option("--resume", "resumed", metavar="RUN", help="Continue that run from its last checkpoint.")
+@click.option(
+    "--push-to-hub",
+    "repository",
+    metavar="REPOSITORY",
+    help="Push the adapter and its card to this repository on the hub.",
+)
+@click.option(
+    "--gpus", "num_gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Number of GPUs to train on."
+)
+@click.option("--compile", "is_compiling", is_flag=True, help="Compile the layers: slower to start, faster steps.")
 @recipe_options
 def train(
     name: str,
     sources: tuple[str, ...],
+    reading: "Reading",
     resumed: str | None,
     repository: str | None,
     num_gpus: int,
     is_compiling: bool,
     **changes: Any,
 ) -> None:
-    """Train an adapter, judge it, and enter it as a candidate.
+    """Train an adapter, evaluate it, and register it as a candidate.
 
-    --data takes Salesforce/dialogstudio, a folder of train and validation files, a file of DialogStudio rows, or a CSV
-    of conversation and summary. Options change single values of the recipe.
+    --data takes Salesforce/dialogstudio, a folder of train and validation files, or a file that `aftercall submit`
+    reads, with a summary per conversation. The recipe's values are options too.
     """
     from training import show
     from training.data.splits import load_splits
     from training.fit.checkpoint import find_checkpoint
-    from training.fit.recipe import get_recipe
+    from training.fit.recipe import get_recipe, override
     from training.registry import hub
 
-    # All that can be wrong with the command is said first: torch takes its time to load.
-    recipe = replace(get_recipe(name), **{field: value for field, value in changes.items() if value is not None})
+    # Check everything that can be wrong with the command first: importing torch takes seconds.
+    recipe = override(get_recipe(name), changes)
     folder = RUNS_DIR / (resumed or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     if resumed:
         find_checkpoint(folder)
     _check_gpus(num_gpus)
-    splits = load_splits(sources)
+    splits = load_splits(sources, reading)
     show.splits(splits)
+    show.rejected(reading)
 
     silence_bitsandbytes()
     from training.fit.speed import Speed
@@ -115,22 +106,22 @@ def _check_gpus(num_gpus: int) -> None:
     if num_visible < num_gpus:
         seen = {0: "none is", 1: "one is"}.get(num_visible, f"{num_visible} are")
         raise ModelError(
-            f"--gpus {num_gpus} asks for {num_gpus} GPUs, but {seen} visible: look at `nvidia-smi` and "
-            "CUDA_VISIBLE_DEVICES."
+            f"--gpus {num_gpus} needs {num_gpus} GPUs, but {seen} visible: check `nvidia-smi` and CUDA_VISIBLE_DEVICES."
         )
 
 
 @click.command()
 @click.argument("adapter", default="active")
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
+@reading_options
 @click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
-@click.option("--with-base", is_flag=True, help="Also the base model without adapter.")
-def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool) -> None:
-    """Judge what is served with ADAPTER: a digest, a folder, `active`, or `none` for the base model alone.
+@click.option("--with-base", is_flag=True, help="Also evaluate the base model without an adapter.")
+def evaluate(adapter: str, sources: tuple[str, ...], reading: "Reading", split: str, with_base: bool) -> None:
+    """Evaluate ADAPTER as it would be served: a digest, a folder, `active`, or `none` for the base model alone.
 
-    The worker's own model, prompt, engine and decoding write the summaries. The judgement on the validation split is
-    kept under the data folder, where the gate finds it. Baselines are judged along; an active adapter that was judged
-    on the same conversations is shown beside it.
+    The summaries are written by the worker's own model, prompt, engine and decoding. The judgement on the validation
+    split is stored under the data folder, where the gate reads it. The baselines are judged too. The active adapter is
+    shown as well if it was judged on the same conversations.
     """
     silence_bitsandbytes()
     from training import show
@@ -138,7 +129,8 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
     from training.judge.baselines import judge_baselines
     from training.judge.served import judge_base_alike, judge_served, load_split
 
-    examples = load_split(sources, split)
+    examples = load_split(sources, split, reading)
+    show.rejected(reading)
     with open_context() as context:
         folder = resolve(context, adapter)
         if folder:
@@ -147,7 +139,7 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
         base = judge_base_alike(context.settings, evaluation, examples) if with_base and folder else None
         judged = _name_judged(context, folder, evaluation.judgement, base)
         show.evaluation(evaluation, judged | {each.name: each for each in judge_baselines(examples)})
-    # The gate reads the judgement on the validation split.
+    # The gate compares judgements on the validation split only.
     if folder and split == "validation":
         _keep(context.judgements, folder, evaluation, base)
 
@@ -155,7 +147,7 @@ def evaluate(adapter: str, sources: tuple[str, ...], split: str, with_base: bool
 def _name_judged(
     context: TrainingContext, adapter: Path | None, ours: Judgement, base: Judgement | None
 ) -> dict[str, Judgement]:
-    """The columns of a table: ours, what is active now if it was judged on the same conversations, the base model."""
+    """The table's columns: ours, the active adapter if judged on the same conversations, and the base model."""
     judged = {"this adapter" if adapter else "base model alone": ours}
     active = find_served(context, context.settings.base_model).folder
     if active and active.resolve() != adapter and (kept := context.judgements.find_comparable(active, ours)):
@@ -166,10 +158,10 @@ def _name_judged(
 
 
 def _keep(judgements: Judgements, adapter: Path, evaluation: "Evaluation", base: Judgement | None) -> None:
-    """Last of all: what took minutes has been shown by then, should the disk take nothing."""
+    """Called last: if the disk is full, the figures that took minutes to compute have been shown by then."""
     try:
         judgements.keep(adapter, evaluation.judgement, evaluation.figures())
         if base:
             judgements.keep_base(adapter, base)
     except AdapterError as error:
-        raise AdapterError(f"shown, not kept: {error}") from error
+        raise AdapterError(f"the judgement is shown above but was not stored: {error}") from error

@@ -1,4 +1,4 @@
-"""What the training commands stand on: settings, database, the folder of adapters, and which adapter is meant."""
+"""What the training commands share: settings, the database, and finding an adapter by the name a user gives."""
 
 import shlex
 from collections.abc import Iterator
@@ -19,27 +19,30 @@ from worker.serving.desired import DesiredAdapter, find_desired
 
 @dataclass(frozen=True, slots=True)
 class TrainingContext:
-    """What a command works with."""
+    """The settings and the database of one command."""
 
     settings: Settings
     database: Engine
 
     @property
     def judgements(self) -> Judgements:
-        """What was judged here."""
+        """The judgements stored in this installation."""
         return Judgements(self.settings.judgements_dir)
 
 
 @contextmanager
 def open_context(*, may_create: bool = True) -> Iterator[TrainingContext]:
-    """Settings read, database reached and of the right schema; made if it is the embedded one and is to be."""
+    """Load the settings and open the database at the right schema version.
+
+    An embedded database that does not exist yet is created, unless `may_create` is false.
+    """
     settings = load_settings()
     with schema.open_ledger(settings, may_create=may_create) as database:
         yield TrainingContext(settings, database)
 
 
 def resolve(context: TrainingContext, name: str) -> Path | None:
-    """The folder of an adapter by digest, folder or the words `active` and `none`."""
+    """The folder of an adapter named by a digest, a folder or `active`; None for `none`."""
     if name == "none":
         return None
     if name == "active":
@@ -58,30 +61,30 @@ def _existing(adapter: DesiredAdapter) -> Path | None:
 
 
 def base_name(context: TrainingContext, base_model: str) -> str:
-    """What the registry calls a base model that the settings, an option or a recipe name.
+    """The registry's name for a base model given by the settings, an option or a recipe.
 
-    A path says nothing about the model there; anything else is a name already, and its files need not be here.
+    A path is resolved to the name of the model in it. Anything else is already a name; its files need not exist here.
     """
     if not Path(base_model).expanduser().exists():
         return base_model
-    # Wants the worker's packages, which the producer's image has not.
+    # Needs the worker's packages, which the producer's image does not have.
     from worker.loading.base_model import find_base_model
 
     return find_base_model(base_model, context.settings.data_dir).name
 
 
 def find_served(context: TrainingContext, base_model: str) -> DesiredAdapter:
-    """What workers serve now for a base model as the settings or a recipe name it."""
+    """The adapter that workers serve now for a base model, as the settings or a recipe name it."""
     return find_desired(context.database, base_name(context, base_model))
 
 
 def register(context: TrainingContext, published: Path) -> registry.Entry:
-    """Enter an adapter that took long to make as a candidate; DatabaseError says how to do it later."""
+    """Register a freshly trained adapter as a candidate; DatabaseError tells how to register it later."""
     try:
         return registry.register(context.database, published)
     except DBAPIError as error:
         said = str(error.orig).strip().splitlines()[0]
         raise DatabaseError(
-            f"{published} is whole, but the database does not answer: {said}. Nothing has to be trained again: once it "
-            f"answers, run `aftercall adapters register {shlex.quote(str(published))}`."
+            f"{published} is complete, but the database does not answer: {said}. You don't need to train again: once "
+            f"it answers, run `aftercall adapters register {shlex.quote(str(published))}`."
         ) from error

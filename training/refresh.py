@@ -1,7 +1,4 @@
-"""A refresh up to the gate: data, training, judgement, publication. What comes of it is a candidate.
-
-Knows the steps and their order; each is another module's. It knows no registry.
-"""
+"""Trains an adapter, evaluates it and publishes it: everything up to registering it as a candidate."""
 
 import math
 from collections.abc import Sequence
@@ -20,56 +17,56 @@ from training.fit.speed import Speed
 from training.fit.train import DEFAULT_SPEED, Outputs
 from training.fit.training_run import TrainingRun
 from training.judge.baselines import judge_baselines
+from training.judge.bootstrap import compare
 from training.judge.evaluate import Evaluation
 from training.judge.judgement import BASE_EVALUATION_FILE, EVALUATION_FILE, save_judgement
 from training.judge.served import judge_base_alike, judge_served
 from training.judge.store import Judgements
 from training.registry.card import TWEETSUMM_LICENCES, UNKNOWN_LICENCES, Card, write_card
-from training.registry.publish import Finish, Origin, publish, save_weights
-from worker.adapters.manifest import AdapterManifest
+from training.registry.gate import RANKING_METRIC
+from training.registry.publish import Finish, Origin, describe, publish, save_weights
+from worker.adapters.manifest import AdapterManifest, write_manifest
 from worker.loading.load import ModelProvenance, ModelSettings, load_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do and where."""
+    """What to train, on what data, and where to put the result."""
 
     recipe: Recipe
-    #: Sources as `--data` named them: what the card says.
+    #: The sources as given to `--data`; the card lists them.
     sources: Sequence[str]
     splits: Splits
     outputs: Outputs
-    #: Adapters are published here, a folder each.
+    #: Adapters are published here, one folder each.
     adapters_dir: Path
-    #: How the new adapter is to be served, and so judged; the base model is the recipe's.
+    #: How the new adapter will be served, and so is evaluated; the base model is the recipe's.
     settings: Settings
-    #: Folder of the adapter that workers serve now; the card shows it beside the new one.
+    #: Folder of the adapter that workers serve now; the card compares the new one with it.
     served: Path | None = None
     speed: Speed = DEFAULT_SPEED
 
 
 def refresh(plan: Plan) -> Path:
-    """Train, judge and publish; returns the published folder.
+    """Train, evaluate and publish; returns the published folder.
 
-    Raises AdapterError if training ran away: nothing is published.
+    Raises AdapterError if training diverged; then nothing is published.
     """
     begin = check_run if plan.outputs.is_resuming else begin_run
     begin(plan.outputs.folder, plan.recipe, plan.splits, plan.speed.num_processes)
     saved = plan.outputs.folder / "adapter"
     training, provenance = train_and_save(plan, saved)
-    origin = _origin(plan, provenance, {})
-    staged = publish(saved, plan.outputs.folder / "staged", origin)
-    evaluation = judge_served(_served(plan), staged, plan.splits.validation)
+    write_manifest(saved, describe(saved, _origin(plan, provenance, {})))
+    evaluation = judge_served(_served(plan), saved, plan.splits.validation)
     if not math.isfinite(evaluation.loss.loss):
-        raise AdapterError(
-            "the adapter's loss is not a number: training ran away; train again at a lower learning rate"
-        )
-    figures = evaluation.judgement.means() | evaluation.figures()
+        raise AdapterError("the adapter's loss is NaN: training diverged; train again with a lower learning rate")
+    number = {"num_conversations": float(evaluation.judgement.num_conversations)}
+    figures = evaluation.judgement.means() | evaluation.figures() | number
     return publish(saved, plan.adapters_dir, _origin(plan, provenance, figures), _finish(plan, training, evaluation))
 
 
 def train_and_save(plan: Plan, saved: Path) -> tuple[TrainingRun, ModelProvenance]:
-    """Train in as many processes as planned and write the adapter's two files to `saved`."""
+    """Train in the planned number of processes and write the adapter's two files to `saved`."""
     return run_together(plan.speed.num_processes, _train, plan, saved)
 
 
@@ -101,7 +98,7 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
 
 
 def _finish(plan: Plan, training: TrainingRun, evaluation: Evaluation) -> Finish:
-    """What completes the folder: the judgements that the gate reads, and the card."""
+    """Returns the function that completes the published folder: the judgements that the gate reads, and the card."""
     ours = evaluation.judgement
     base = judge_base_alike(_served(plan), evaluation, plan.splits.validation)
     scores = {"this adapter": ours, "base model alone": base}
@@ -109,6 +106,11 @@ def _finish(plan: Plan, training: TrainingRun, evaluation: Evaluation) -> Finish
     if plan.served and (kept := judgements.find_comparable(plan.served, ours)):
         scores[f"active before: {kept.name}"] = kept
     scores |= {judgement.name: judgement for judgement in judge_baselines(plan.splits.validation)}
+    differences = {
+        name: str(compare(ours.values(RANKING_METRIC), other.values(RANKING_METRIC)))
+        for name, other in scores.items()
+        if other is not ours and other.data_digest == ours.data_digest
+    }
 
     def finish(folder: Path, manifest: AdapterManifest) -> None:
         save_trained_on(folder, plan.splits.train)
@@ -122,6 +124,8 @@ def _finish(plan: Plan, training: TrainingRun, evaluation: Evaluation) -> Finish
             licences=_licences(plan.sources),
             scores={name: judgement.means() for name, judgement in scores.items()},
             judged_on=evaluation.provenance.held,
+            num_judged=ours.num_conversations,
+            differences=differences,
         )
         write_card(folder, card)
 

@@ -1,4 +1,4 @@
-"""What the training commands print. Knows figures and names; it decides nothing."""
+"""Everything that the training commands print."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from training.data.labelled import Reading
 from training.data.splits import Splits
 from training.judge.baselines import PEOPLE
 from training.judge.bootstrap import Interval, compare
 from training.judge.judgement import METRICS, Judgement
 from training.registry import history as history_
-from training.registry.gate import RANKING_METRIC, compare_at_gate
+from training.registry.gate import MIN_CONVERSATIONS, RANKING_METRIC, compare_at_gate
 from training.registry.promotion import Promotion, format_settings
 from training.registry.registry import AdapterState, Entry
 from worker.serving.desired import DesiredAdapter
@@ -25,7 +26,7 @@ console = Console(highlight=False)
 
 
 def splits(loaded: Splits) -> None:
-    """What will be trained on."""
+    """Print how many conversations are trained on and held out."""
     num_references = sum(len(example.references) for example in loaded.train)
     console.print(
         f"{len(loaded.train)} conversations with {num_references} summaries to train on, "
@@ -33,15 +34,32 @@ def splits(loaded: Splits) -> None:
     )
 
 
+def rejected(reading: Reading) -> None:
+    """Print how many rows of each source were left out, and where they are listed."""
+    for source, rows in reading.rejected.items():
+        where = f"; all are in {rows.path}" if rows.path else ""
+        console.print(f"{source}: {rows.num_rows} rows rejected, the first: {rows.first}{where}", soft_wrap=True)
+
+
 def registered(entry: Entry) -> None:
-    """Where an adapter lies, and what to do with it while it is not served."""
+    """Print an adapter's state and folder, and how to promote it if it is not active."""
     console.print(f"{entry.state}: {entry.digest} in {entry.path}", soft_wrap=True)
     if entry.state is not AdapterState.ACTIVE:
         console.print(f"Serve it with `aftercall adapters promote {entry.digest}`.")
 
 
+def imported(entry: Entry, names: Sequence[str]) -> None:
+    """Print what was imported, and how to judge it."""
+    console.print(f"{entry.state}: {entry.digest} in {entry.path}, LoRA on {', '.join(names)}", soft_wrap=True)
+    console.print(
+        f"Judge it with `aftercall evaluate {entry.digest} --with-base --data …`, then promote it with `aftercall "
+        f"adapters promote {entry.digest}`.",
+        soft_wrap=True,
+    )
+
+
 def entries(known: Sequence[Entry]) -> None:
-    """The registry as a table."""
+    """Print the registry as a table."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("digest", "state", "base model"):
         table.add_column(name, no_wrap=True)
@@ -60,7 +78,7 @@ def entries(known: Sequence[Entry]) -> None:
 
 
 def history(changes: Sequence[history_.Entry]) -> None:
-    """What took whose place and when, the newest first."""
+    """Print the promotions and rollbacks, newest first."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("when", "", "active", "in place of"):
         table.add_column(name, no_wrap=True)
@@ -70,7 +88,7 @@ def history(changes: Sequence[history_.Entry]) -> None:
         table.add_row(
             _format_time(entry.at),
             change.action,
-            change.adapter_digest or "what ships",
+            change.adapter_digest or "the shipped one",
             change.replaced_digest or "the base model",
             _format_gate(change),
         )
@@ -78,16 +96,18 @@ def history(changes: Sequence[history_.Entry]) -> None:
 
 
 def unchanged(served: DesiredAdapter, base_model: str) -> None:
-    """What workers serve where nothing was ever promoted."""
+    """Print what workers serve when no adapter was ever promoted."""
     what = f"{served.digest}, which ships for {base_model}" if served.digest else f"{base_model} alone"
-    console.print(f"No adapter was promoted yet; workers serve {what}.", soft_wrap=True)
+    console.print(f"No adapter has been promoted yet; workers serve {what}.", soft_wrap=True)
 
 
 def evaluation(ours: "Evaluation", judged: Mapping[str, Judgement]) -> None:
-    """What was judged, the notebook's figures, a table of all who were judged, and what lies between them and ours."""
+    """Print what was evaluated, the notebook's figures, a table of all judgements, and their differences from ours."""
     made_by = f"adapter {ours.provenance.adapter_digest}" if ours.provenance.adapter_digest else "no adapter"
     console.print(f"{made_by} on {ours.provenance.base_model}: {ours.provenance.held}")
-    console.print(f"{len(ours.judgement.verdicts)} conversations")
+    console.print(f"n={ours.judgement.num_conversations} conversations")
+    if ours.judgement.num_conversations < MIN_CONVERSATIONS:
+        console.print(f"The gate needs {MIN_CONVERSATIONS}: this judgement promotes no adapter.")
     for name, value in ours.figures().items():
         console.print(f"{name}: {value:.4f}")
     _show_figures(judged)
@@ -95,58 +115,61 @@ def evaluation(ours: "Evaluation", judged: Mapping[str, Judgement]) -> None:
 
 
 def _show_figures(judged: Mapping[str, Judgement]) -> None:
-    """A line a figure, a column for each who was judged."""
+    """One line per figure, one column per judgement."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("figure", no_wrap=True, min_width=max(map(len, METRICS)))
     for name in judged:
         table.add_column(name, min_width=max(map(len, name.split())), justify="right")
+    table.add_row("n", *(str(judgement.num_conversations) for judgement in judged.values()))
     means = [judgement.means() for judgement in judged.values()]
     for metric in METRICS:
         table.add_row(metric, *(f"{mean[metric]:.1f}" for mean in means))
     console.print(table)
     if PEOPLE in judged:
         console.print(
-            f"{PEOPLE}: each conversation's first summary against the others, so its best is among one fewer",
+            f"{PEOPLE}: each conversation's first summary against the others, so its best is over one reference fewer",
             soft_wrap=True,
         )
 
 
 def _show_differences(ours: Judgement, judged: Mapping[str, Judgement]) -> None:
-    """How far the others are from ours, where they were judged by the same conversations."""
+    """The difference of each judgement from ours, for those made on the same conversations."""
     console.print(f"{RANKING_METRIC}, differences with their 95% intervals:")
     values = ours.values(RANKING_METRIC)
     for name, judgement in judged.items():
-        # People are judged against their other references, by those conversations that have some.
-        if judgement is not ours and len(judgement.verdicts) == len(values):
+        # People's summaries are judged only on the conversations with several references, so not pairwise with ours.
+        if judgement is not ours and judgement.num_conversations == len(values):
             interval = compare(values, judgement.values(RANKING_METRIC))
             console.print(f"  to {name}: {interval}")
 
 
 def difference(ours: Judgement, theirs: Judgement) -> None:
-    """Each figure's difference with its interval, and what the gate would say."""
-    report = compare_at_gate(ours, theirs)
+    """Print each figure's difference with its interval, and the gate's decision."""
+    report = compare_at_gate(ours, theirs, theirs.name)
+    console.print(f"n={report.num_conversations} conversations")
     table = Table("figure", ours.name, theirs.name, "difference (95% interval)")
     for metric in METRICS:
         values = ours.values(metric), theirs.values(metric)
         table.add_row(metric, *(f"{sum(each) / len(each):.1f}" for each in values), str(compare(*values)))
     console.print(table)
     if not ours.is_written_as(theirs):
-        console.print(f"{format_settings(ours, theirs)}: the difference is not the adapters' alone", soft_wrap=True)
-    console.print("; ".join(report.refusals) or "the gate has nothing against the first")
+        console.print(
+            f"{format_settings(ours, theirs)}: the difference is not due to the adapters alone", soft_wrap=True
+        )
+    console.print("; ".join(report.refusals) or "the gate would let the first one pass")
 
 
 def promotion(done: Promotion) -> None:
-    """What was promoted, in place of what, and how the two compare."""
+    """Print what was promoted, what it replaced, and how the two compare."""
     place = f"in place of {done.replaced}" if done.replaced else "in place of the base model"
     console.print(f"active: {done.digest}, {place}{' (forced, without the gate)' if done.is_forced else ''}")
-    if done.report is None and not done.is_forced:
-        console.print(
-            f"  uncompared: of the base model there is no judgement; `aftercall evaluate {done.digest} --with-base` "
-            "makes one",
-            soft_wrap=True,
-        )
-    for metric, interval in (done.report.differences if done.report else {}).items():
+    if done.report is None:
+        return
+    console.print(f"  n={done.report.num_conversations} held-out conversations; differences with 95% intervals:")
+    for metric, interval in done.report.differences.items():
         console.print(f"  {metric}: {interval}")
+    for name, interval in done.report.baselines.items():
+        console.print(f"  {RANKING_METRIC}, compared with the {name}: {interval}")
 
 
 def _format_gate(change: history_.Change) -> str:
@@ -154,8 +177,11 @@ def _format_gate(change: history_.Change) -> str:
         return "forced"
     if change.report is None:
         return ""
-    interval = json.loads(change.report)["differences"][RANKING_METRIC]
-    return f"ROUGE {Interval(**interval)}"
+    report = json.loads(change.report)
+    interval = Interval(**report["differences"][RANKING_METRIC])
+    # Reports written by earlier versions have no number of conversations.
+    number = f", n={report['num_conversations']}" if "num_conversations" in report else ""
+    return f"ROUGE {interval}{number}"
 
 
 def _format_time(at: float | None) -> str:

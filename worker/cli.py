@@ -1,11 +1,14 @@
 """The worker's command."""
 
-import sys
 from importlib.util import find_spec
 
 import click
 
 from aftercall.errors import ModelError
+from aftercall.processes import python_command
+
+#: A worker ends within its drain timeout and a few seconds more. Later than this, it hangs.
+STOP_GRACE_S = 20.0
 
 
 @click.command()
@@ -13,14 +16,14 @@ from aftercall.errors import ModelError
     "--gpus",
     default="auto",
     show_default=True,
-    help="Which GPUs, one worker process each: all, none (one process on the CPU), numbers such as 0,1, "
-    "or auto (all there are, else the CPU).",
+    help="Which GPUs to use, one worker process for each: all, none (one process on the CPU), numbers such as 0,1, "
+    "or auto (all GPUs if there are any, else the CPU).",
 )
 def worker(gpus: str) -> int:
-    """Run workers, one process a GPU.
+    """Run workers, one process per GPU.
 
-    A worker that dies is started again. SIGTERM drains: running conversations may finish for
-    AFTERCALL_DRAIN_TIMEOUT_S seconds, what is left goes back to the queue.
+    A worker that dies is restarted. On SIGTERM, running conversations have AFTERCALL_DRAIN_TIMEOUT_S seconds to
+    finish; the rest goes back to the queue.
     """
     from aftercall.settings import load_settings
 
@@ -28,12 +31,12 @@ def worker(gpus: str) -> int:
         raise ModelError("a worker needs PyTorch, which is not installed. Run: pip install 'aftercall[worker]'")
     from worker.supervisor import supervise
 
-    # Read by each worker process; here so that a wrong one is said once, and nothing is started.
-    load_settings()
-    return supervise(gpus, command_for)
+    # Each worker process reads them too. Here, a wrong one is reported once and nothing is started.
+    settings = load_settings()
+    return supervise(gpus, command_for, settings.drain_timeout_s + STOP_GRACE_S)
 
 
 def command_for(gpu: int | None, name: str) -> list[str]:
-    """The command line of one worker process; the supervisor makes only its GPU visible to it."""
+    """The command line of one worker process. The supervisor shows it only its own GPU."""
     device = "cpu" if gpu is None else "cuda"
-    return [sys.executable, "-m", "worker.process", "--name", name, "--device", device]
+    return python_command("worker.process", "--name", name, "--device", device)

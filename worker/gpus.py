@@ -1,4 +1,4 @@
-"""Which GPUs this machine offers, found without loading torch into the asking process. Knows no worker."""
+"""Lists the GPUs of this machine without loading torch into the calling process."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aftercall.errors import ModelError, SettingsError
 
-#: Asks the driver's library, in a process of its own: a process that has touched CUDA keeps memory on every GPU.
+#: Run in a process of its own, because a process that has initialized CUDA keeps memory on every GPU.
 _COUNT_BY_DRIVER = """
 import ctypes
 driver = ctypes.CDLL("libcuda.so.1")
@@ -23,7 +23,7 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU: its number among the visible ones, and what CUDA_VISIBLE_DEVICES calls it."""
+    """One GPU: its number among the visible ones, and its name in CUDA_VISIBLE_DEVICES."""
 
     number: int
     #: An index or a UUID.
@@ -31,20 +31,20 @@ class Gpu:
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES lets through, or all where it is not set."""
+    """The GPUs that CUDA_VISIBLE_DEVICES names, or all if it is not set."""
     masked = environment.get("CUDA_VISIBLE_DEVICES")
     if masked is None:
         return [Gpu(number, str(number)) for number in range(_count_gpus())]
     names = [name.strip() for name in masked.split(",") if name.strip()]
-    # CUDA stops reading at the first name that is no device; -1 is the usual one.
+    # CUDA stops reading at the first name that is not a device; -1 is the usual one.
     return [Gpu(number, name) for number, name in enumerate(itertools.takewhile(lambda name: name != "-1", names))]
 
 
 def choose_gpus(asked: str, environment: Mapping[str, str] = os.environ) -> list[Gpu | None]:
-    """The GPUs meant by `all`, `auto`, `none` or numbers such as `0,1`; None stands for the CPU.
+    """The GPUs that `all`, `auto`, `none` or numbers such as `0,1` mean; None stands for the CPU.
 
-    Numbers count within what CUDA_VISIBLE_DEVICES lets through, as everywhere in CUDA. Raises ModelError if a GPU is
-    asked for that is not there, SettingsError if `asked` is none of these.
+    Numbers count among the visible GPUs, as everywhere in CUDA. Raises ModelError if a requested GPU does not exist,
+    SettingsError if `asked` is none of the above.
     """
     if asked == "none":
         return [None]
@@ -66,20 +66,20 @@ def _pick(gpus: list[Gpu], number: str) -> Gpu:
         raise SettingsError(f"--gpus has {number!r}; expected all, auto, none, or numbers such as 0,1.")
     if int(number) >= len(gpus):
         raise ModelError(
-            f"--gpus asks for GPU {number.strip()}, but the visible ones end at {len(gpus) - 1}. See `nvidia-smi -L`."
+            f"--gpus asks for GPU {number.strip()}, but the last visible one is {len(gpus) - 1}. See `nvidia-smi -L`."
         )
     return gpus[int(number)]
 
 
 def _count_gpus() -> int:
-    """By the driver's own tool; where that is not installed (some containers), by the driver's library."""
+    """Ask nvidia-smi; if it is not installed, as in some containers, ask the driver's library."""
     if shutil.which("nvidia-smi"):
         return sum(line.startswith("GPU ") for line in _output(["nvidia-smi", "-L"]).splitlines())
-    return int(_output([sys.executable, "-c", _COUNT_BY_DRIVER]).strip() or 0)
+    return int(_output([sys.executable, "-I", "-c", _COUNT_BY_DRIVER]).strip() or 0)
 
 
 def _output(command: list[str]) -> str:
-    """What `command` prints; nothing where it fails, as nvidia-smi does without a driver."""
+    """What `command` prints; empty if it fails, as nvidia-smi does without a driver."""
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

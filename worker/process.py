@@ -1,7 +1,7 @@
 """One worker process: a model, a Celery worker with a pool of threads, and the upkeep of the queue.
 
-Run as `python -m worker.process --name NAME`; the supervisor does. Exits with an error's own code, so that the
-supervisor can tell what a restart would mend from what it would not.
+The supervisor runs it as `python -P -m worker.process --name NAME`. It exits with the error's own code, so that the
+supervisor can tell whether a restart would help.
 """
 
 import logging
@@ -12,21 +12,26 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NoReturn
 
 import click
 from celery import Celery, signals
 from celery.worker import state
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from aftercall import __version__, schema
 from aftercall.broker import Broker, create_app
+from aftercall.database_errors import advise, describe
 from aftercall.errors import AftercallError
 from aftercall.ledger.work import Lease
 from aftercall.ledger.workers import WorkerRecord
 from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
+from aftercall.processes import safe_path_for_children
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
+from aftercall.terminal import PrintableFormatter
 from worker.jobs.summarizer import Summarizer
 from worker.serving.follower import AdapterFollower
 from worker.serving.served import Served, Serving
@@ -37,54 +42,80 @@ from worker.upkeep.sweep_loop import Upkeep
 logger = logging.getLogger(__name__)
 
 CPU_THREADS = 8
-#: Rule: chunk size x threads is at least twice the sequences that the engine holds, so that it never drains.
+#: chunk_size x threads must be at least twice the engine's max_num_seqs, or the batch drains between chunks.
 GPU_THREADS = 64
 
-#: Left by the watchdog: the supervisor starts a fresh process.
+#: After the drain timeout: how long aborted chunks may take to come back. An engine's step can't be interrupted, and on
+#: a busy CPU one takes minutes.
+ABORT_GRACE_S = 5.0
+
+#: Exit code of a worker that is stuck; the supervisor starts a fresh process.
 EXIT_STUCK = 75
 
 
 @click.command()
-@click.option("--name", required=True, help="Name of this worker; it stands in the rows that it writes.")
+@click.option("--name", required=True, help="Name of this worker, stored in the rows that it writes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True)
 def main(name: str, device: Literal["cpu", "cuda"]) -> None:
     """Run one worker process until SIGTERM."""
 
     def load(settings: Settings, database: Engine) -> Served:
-        # Imported here: torch takes seconds, and what only needs the queue's side of a worker does without.
+        # Imported here: torch takes seconds, and the scripted workers of the tests don't need it.
         from worker.serving.start import load_served
 
         return load_served(settings, database, device)
 
-    serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
+    with safe_path_for_children():
+        serve(name, load, CPU_THREADS if device == "cpu" else GPU_THREADS)
 
 
 def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -> None:
-    """Run a worker on what `load` returns, and exit with the code that says how it ended."""
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    # Celery's two lines a chunk would bury what matters.
+    """Run a worker on what `load` returns, then exit with a code that says how it ended.
+
+    Does not return, and skips the interpreter's own shutdown: that would end daemon threads in the middle of torch's
+    C++ code, which aborts the process with "terminate called without an active exception".
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter(f"%(asctime)s {name} %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Celery logs two lines per chunk, which would hide the lines that matter.
     for library in ("celery", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # Our own few lines are wanted, and Celery puts its level on everything that has none.
+    # Celery sets its own level on every logger that has none, which would silence ours.
     logging.getLogger("worker").setLevel(logging.INFO)
-    # Until Celery takes the signal over: who is stopped while the model loads ends in order, too.
+    # Until Celery installs its own handler, so that SIGTERM while the model loads is a clean exit too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
-        sys.exit(_run(load_settings(), name, load, threads))
+        code = _run(load_settings(), name, load, threads)
     except AftercallError as error:
         click.echo(f"{name}: {error}", err=True)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    except BaseException:
+        logger.exception("this worker ends after an unexpected error")
+        code = 1
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process without the interpreter's shutdown; what was logged and printed is out."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Served], threads: int) -> int:
     broker = Broker(settings)
     lease = Lease(f"{name}/{socket.gethostname()}/{os.getpid()}", settings.lease_s)
-    with schema.open_ledger(settings) as database, Presence(database, _record(lease.owner, settings)) as presence:
+    ledger = schema.open_ledger(settings, answer_timeout_s=settings.database_timeout_s)
+    with ledger as database, Presence(database, _record(lease.owner, settings)) as presence:
         broker.check()
-        # Once more, now that a migration would see this worker: one may have run just before.
+        # Checked again, now that a migration would see this worker: one may have finished just before.
         schema.check(database)
         served = load(settings, database)
-        presence.serve(served.provenance.base_model, served.provenance.adapter_digest)
+        presence.serve(served.provenance)
         adapter = served.provenance.adapter_digest or "none"
         logger.info("serving %s, adapter %s, %s", served.provenance.base_model, adapter, served.provenance.held)
         leases = LeaseKeeper(database, lease)
@@ -95,24 +126,27 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
             leases,
             settings,
             on_engine_lost=_shut_down,
-            # Its threads hang with it: there is nothing to wait for.
+            # Its threads hang with it, so there is nothing to wait for.
             on_engine_hung=lambda: os._exit(EXIT_STUCK),
         )
         summarizer.replay_spool()
         follower = AdapterFollower(serving, database, presence.serve, _shut_down, settings.sweep_interval_s)
         with _kept_up(settings, database, broker, leases, summarizer), follower:
-            return _consume(settings, name, summarizer, settings.worker_threads or threads)
+            abandon = partial(_abandon, leases)
+            return _consume(settings, name, summarizer, settings.worker_threads or threads, abandon)
 
 
 def _record(owner: str, settings: Settings) -> WorkerRecord:
-    return WorkerRecord(owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, adapter_digest=None)
+    return WorkerRecord(
+        owner, __version__, MESSAGE_VERSION, schema.head(), settings.base_model, None, queue=settings.queue
+    )
 
 
 @contextmanager
 def _kept_up(
     settings: Settings, database: Engine, broker: Broker, leases: LeaseKeeper, summarizer: Summarizer
 ) -> Iterator[None]:
-    """Sweep, and watch that this worker goes on consuming, while the block runs."""
+    """Sweep, and check that this worker keeps consuming, while the block runs."""
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
         broker,
@@ -129,30 +163,45 @@ def _kept_up(
 
 
 def _shut_down() -> None:
-    """Take no more messages, end when what is in hand has ended; the supervisor starts a fresh process."""
+    """Take no more messages and exit when the held chunks are finished; the supervisor starts a fresh process."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _create_worker_app(settings: Settings, summarizer: Summarizer) -> Celery:
+def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Callable[[], None]) -> Celery:
     app = create_app(settings)
+    last_s = settings.drain_timeout_s + ABORT_GRACE_S
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
     def summarize(message: dict[str, Any]) -> None:
-        summarizer.summarize(Chunk.from_message(message))
+        try:
+            summarizer.summarize(Chunk.from_message(message))
+        except DBAPIError as error:
+            # In one line: the traceback that Celery logs would quote the statement. Nothing is lost, as leases expire.
+            logger.error("the database refuses (%s): a chunk is given up, %s", describe(error), advise(error))
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
-        # Celery waits for running chunks without limit; after the time limit the engine gives them back.
-        timer = threading.Timer(settings.drain_timeout_s, summarizer.stop)
-        timer.daemon = True
-        timer.start()
+        # Celery waits for running chunks without a limit. After ours, the engine gives them back untried.
+        for delay_s, action in ((settings.drain_timeout_s, summarizer.stop), (last_s, abandon)):
+            timer = threading.Timer(delay_s, action)
+            timer.daemon = True
+            timer.start()
 
     return app
 
 
-def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int) -> int:
-    """Take messages until SIGTERM; the exit code."""
-    worker = _create_worker_app(settings, summarizer).Worker(
+def _abandon(leases: LeaseKeeper) -> None:
+    """Give the held jobs back untried and end the process, whatever its threads are doing."""
+    logger.warning("the engine does not stop in time: %d conversations go back to the queue", leases.num_held)
+    try:
+        leases.release_all()
+    finally:
+        _exit(0)
+
+
+def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int, abandon: Callable[[], None]) -> int:
+    """Take messages until SIGTERM and return the exit code."""
+    worker = _create_worker_app(settings, summarizer, abandon).Worker(
         pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}",
         queues=[queue_name(settings.queue)], loglevel="WARNING", without_gossip=True, without_mingle=True,
     )  # fmt: skip
@@ -160,8 +209,7 @@ def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int
         worker.start()
     finally:
         summarizer.stop()
-    # Celery says 1 after Ctrl-C, too. Otherwise 1 is something in the queue that was no message at all; it is gone from
-    # there, and a restart mends the rest.
+    # Celery's exit code is 1 after Ctrl-C, too. Any other 1 is an error in its own loop, which a restart fixes.
     is_told_to_stop = state.should_stop is not None
     return EXIT_STUCK if worker.exitcode and not is_told_to_stop else 0
 

@@ -1,7 +1,6 @@
-"""Keeps one worker process a GPU alive: starts, names and restarts them, and passes signals on.
+"""Keeps one worker process per GPU alive: starts, names and restarts them, and passes signals on.
 
-Knows processes, signals and exit codes; knows no Celery, no model and no torch. What a child runs is a command that
-the caller gives.
+The caller gives the command that a child runs. Nothing here depends on what that is: the tests use small scripts.
 """
 
 import os
@@ -16,18 +15,19 @@ from types import FrameType
 from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SchemaError, SettingsError
 from aftercall.processes import die_with_parent, handling_signals
 from worker.gpus import Gpu, choose_gpus
+from worker.names import claim_name
 
-#: A GPU's number (None on the CPU) and a worker's name to the command of that worker.
+#: Maps a GPU's number (None for the CPU) and a worker's name to the command of that worker.
 CommandFor = Callable[[int | None, str], list[str]]
 
-#: A restart changes nothing about these. A lost broker or database comes back, so those exits are restarted.
+#: Errors that a restart would only repeat. A lost broker or database comes back, so those exits are restarted.
 FINAL_EXIT_CODES = frozenset({error.exit_code for error in (SettingsError, SchemaError, ModelError)})
 
-#: Wrong at the start, an adapter stays wrong. One promoted while workers serve may still be on its way to this machine.
+#: Final at the start. Later, a newly promoted adapter may still be on its way to this machine, so a restart may help.
 ADAPTER_EXIT_CODE = AdapterError.exit_code
 
-#: Python's own, after an exception that nobody foresaw: mended by a restart now and then, but not the fifth time.
-UNFORESEEN_EXIT_CODE = 1
+#: Python's exit code after an unexpected exception. A restart may help, but not the fifth time.
+UNEXPECTED_EXIT_CODE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class RestartPolicy:
 
     first_delay_s: float = 1.0
     max_delay_s: float = 30.0
-    #: A child that lived this long starts anew with the first delay.
+    #: After a child has run for this long, its next restart waits for the first delay again.
     healthy_after_s: float = 60.0
-    #: So many unforeseen early deaths in a row, and the child is given up.
-    max_unforeseen: int = 5
+    #: Stop all workers after this many unexpected early exits in a row.
+    max_unexpected: int = 5
 
     def delay_s(self, num_failures: int) -> float:
-        """Seconds before the restart that follows the `num_failures`-th early death in a row, counted from 1."""
-        # Bounded before the power is taken: a child may die for weeks.
+        """Seconds to wait after the `num_failures`-th early exit in a row, counted from 1."""
+        # The exponent is bounded: a child may fail for weeks, and 2.0 ** 1024 overflows.
         return min(self.max_delay_s, self.first_delay_s * 2.0 ** min(num_failures - 1, 30))
 
 
 @dataclass(slots=True)
-class _Child:
-    """One worker's place: the process in it changes, name and GPU stay."""
+class _Slot:
+    """One worker's slot: its process is replaced, its name and GPU stay."""
 
     name: str
     gpu: Gpu | None
@@ -69,18 +69,22 @@ class Supervisor:
     command_for: CommandFor
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     poll_s: float = 0.1
+    #: A child that has not ended this long after SIGTERM is killed.
+    stop_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        self._children = [_Child(worker_name(gpu), gpu) for gpu in self.gpus]
+        # Held as long as this object: the locks end with their files.
+        self._names = [claim_name(worker_name(gpu)) for gpu in self.gpus]
+        self._children = [_Slot(claimed.name, gpu) for claimed, gpu in zip(self._names, self.gpus, strict=True)]
         self._num_interrupts = 0
         self._is_stopping = False
         self._exit_code = 0
         self._has_served = False
 
     def run(self) -> int:
-        """Start the children and keep them; 0 after SIGTERM, 130 after Ctrl-C, or a child's own final exit code.
+        """Keep the children running; return 0 after SIGTERM, 130 after Ctrl-C, or a child's final exit code.
 
-        To be called from the main thread, which alone receives signals.
+        Call it from the main thread: only that one receives signals.
         """
         with handling_signals(self._on_signal, signal.SIGTERM, signal.SIGINT):
             try:
@@ -106,15 +110,15 @@ class Supervisor:
                 child.process = None
                 self._plan_restart(child, code)
 
-    def _plan_restart(self, child: _Child, code: int) -> None:
+    def _plan_restart(self, child: _Slot, code: int) -> None:
         if self._is_stopping:
             return
         is_healthy = self._is_healthy(child)
         child.num_failures = 1 if is_healthy else child.num_failures + 1
-        # A wrong adapter is found before anything is served, however long the base model took to arrive.
+        # A wrong adapter fails before anything is served, however long the base model took to download.
         self._has_served |= is_healthy and code != ADAPTER_EXIT_CODE
         if self._is_final(code, child.num_failures):
-            _say(f"{child.name} {_describe(code)}: no restart mends that; stopping all workers.")
+            _say(f"{child.name} {_describe(code)}: a restart would not help; stopping all workers.")
             self._stop(code)
             return
         delay_s = self.policy.delay_s(child.num_failures)
@@ -124,18 +128,23 @@ class Supervisor:
     def _is_final(self, code: int, num_failures: int) -> bool:
         """Whether an exit ends all workers."""
         if code == ADAPTER_EXIT_CODE:
-            # The others keep the adapter that they have.
+            # Not final once anything has served: the other workers keep serving the adapter that they have.
             return not (self._has_served or any(child.process and self._is_healthy(child) for child in self._children))
-        is_hopeless = code == UNFORESEEN_EXIT_CODE and num_failures >= self.policy.max_unforeseen
-        return code in FINAL_EXIT_CODES or is_hopeless
+        is_persistent = code == UNEXPECTED_EXIT_CODE and num_failures >= self.policy.max_unexpected
+        return code in FINAL_EXIT_CODES or is_persistent
 
-    def _is_healthy(self, child: _Child) -> bool:
+    def _is_healthy(self, child: _Slot) -> bool:
         return time.monotonic() - child.started_at >= self.policy.healthy_after_s
 
     def _drain(self) -> None:
-        """Children finish what they hold; how long that takes is theirs to say."""
+        """Ask the children to stop and wait for them. Each limits its own drain, unless it hangs."""
         self._signal_all(signal.SIGTERM)
-        while any(child.process and child.process.poll() is None for child in self._children):
+        deadline = time.monotonic() + self.stop_timeout_s
+        while running := [child for child in self._children if child.process and child.process.poll() is None]:
+            if time.monotonic() > deadline:
+                names = ", ".join(child.name for child in running)
+                _say(f"{names} did not stop within {self.stop_timeout_s:g} s and will be killed.")
+                return
             time.sleep(self.poll_s)
 
     def _stop(self, exit_code: int) -> None:
@@ -145,7 +154,7 @@ class Supervisor:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._num_interrupts += number == signal.SIGINT
         if self._num_interrupts >= 2:
-            _say("stopping at once; what was in hand will be done again.")
+            _say("stopping at once; unfinished conversations will be done again.")
             self._signal_all(signal.SIGKILL)
         elif not self._is_stopping:
             _say("waiting for the workers to finish what they hold; Ctrl-C again stops at once.")
@@ -157,22 +166,25 @@ class Supervisor:
                 child.process.send_signal(number)
 
 
-def supervise(gpus: str, command_for: CommandFor) -> int:
-    """Run one worker for each GPU that `gpus` (all, auto, none, 0,1 …) means; the exit code to end with."""
-    return Supervisor(choose_gpus(gpus), command_for).run()
+def supervise(gpus: str, command_for: CommandFor, stop_timeout_s: float) -> int:
+    """Run one worker for each GPU that `gpus` (all, auto, none, 0,1 …) means; return the exit code.
+
+    A worker that has not ended `stop_timeout_s` seconds after SIGTERM is killed.
+    """
+    return Supervisor(choose_gpus(gpus), command_for, stop_timeout_s=stop_timeout_s).run()
 
 
 def worker_name(gpu: Gpu | None) -> str:
-    """`aftercall-gpu0`, or `aftercall-cpu` without a GPU; Celery adds the host."""
+    """`aftercall-gpu0`, or `aftercall-cpu` without a GPU. `claim_name` makes it unique, and Celery adds the host."""
     return f"aftercall-gpu{gpu.number}" if gpu else "aftercall-cpu"
 
 
 def _start(command: list[str], gpu: Gpu | None) -> subprocess.Popen[bytes]:
-    """A child that sees one GPU, hears no Ctrl-C of the terminal, and ends when its supervisor does."""
+    """Start a child that sees one GPU, gets no Ctrl-C from the terminal, and ends when its supervisor does."""
     return subprocess.Popen(
         command,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.device if gpu else ""},
-        # A terminal sends Ctrl-C to its whole group; the children are to get one SIGTERM instead.
+        # A terminal sends Ctrl-C to its whole process group; the children get one SIGTERM from us instead.
         start_new_session=True,
         preexec_fn=die_with_parent(signal.SIGKILL),
     )
@@ -185,5 +197,5 @@ def _describe(code: int) -> str:
 
 
 def _say(line: str) -> None:
-    """One line on stderr, whole even where children write to it."""
+    """Write one line to stderr in one call, so that lines of the children don't end up inside it."""
     os.write(sys.stderr.fileno(), f"aftercall: {line}\n".encode())

@@ -1,10 +1,10 @@
-"""The job state machine: every statement that changes a job's state stands in this package and nowhere else.
+"""The job state machine: every statement that changes a job's state is in this package.
 
     -> queued | insufficient_content            intake.add_jobs
     queued -> running -> done | failed          work.claim, then work.complete or work.fail
     running -> queued | failed                  work.fail and delivery.expire, by the attempts left; work.release
-    queued | running -> cancelled               control.cancel; a result that still arrives is kept: done
-    queued | running -> done                    control.cancel, of what was done before and waited to be done again
+    queued | running -> cancelled               control.cancel; if a result still arrives, it is kept: done
+    queued | running -> done                    control.cancel, for a job that had a summary and was to be done again
     failed | cancelled -> queued                control.requeue
     cancelled -> queued                         intake.add_jobs, if another submission wants it
     done -> queued                              control.redo

@@ -1,4 +1,4 @@
-"""What the ledger says of a night: accounts and results. Only reads."""
+"""Accounts and results of submissions. Only reads."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How many conversations were submitted and where they stand. One that stands nowhere would be a broken promise."""
+    """How many conversations were submitted, and how many are in each state. Every conversation is in one of them."""
 
     submitted: int
     waiting: int
@@ -26,27 +26,27 @@ class Account:
 
     @property
     def open(self) -> int:
-        """Those that still have to run."""
+        """Conversations that wait or run."""
         return self.waiting + self.running
 
     @property
     def finished(self) -> int:
-        """Those at rest, whatever became of them."""
+        """Conversations in a final state."""
         return self.done + self.failed + self.cancelled + self.insufficient
 
     @property
     def is_balanced(self) -> bool:
-        """Whether every conversation submitted stands somewhere, and in one place."""
+        """Whether every submitted conversation is in exactly one state."""
         return self.submitted == self.open + self.finished
 
 
-#: Of a submission that has no conversations.
+#: The account of a submission without conversations.
 EMPTY = Account(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionRecord:
-    """A submission as the ledger has it."""
+    """A submission in the ledger."""
 
     id: int
     name: str
@@ -79,12 +79,12 @@ def submissions(engine: Engine) -> list[SubmissionRecord]:
 def submission(engine: Engine, submission_id: int) -> SubmissionRecord:
     """One submission.
 
-    Raises NotFoundError if there is none of this id.
+    Raises NotFoundError if it does not exist.
     """
     with reading(engine) as connection:
         row = connection.execute(select(Submission).where(Submission.id == submission_id)).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no submission {submission_id}. `aftercall status` lists those there are.")
+        raise NotFoundError(f"there is no submission {submission_id}. `aftercall status` lists all.")
     return _record(row)
 
 
@@ -129,7 +129,7 @@ _STATES = (
 
 def _account_query(*group: Any) -> Select[Any]:
     counts = [func.count(case((Job.state == state, 1))) for state in _STATES]
-    # The places are counted, not the states: so a job without a state, or a place without a job, shows.
+    # Places are counted, not states, so that a job without a state or a place without a job shows up.
     return select(*group, func.count(), *counts).select_from(SubmissionJob).outerjoin(Job)
 
 

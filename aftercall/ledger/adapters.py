@@ -1,4 +1,4 @@
-"""Which adapter is active for a base model, and which wrote. Only reads: the registry changes it, in `training`."""
+"""Which adapter is active for a base model, and which wrote summaries. Only reads; `training` has the registry."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class ActiveAdapter:
 
 
 def active(engine: Engine, base_model: str) -> ActiveAdapter | None:
-    """The active adapter of a base model by its name; None if what ships for it is served. One small query."""
+    """The active adapter of a base model; None if the shipped one is served. One small query."""
     query = select(Adapter.digest, Adapter.path).where(Adapter.base_model == base_model, Adapter.state == "active")
     with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
@@ -27,14 +27,14 @@ def active(engine: Engine, base_model: str) -> ActiveAdapter | None:
 
 
 def find_namesake(engine: Engine, base_model: str) -> str | None:
-    """Another base model with an active adapter that is called the same but for its owner, as a copied folder is."""
+    """Another base model with an active adapter and the same name except for its owner, such as a copied folder."""
     with reading(engine) as connection:
         names = connection.execute(select(Adapter.base_model).where(Adapter.state == "active")).scalars()
         return next((name for name in names if _bare(name) == _bare(base_model) and name != base_model), None)
 
 
 def find_writer(engine: Engine, digest: str) -> str:
-    """The one adapter whose digest begins so and that wrote summaries; empty: the base model alone.
+    """The one adapter with summaries whose digest begins with `digest`. Empty is the base model alone.
 
     Raises AdapterError if there is none, or more than one.
     """

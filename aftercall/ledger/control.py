@@ -1,4 +1,4 @@
-"""What people do to jobs: cancel a submission, queue again what rests or what an old adapter wrote."""
+"""What people do to jobs: cancel a submission, queue failed, cancelled or finished jobs again."""
 
 from collections.abc import Collection
 
@@ -10,20 +10,23 @@ from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
 
 
 def cancel(engine: Engine, submission_id: int) -> int:
-    """Cancel what of a submission is not finished and no other submission wants too. Returns how many conversations.
+    """Cancel the open conversations of a submission that no other submission also wants. Returns how many.
 
-    What was done before and only waited to be done again is done as before. A submission whose source is read and in
-    which nothing is open has ended, and is not marked as cancelled.
+    A job that has a summary and was queued to be done again becomes done again. A submission whose source was read and
+    that has nothing open is finished; it is not marked as cancelled.
     """
-    wanted_elsewhere = (
-        select(SubmissionJob.job_id)
-        .join(Submission)
-        .where(Submission.id != submission_id, Submission.cancelled_at.is_(None))
+    # NOT EXISTS looks up each job's other places. PostgreSQL turns NOT IN into a list, and once the list outgrows its
+    # memory, it is scanned for every job: with 600,000 places, minutes while the lock below is held.
+    is_wanted_elsewhere = exists().where(
+        SubmissionJob.job_id == Job.id,
+        SubmissionJob.submission_id == Submission.id,
+        Submission.id != submission_id,
+        Submission.cancelled_at.is_(None),
     )
     was_done = exists().where(Summary.job_id == Job.id)
     statement = (
         update(Job)
-        .where(Job.id.in_(jobs_of(submission_id)), Job.id.not_in(wanted_elsewhere), Job.state.in_(OPEN))
+        .where(Job.id.in_(jobs_of(submission_id)), ~is_wanted_elsewhere, Job.state.in_(OPEN))
         .values(
             state=case((was_done, JobState.DONE.value), else_=JobState.CANCELLED.value),
             lease_owner=None,
@@ -39,21 +42,21 @@ def cancel(engine: Engine, submission_id: int) -> int:
 
 
 def requeue(engine: Engine, submission_id: int | None, states: Collection[JobState], code: str | None = None) -> int:
-    """Queue again what rests in `states` (failed, cancelled) in a submission or in all, its attempts forgotten.
+    """Queue the jobs in `states` (failed, cancelled) of a submission, or of all, with all their attempts again.
 
-    With a code, only what failed with it. Returns how many conversations.
+    With a code, only what failed with that code. Returns how many conversations.
     """
-    rests: list[ColumnElement[bool]] = [Job.state.in_(states)]
+    conditions: list[ColumnElement[bool]] = [Job.state.in_(states)]
     marked = update(Submission)
     if code is not None:
-        rests.append(Job.error_code == code)
+        conditions.append(Job.error_code == code)
     if submission_id is not None:
-        rests.append(Job.id.in_(jobs_of(submission_id)))
+        conditions.append(Job.id.in_(jobs_of(submission_id)))
         marked = update_submission(submission_id)
     with engine.begin() as connection:
         if JobState.CANCELLED in states:
             connection.execute(marked.values(cancelled_at=None))
-        return _change(connection, update(Job).where(*rests).values(fresh() | {"attempts": 0}), submission_id)
+        return _change(connection, update(Job).where(*conditions).values(fresh() | {"attempts": 0}), submission_id)
 
 
 def count_written_by(engine: Engine, adapter_digest: str) -> int:
@@ -64,9 +67,9 @@ def count_written_by(engine: Engine, adapter_digest: str) -> int:
 
 
 def redo(engine: Engine, adapter_digest: str) -> int:
-    """Queue again the conversations whose newest summary was written with an adapter. Returns how many.
+    """Queue the conversations whose newest summary was written with an adapter again. Returns how many.
 
-    That summary is kept beside the new one, unless the same adapter writes that.
+    That summary is kept in addition to the new one, unless the same adapter writes both.
     """
     statement = update(Job).where(_is_written_by(adapter_digest)).values(fresh() | {"attempts": 0})
     with engine.begin() as connection:
@@ -80,8 +83,8 @@ def _is_written_by(adapter_digest: str) -> ColumnElement[bool]:
 
 
 def _hold_all_submissions(connection: Connection) -> None:
-    """Wait until nobody adds to a submission or cancels one, and let nobody until the end of the transaction."""
-    # Who else wants a conversation is asked once, and must be known by then. SQLite lets in one writer at a time.
+    """Lock all submissions against additions and cancellations until the transaction ends."""
+    # Another submission must not come to want a conversation after that was checked. SQLite has one writer at a time.
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE submission IN EXCLUSIVE MODE"))
 
@@ -89,7 +92,7 @@ def _hold_all_submissions(connection: Connection) -> None:
 def _change(connection: Connection, statement: Update, submission_id: int | None) -> int:
     """Change jobs. Returns how many conversations that is, of a submission or of all.
 
-    As in the account, a text that stands twice counts twice.
+    As in the account, a text that occurs twice counts twice.
     """
     places = select(func.count()).where(SubmissionJob.job_id == Job.id)
     if submission_id is not None:

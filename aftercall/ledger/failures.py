@@ -16,7 +16,7 @@ class FailureCount:
     code: str
     #: One of their reasons.
     example: str
-    #: As the account counts: one whose text stands twice counts twice.
+    #: As in the account, a text that occurs twice counts twice.
     num_conversations: int
 
 
@@ -34,7 +34,7 @@ class Failure:
 
 
 def counts(engine: Engine, submission_id: int | None) -> list[FailureCount]:
-    """Why conversations failed, most frequent first: a submission's, or those of all."""
+    """Failed conversations of a submission, or of all, by code, most frequent first."""
     query = (
         select(Job.error_code, func.min(Job.error), func.count())
         .join(SubmissionJob, SubmissionJob.job_id == Job.id)
@@ -47,7 +47,7 @@ def counts(engine: Engine, submission_id: int | None) -> list[FailureCount]:
 
 
 def each(engine: Engine, submission_id: int | None, code: str | None = None) -> Iterator[Failure]:
-    """Every failed conversation in the order of its source, streamed; one that two submissions hold comes twice."""
+    """Every failed conversation in the order of its source, streamed. One in two submissions is yielded twice."""
     columns = (
         SubmissionJob.submission_id,
         SubmissionJob.external_id,
@@ -68,7 +68,7 @@ def each(engine: Engine, submission_id: int | None, code: str | None = None) -> 
 
 
 def _is_meant(submission_id: int | None, code: str | None = None) -> ColumnElement[bool]:
-    """Failed; of this submission and with this code, where they are given."""
+    """Failed, and of this submission and with this code if they are given."""
     return and_(
         Job.state == JobState.FAILED,
         true() if submission_id is None else SubmissionJob.submission_id == submission_id,

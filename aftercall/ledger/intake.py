@@ -1,4 +1,4 @@
-"""From a source into the ledger: submissions and their jobs. Adding the same again adds nothing."""
+"""Adds submissions and their jobs to the ledger. Adding the same source again adds nothing."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ class SubmissionCancelledError(AftercallError):
 
 
 class _PurgedMeanwhileError(Exception):
-    """A job that the ledger held was deleted before it could be held on to."""
+    """A job was purged between being found and being locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class NewJob:
     """A cleaned conversation on its way into the ledger."""
 
     external_id: str
-    #: Place in the source, from 0; exports keep this order.
+    #: Position in the source, from 0. Exports keep this order.
     position: int
     text: str
     #: Digest of (cleaned conversation, cleaner version): the job's identity.
@@ -37,55 +37,55 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What adding conversations came to."""
+    """The result of adding conversations."""
 
     #: Conversations that are new to the submission.
     num_added: int
-    #: Of these, how many the ledger held already, through another submission or under another id.
+    #: How many of these the ledger already held, through another submission or under another id.
     num_known: int
-    #: Of these, how many hold nothing to summarize.
+    #: How many of these have nothing to summarize.
     num_insufficient: int
-    #: Positions of those that were refused: their external id stands in the submission with another text.
+    #: Positions of refused conversations: the submission has their external id with another text.
     conflicts: frozenset[int]
 
 
 def make_job_key(text: str, cleaner_version: str) -> str:
     """128 bits, in hex, of the digest of (cleaned conversation, cleaner version)."""
-    # A lone surrogate cannot be stored and is in no job, but a message may bring one.
+    # A lone surrogate can't be stored, so no job has one, but a message may.
     return hashlib.sha256(f"{cleaner_version}\0{text}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def open_submission(engine: Engine, name: str, source_digest: str) -> int:
-    """The id of the submission of this source; the same source again, even at the same moment, is the same one."""
+    """The id of this source's submission. The same source again, even at the same moment, is the same submission."""
     row = {"name": name, "source_digest": source_digest, "num_rejected": 0, "created_at": now()}
     with engine.begin() as connection:
-        # Looked for first: an INSERT takes a number also where a row is there. Held, so that it waits for a purge.
+        # Looked up first, because an INSERT uses up a number even if the row exists. The lock waits for a purge.
         there = select(Submission.id).where(Submission.source_digest == source_digest)
         known = connection.execute(there.with_for_update(read=True, key_share=True)).scalar_one_or_none()
         if known is not None:
             return known
-        # It may come at this moment. A change that changes nothing returns its id.
+        # Another process may insert it at this moment. The update changes nothing and returns its id.
         statement = insert(connection, Submission).values(row)
         found = statement.on_conflict_do_update(index_elements=["source_digest"], set_={"name": Submission.name})
         return int(connection.execute(found.returning(Submission.id)).scalar_one())
 
 
 def close_submission(engine: Engine, submission_id: int, num_rejected: int, reading: str | None = None) -> None:
-    """Note that the whole source has been read, and how: `reading` is JSON, a line of it."""
+    """Record that the whole source was read, and how: `reading` is one line of JSON."""
     values = {"read_at": now(), "num_rejected": num_rejected, "reading": reading}
     run(engine, update_submission(submission_id).values(values))
 
 
 def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> Added:
-    """Add conversations to a submission, in one transaction. What is there already is left as it is.
+    """Add conversations to a submission, in one transaction. Existing ones are left as they are.
 
     A conversation that another submission holds shares its job. A job that was cancelled is queued again.
 
     Raises SubmissionCancelledError if the submission is cancelled, NotFoundError if it was purged.
     """
     while True:
-        # What is purged under its hands is created by the next round. A round that gives up lets go of all it holds:
-        # to insert while holding jobs would be to wait in a circle with a purge and another submit.
+        # A job that is purged meanwhile is created by the next round. Each round starts without locks: inserting while
+        # holding jobs could deadlock with a purge and another submit.
         with suppress(_PurgedMeanwhileError), engine.begin() as connection:
             return _add(connection, submission_id, new_jobs)
 
@@ -105,7 +105,7 @@ def _add(connection: Connection, submission_id: int, new_jobs: Sequence[NewJob])
 
 
 def _hold_submission(connection: Connection, submission_id: int) -> None:
-    """Keep it from being purged until the end of the transaction; it must be there and not be cancelled."""
+    """Lock a submission against a purge until the transaction ends. It must exist and not be cancelled."""
     held = select(Submission.cancelled_at).where(Submission.id == submission_id)
     row = connection.execute(held.with_for_update(read=True, key_share=True)).one_or_none()
     if row is None:
@@ -123,7 +123,7 @@ def _hold_submission(connection: Connection, submission_id: int) -> None:
 def _settle_ids(
     connection: Connection, submission_id: int, new_jobs: Sequence[NewJob]
 ) -> tuple[list[NewJob], frozenset[int]]:
-    """Tell conversations whose external id is free, or holds the same text, from those whose id holds another text."""
+    """Split off the conversations whose external id is already in the submission with another text."""
     found = (
         select(SubmissionJob.external_id, Job.job_key)
         .join(Job)
@@ -138,8 +138,8 @@ def _settle_ids(
 
 
 def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[set[int], dict[str, int]]:
-    """Insert the jobs that are not there; returns the ids created, and the id of every key."""
-    # In the order of their keys: two that insert the same jobs in different orders would wait for each other.
+    """Insert the missing jobs; returns the ids that were created, and the id of every key."""
+    # Ordered by key: two transactions that insert the same jobs in different orders would deadlock.
     rows = [
         {
             "job_key": job.job_key,
@@ -151,7 +151,7 @@ def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[se
     ]
     if not rows:
         return set(), {}
-    # What is the same in every row is written into the statement: a parameter each would cost a tenth of the time.
+    # Values that are the same in every row are in the statement: as parameters they would cost a tenth of the time.
     constants = {"created_at": now(), "attempts": literal_column("0"), "visible_at": literal_column("0.0")}
     statement = insert(connection, Job).values(constants).on_conflict_do_nothing()
     ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).all())
@@ -161,8 +161,8 @@ def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[se
 
 
 def _hold_jobs(connection: Connection, job_keys: Sequence[str]) -> dict[str, int]:
-    """The ids of jobs that were there, kept from being purged until the end of the transaction."""
-    # In the order of their numbers, as a purge holds them: two orders could wait for each other.
+    """The ids of existing jobs, locked against a purge until the transaction ends."""
+    # Ordered by id, as a purge locks them: two orders could deadlock.
     held = select(Job.job_key, Job.id).where(Job.job_key.in_(job_keys)).order_by(Job.id)
     ids = dict(connection.execute(held.with_for_update(read=True, key_share=True)).all()) if job_keys else {}
     if len(ids) < len(job_keys):
@@ -173,7 +173,7 @@ def _hold_jobs(connection: Connection, job_keys: Sequence[str]) -> dict[str, int
 def _insert_places(
     connection: Connection, submission_id: int, accepted: Sequence[NewJob], ids: dict[str, int]
 ) -> list[NewJob]:
-    """Insert the places that are not there; returns the conversations that got one."""
+    """Insert the missing places; returns the conversations that got one."""
     rows = {
         job.external_id: {
             "submission_id": submission_id,
@@ -191,7 +191,7 @@ def _insert_places(
 
 
 def _revive(connection: Connection, job_ids: Collection[int]) -> None:
-    """Queue again what was cancelled and a submission wants."""
+    """Queue cancelled jobs again that a submission wants."""
     if job_ids:
         is_cancelled = Job.id.in_(job_ids) & (Job.state == JobState.CANCELLED)
         connection.execute(update(Job).where(is_cancelled).values(fresh()))

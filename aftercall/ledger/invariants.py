@@ -1,7 +1,7 @@
-"""What must hold in every ledger at every moment, as queries that find what breaks it. Only reads.
+"""What must hold in every ledger at every moment, as queries that find violations. Only reads.
 
-Each reads whole tables: about a second each at a million jobs. Most cannot be broken while the constraints of the
-schema hold; that is what makes them worth asking after a restore, a repair by hand, or a disk that lied.
+Each reads whole tables: about a second per query at a million jobs. The schema's constraints prevent most violations.
+The queries are for the time after a restore, a repair by hand, or a disk that lost writes.
 """
 
 from collections.abc import Collection
@@ -12,13 +12,13 @@ from sqlalchemy import ColumnElement, Engine, Select, exists, func, select
 from aftercall.database import now, reading
 from aftercall.models import Base, Job, JobState, SubmissionJob, Summary
 
-#: Well under the number of parameters that a statement may have.
+#: Fewer than the parameters that a statement may have.
 _BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A promise that some rows break."""
+    """A promise that some rows violate."""
 
     #: What is wrong with them, to follow "3 ".
     what: str
@@ -36,14 +36,14 @@ def num_known(engine: Engine, job_ids: Collection[int]) -> int:
 
 
 def violations(engine: Engine) -> list[Violation]:
-    """Which promises are broken; none in a ledger that is whole."""
+    """The violated promises; none in a sound ledger."""
     with reading(engine) as connection:
         counted = {what: connection.execute(query).scalar_one() for what, query in _QUERIES.items()}
     return [Violation(what, num_rows) for what, num_rows in counted.items() if num_rows]
 
 
 def num_expired(engine: Engine, grace_s: float) -> int:
-    """How many jobs are held on a lease that ran out more than `grace_s` seconds ago."""
+    """How many running jobs have a lease that expired more than `grace_s` seconds ago."""
     query = select(func.count()).where(Job.state == JobState.RUNNING, Job.visible_at <= now() - grace_s)
     with reading(engine) as connection:
         return int(connection.execute(query).scalar_one())
@@ -65,8 +65,8 @@ _QUERIES: dict[str, Select[int]] = {
     "jobs with two summaries of one adapter": select(func.count()).select_from(_twice),
     "jobs of no submission": _count(Job, ~exists().where(SubmissionJob.job_id == Job.id)),
     "places in a submission without a job": _count(SubmissionJob, ~exists().where(Job.id == SubmissionJob.job_id)),
-    "jobs that run in nobody's name": _count(Job, _is_held, Job.lease_owner.is_(None)),
-    "jobs at rest that somebody holds": _count(Job, ~_is_held, Job.lease_owner.is_not(None)),
+    "running jobs without a lease owner": _count(Job, _is_held, Job.lease_owner.is_(None)),
+    "jobs with a lease owner that are not running": _count(Job, ~_is_held, Job.lease_owner.is_not(None)),
 }
 
 NUM_PROMISES = len(_QUERIES)

@@ -1,9 +1,9 @@
-"""Deleting what is kept no longer: a submission's places, the jobs that nobody else holds, their summaries, its row.
+"""Deletes submissions: their places, the jobs that no other submission holds, their summaries, and their rows.
 
-In short transactions, each of which leaves a ledger that is whole. Knows no age that is too old: people say it.
+Each of the short transactions leaves a consistent ledger.
 
-Locks are taken in one order, here and in `intake`: the submission, then its jobs by number. Whoever adds a
-conversation holds its job until the place is in; whoever deletes asks for places only once it has the job to itself.
+Locks are taken in one order, here and in `intake`: the submission, then its jobs by id. Adding a conversation locks its
+job until the place is inserted. Deleting looks for other places only after it has locked the job.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,12 +29,12 @@ from aftercall.errors import AftercallError
 from aftercall.ledger.statements import OPEN
 from aftercall.models import Job, Submission, SubmissionJob, Summary
 
-#: Places deleted in one transaction; others wait for it no longer than for a batch that is submitted.
+#: Places deleted in one transaction. Others wait no longer for it than for a batch of a submit.
 MAX_PLACES = 1_000
 
 
 class SubmissionOpenError(AftercallError):
-    """Submissions were to be deleted while some of their conversations still have to run."""
+    """Submissions were to be deleted whose conversations still wait or run."""
 
     def __init__(self, submission_ids: Sequence[int]) -> None:
         commands = ", ".join(f"`aftercall cancel {submission_id}`" for submission_id in submission_ids)
@@ -46,13 +46,13 @@ class SubmissionOpenError(AftercallError):
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What submissions hold."""
+    """What submissions contain."""
 
     #: Conversations that no other submission holds.
     num_conversations: int
     #: Summaries of these.
     num_summaries: int
-    #: Conversations that another submission holds too.
+    #: Conversations that another submission also holds.
     num_shared: int
 
 
@@ -60,14 +60,14 @@ class Holdings:
 class Deleted:
     """What one transaction deleted."""
 
-    #: 0: the submission has no more.
+    #: 0 if the submission has none left.
     num_places: int = 0
     num_conversations: int = 0
     num_summaries: int = 0
 
 
 def submitted_before(engine: Engine, age_s: float) -> list[int]:
-    """The submissions that were submitted longer ago than `age_s` seconds, oldest first."""
+    """The submissions that are older than `age_s` seconds, oldest first."""
     query = select(Submission.id).where(Submission.created_at < now() - age_s).order_by(Submission.id)
     with reading(engine) as connection:
         return list(connection.execute(query).scalars())
@@ -86,7 +86,7 @@ def open_among(engine: Engine, submission_ids: Collection[int]) -> set[int]:
 
 
 def weigh(engine: Engine, submission_ids: Collection[int]) -> Holdings:
-    """What would be deleted with these submissions, and what of theirs would stay."""
+    """What would be deleted with these submissions, and how many of their conversations would stay."""
     is_theirs = _is_among(SubmissionJob.submission_id, submission_ids)
     held = select(SubmissionJob.job_id).where(is_theirs).distinct().subquery()
     is_shared = exists().where(SubmissionJob.job_id == held.c.job_id, not_(is_theirs)).correlate(held)
@@ -111,14 +111,14 @@ def empty(engine: Engine, submission_id: int, max_places: int = MAX_PLACES) -> D
         job_ids = sorted({place.job_id for place in places})
         _hold_jobs(connection, submission_id, job_ids)
         _delete_places(connection, submission_id, [place.external_id for place in places])
-        unheld = _held_by_nobody(connection, job_ids)
+        unheld = _without_place(connection, job_ids)
         deleted = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld)))
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         return Deleted(len(places), len(unheld), deleted.rowcount)
 
 
 def drop_empty(engine: Engine, submission_ids: Sequence[int]) -> int:
-    """Delete those of the submissions that hold nothing any more. Returns how many."""
+    """Delete the submissions that have no places left. Returns how many."""
     holds_nothing = ~exists().where(SubmissionJob.submission_id == Submission.id)
     with engine.begin() as connection:
         _hold_submissions(connection, submission_ids)
@@ -127,7 +127,7 @@ def drop_empty(engine: Engine, submission_ids: Sequence[int]) -> int:
 
 
 def _hold_submissions(connection: Connection, submission_ids: Sequence[int]) -> None:
-    """Wait until nobody adds to them, and let nobody add until the end of the transaction."""
+    """Lock submissions against additions until the transaction ends."""
     held = select(Submission.id).where(_is_among(Submission.id, submission_ids)).order_by(Submission.id)
     connection.execute(held.with_for_update())
 
@@ -143,8 +143,8 @@ def _some_places(connection: Connection, submission_id: int, max_places: int) ->
 
 
 def _hold_jobs(connection: Connection, submission_id: int, job_ids: Sequence[int]) -> None:
-    """Wait until nobody adds them to a submission or changes them, and let nobody until the end of the transaction."""
-    # A statement of its own: on PostgreSQL only the next one sees what was committed while this one waited.
+    """Lock jobs against changes and additions to submissions until the transaction ends."""
+    # A separate statement: on PostgreSQL only the next one sees what was committed while this one waited.
     held = select(Job.state).where(Job.id.in_(job_ids)).order_by(Job.id).with_for_update()
     if any(state in OPEN for state in connection.execute(held).scalars().all()):
         raise SubmissionOpenError([submission_id])
@@ -155,11 +155,11 @@ def _delete_places(connection: Connection, submission_id: int, external_ids: Seq
     connection.execute(delete(SubmissionJob).where(is_meant))
 
 
-def _held_by_nobody(connection: Connection, job_ids: Sequence[int]) -> list[int]:
+def _without_place(connection: Connection, job_ids: Sequence[int]) -> list[int]:
     held = connection.execute(select(SubmissionJob.job_id).where(SubmissionJob.job_id.in_(job_ids))).scalars()
     return sorted(set(job_ids).difference(held))
 
 
 def _is_among(column: InstrumentedAttribute[int], ids: Collection[int]) -> ColumnElement[bool]:
-    # Written into the statement: years of small submissions are more than a statement may have parameters.
+    # Literals in the statement, because years of small submissions exceed the number of parameters.
     return column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True))

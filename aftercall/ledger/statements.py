@@ -1,4 +1,4 @@
-"""What the ledger's modules share: the pieces of their statements."""
+"""Parts of statements that the ledger's modules share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from aftercall.models import Base, Job, JobState, Submission, SubmissionJob
 
-#: States of a job that still has to run.
+#: States of a job that waits or runs.
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 
-#: The state, wrapped so that no planner takes an index on it: what names a few ids stays on the primary key.
+#: The state, wrapped so that no planner uses an index on it: statements with a few ids use the primary key.
 UNINDEXED_STATE = func.coalesce(Job.state, "")
 
 

@@ -1,4 +1,4 @@
-"""What a worker does to jobs: claim with a lease, keep the lease, complete or fail, or give back."""
+"""What a worker does to jobs: claim with a lease, extend it, complete, fail or release."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ from aftercall.models import Job, JobState, Summary
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """In whose name jobs are held, and for how long without a sign of life."""
+    """Who holds jobs, and for how long without a heartbeat."""
 
     owner: str
     ttl_s: float
@@ -37,14 +37,14 @@ class ClaimedJob:
     """A job that the claim gave to this worker."""
 
     job_id: int
-    #: The job's identity; a message that names the job by number must hold this conversation.
+    #: The job's identity. A message that names the job by id must hold this conversation.
     job_key: str
     cleaner_version: str
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryRecord:
-    """A summary and what made it; the fields are those of `models.Summary`, where they are explained."""
+    """A summary and its provenance. `models.Summary` explains the fields."""
 
     job_id: int
     adapter_digest: str
@@ -65,12 +65,12 @@ class SummaryRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """Why a job's attempt came to nothing."""
+    """Why a job's attempt failed."""
 
     job_id: int
     code: str
     reason: str
-    #: Whether no other attempt can change anything: a prompt that cannot fit never will.
+    #: Whether another attempt would fail too, as for a prompt that does not fit.
     is_final: bool = False
 
 
@@ -84,9 +84,9 @@ def has_last_try(engine: Engine, job_ids: Sequence[int], max_attempts: int) -> b
 def claim(
     engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: int, has_company: bool = False
 ) -> list[ClaimedJob]:
-    """Take what of these jobs is free. What is done, cancelled or held by another is not returned.
+    """Claim those of the jobs that are free: not done, not cancelled, not held by another worker.
 
-    Nor is, where a job would have company in the engine, one on its last try.
+    With `has_company`, other jobs are in the engine. A job with one attempt left is then not claimed.
     """
     free = select(Job.id).where(_free(job_ids, max_attempts)).order_by(Job.id).with_for_update(skip_locked=True)
     if has_company:
@@ -107,20 +107,20 @@ def claim(
 
 
 def heartbeat(engine: Engine, job_ids: Sequence[int], lease: Lease) -> int:
-    """Extend the lease of what is still held. Returns how many jobs that is."""
+    """Extend the leases of jobs that are still held. Returns how many."""
     return run(engine, _held(job_ids, lease.owner).values(visible_at=now() + lease.ttl_s))
 
 
 def complete(engine: Engine, summaries: Sequence[SummaryRecord]) -> None:
     """Write summaries and states in one transaction. A second summary for a job and adapter is dropped.
 
-    Holds also after the lease ran out or the job was cancelled: finished work is kept. But where a job that was done is
-    done again, the summary that the same adapter wrote before gives way: the newest one counts.
+    Works also after the lease expired or the job was cancelled: finished work is kept. When a job is done again by the
+    same adapter, its new summary replaces the old one.
     """
     if not summaries:
         return
     job_ids = [summary.job_id for summary in summaries]
-    # The jobs are named in the outer statement, too: a planner that has no figures yet would read the whole table.
+    # The ids are in the outer statement too: without statistics a planner would read the whole table.
     outdated = delete(Summary).where(
         Summary.job_id.in_(job_ids),
         Summary.adapter_digest.in_({summary.adapter_digest for summary in summaries}),
@@ -134,7 +134,7 @@ def complete(engine: Engine, summaries: Sequence[SummaryRecord]) -> None:
     rows = [asdict(summary) for summary in summaries]
     with engine.begin() as connection:
         new = insert(connection, Summary).values(created_at=now()).on_conflict_do_nothing()
-        # Rarely is one there already. To look for it first would cost every chunk a statement: 7% of the ledger's rate.
+        # A summary rarely exists already. Looking for it first would cost every chunk a statement: 7% of the rate.
         if connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount < len(rows):
             connection.execute(outdated)
             connection.execute(new, rows)
@@ -142,21 +142,21 @@ def complete(engine: Engine, summaries: Sequence[SummaryRecord]) -> None:
 
 
 def find_own(engine: Engine, keys: Mapping[int, str]) -> set[int]:
-    """Which of these jobs are the conversations that their keys name; a ledger from a backup numbers others so."""
+    """Which of these jobs have the given keys. A ledger from a backup may have other conversations under these ids."""
     with reading(engine) as connection:
         found = connection.execute(select(Job.id, Job.job_key).where(Job.id.in_(keys)))
         return {job_id for job_id, job_key in found if keys[job_id] == job_key}
 
 
 def find_stored(engine: Engine, job_ids: Collection[int]) -> set[tuple[int, str]]:
-    """Job and adapter of each summary that these jobs have."""
+    """The job and adapter of each summary of these jobs."""
     with reading(engine) as connection:
         stored = connection.execute(select(Summary.job_id, Summary.adapter_digest).where(Summary.job_id.in_(job_ids)))
         return {(job_id, adapter_digest) for job_id, adapter_digest in stored}
 
 
 def fail(engine: Engine, failure: JobFailure, owner: str, max_attempts: int, retry_delay_s: float) -> None:
-    """End an attempt without a result: back to the queue after a back-off, or failed for good, with the reason."""
+    """End an attempt without a result: queue the job again after a backoff, or fail it for good, with the reason."""
     is_last = or_(literal(failure.is_final), Job.attempts >= max_attempts)
     statement = _held([failure.job_id], owner).values(
         state=case((is_last, JobState.FAILED.value), else_=JobState.QUEUED.value),
@@ -171,7 +171,7 @@ def fail(engine: Engine, failure: JobFailure, owner: str, max_attempts: int, ret
 
 
 def release(engine: Engine, job_ids: Sequence[int], owner: str) -> int:
-    """Give jobs back untried, because the worker stops; the attempt does not count. Returns how many jobs."""
+    """Queue held jobs again because the worker stops. The attempt does not count. Returns how many jobs."""
     return run(engine, _held(job_ids, owner).values(fresh() | {"attempts": Job.attempts - 1}))
 
 

@@ -27,7 +27,7 @@ from worker.supervisor import supervise
 def main(gpus: str, simulated: bool, name: str | None, device: Literal["cpu", "cuda"]) -> None:
     """Serve until SIGTERM."""
     if name is None:
-        sys.exit(supervise(gpus, lambda gpu, name: _command_for(gpu, name, simulated)))
+        sys.exit(supervise(gpus, lambda gpu, name: _command_for(gpu, name, simulated), stop_timeout_s=60.0))
     print(f"start-up: {process_age_s():.1f} s to the queue's modules", flush=True)
     from bench.timing.timed import load_simulated, load_timed, watch_host
 

@@ -1,1 +1,1 @@
-"""`aftercall doctor`: one module for each part that it looks at."""
+"""`aftercall doctor`: one module for each part that it checks."""

@@ -1,6 +1,6 @@
-"""`aftercall doctor`: looks at every part in turn and says what it found. Changes nothing.
+"""`aftercall doctor`: checks every part in turn. Changes nothing.
 
-A part that is down is a finding of its own; the others are looked at all the same.
+A part that is down is a finding. The other parts are checked all the same.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from producer.doctor.finding import Finding, error, ok, warning
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Every finding, as it is made."""
+    """Every finding, as soon as it is made."""
     with _ledger(settings) as (ledger, opening):
         yield opening
         if ledger is not None:
@@ -32,9 +32,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 @contextmanager
 def _ledger(settings: Settings) -> Iterator[tuple[Engine | None, Finding]]:
-    """The ledger's engine if it can be worked with, and what its opening came to."""
+    """The ledger's engine if it can be used, and the finding about it."""
     if schema.is_ledger_missing(settings):
-        yield None, warning("database", f"there is no ledger yet in {settings.data_dir}: `aftercall submit` makes it.")
+        sentence = f"there is no ledger yet in {settings.data_dir}; `aftercall submit` creates it."
+        yield None, warning("database", sentence)
         return
     engine = None
     try:
@@ -56,13 +57,13 @@ def _redis_findings(settings: Settings, ledger: Engine | None) -> Iterator[Findi
 
 
 def _guarded(subject: str, ledger: Engine | None, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings, up to where a part goes away; that is a finding too."""
+    """The findings, until a part becomes unavailable. That is a finding too."""
     try:
         yield from findings
     except AftercallError as problem:
         yield error(subject, str(problem))
     except DBAPIError as problem:
-        # No other database is asked, so it was the ledger.
+        # No other database is queried, so it was the ledger.
         if ledger is None:
             raise
         yield error("database", str(explain(ledger, problem)))

@@ -1,4 +1,4 @@
-"""What a check of the doctor comes to. Knows no check."""
+"""The result of a check of the doctor."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,18 +8,18 @@ class Level(StrEnum):
     """How bad it is."""
 
     OK = "ok"
-    #: Mends itself, or will matter later.
+    #: Fixes itself, or will matter later.
     WARNING = "warning"
-    #: Keeps conversations from being done, or breaks a promise.
+    #: Keeps conversations from being summarized, or breaks a promise.
     ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's outcome: a sentence, and unless all is well the next step in it."""
+    """The outcome of one check. Unless all is well, the sentence names the next step."""
 
     level: Level
-    #: What was looked at, in a word.
+    #: What was checked, in a word.
     subject: str
     sentence: str
 
@@ -30,10 +30,10 @@ def ok(subject: str, sentence: str) -> Finding:
 
 
 def warning(subject: str, sentence: str) -> Finding:
-    """Something to know of."""
+    """Something to know about."""
     return Finding(Level.WARNING, subject, sentence)
 
 
 def error(subject: str, sentence: str) -> Finding:
-    """Something to mend."""
+    """Something to fix."""
     return Finding(Level.ERROR, subject, sentence)

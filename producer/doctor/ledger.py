@@ -1,4 +1,4 @@
-"""What the doctor asks of the ledger: its account, its promises, its leases and its workers. Knows no Redis."""
+"""The doctor's checks of the ledger: its account, promises, leases and workers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from aftercall.ledger.workers import LiveWorker
 from producer.advice import RUN
 from producer.doctor.finding import Finding, error, ok, warning
 
-#: A sweep comes round every few seconds; a lease that ran out so long ago was seen by none.
+#: Sweeps run every few seconds. A lease that expired longer ago was seen by none.
 EXPIRED_GRACE_S = 30.0
 
 _HOW_TO_START = f"`aftercall worker`, or {RUN} for one source on this machine"
@@ -29,7 +29,7 @@ def describe_server(engine: Engine) -> str:
 
 
 def findings(engine: Engine) -> Iterator[Finding]:
-    """The account first: what follows explains it."""
+    """The account first, as what follows explains it."""
     standing = account.add_up(account.accounts(engine).values())
     yield _account(standing)
     yield from _promises(engine)
@@ -67,10 +67,10 @@ def _leases(engine: Engine) -> Finding:
     if num_expired:
         return warning(
             "leases",
-            f"{num_expired:,} conversations are held by workers that went silent. A worker queues them again within "
+            f"{num_expired:,} conversations are held by workers without a heartbeat. A worker queues them again within "
             "seconds, or do it now: `aftercall requeue`.",
         )
-    return ok("leases", "none ran out unseen.")
+    return ok("leases", "none has expired unnoticed.")
 
 
 def _workers(alive: list[LiveWorker], standing: Account) -> Iterator[Finding]:
@@ -89,18 +89,28 @@ def _workers(alive: list[LiveWorker], standing: Account) -> Iterator[Finding]:
             "workers", f"they serve different adapters: {names}. After a promotion this passes within a minute; else "
             "compare AFTERCALL_ADAPTER where they run."
         )  # fmt: skip
+    yield from _disagreements(alive)
+
+
+def _disagreements(alive: list[LiveWorker]) -> Iterator[Finding]:
+    """Workers of one queue that hold different models: what a summary looks like then depends on who takes the job."""
+    for queue, models in sorted(workers.models_by_queue(alive).items()):
+        if len(models) > 1:
+            names = "; ".join(f"{model} ({count})" for model, count in models.most_common())
+            yield warning(
+                "workers", f"those of queue {queue} serve different models or settings: {names}. Give them the same "
+                "AFTERCALL_BASE_MODEL, AFTERCALL_QUANTIZATION and AFTERCALL_COMPUTE_DTYPE, or an AFTERCALL_QUEUE each."
+            )  # fmt: skip
 
 
 def _worker(each: LiveWorker) -> Finding:
     worker = each.worker
     is_loading = worker.adapter_digest is None
-    serves = (
-        "loads its model" if is_loading else f"serves {worker.base_model}, adapter {worker.adapter_digest or 'none'}"
-    )
+    serves = "loads its model" if is_loading else f"serves {worker.model}, adapter {worker.adapter_digest or 'none'}"
     sentence = f"{worker.name} (aftercall {worker.version}) {serves}"
-    if each.is_silent:
+    if each.is_overdue:
         return warning(
-            "workers", f"{sentence}; silent for {each.silent_s:.0f} s: killed, or cut off from the database."
+            "workers", f"{sentence}; silent for {each.heartbeat_age_s:.0f} s: killed, or cut off from the database."
         )
     if worker.version != __version__:
         return warning("workers", f"{sentence}; this is aftercall {__version__}: restart it on that version.")

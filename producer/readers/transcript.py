@@ -4,23 +4,18 @@ A line that opens no turn belongs to the turn above it. Which lines do is decide
 plain role words as labels and nothing else that could be one, and those never get there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from aftercall.conversation import Speaker, Turn
+from aftercall.conversation import Speaker
 from producer.readers.breaks import restore_breaks, restore_html_breaks
 from producer.readers.labels import Reading, choose
 from producer.readers.openings import Opening, Stamped, is_event, read_opening, stamp_time
 from producer.readers.preamble import is_preamble, take_header
-from producer.readers.raw import Kind, RawConversation, RawTurn
-from producer.readers.rows import RowError, Value, take_text
-from producer.readers.sides import Sides, voice_system
-from producer.readers.speakers import PLAIN_SIDES, Role, take_inbound, take_speaker
-
-_SPEAKER_KEYS = ("speaker", "role", "author_type", "sender", "from")
-_TEXT_KEYS = ("text", "content", "message", "body", "utterance")
-_DIALOGSTUDIO: tuple[tuple[str, Speaker], ...] = (("user utterance", "user"), ("system response", "agent"))
+from producer.readers.raw import Kind, RawTurn
+from producer.readers.rows import RowError
+from producer.readers.sides import voice_system
+from producer.readers.speakers import PLAIN_SIDES, Role
 
 _NOBODY = "nobody speaks in the transcript, it holds events or notes only; expected lines as in 'customer: …'."
 
@@ -146,39 +141,3 @@ class _Builder:
         for turn, lines in zip(self._turns, self._texts, strict=True):
             turn.text = "\n".join(lines)
         return voice_system(self._turns)
-
-
-def parse_transcript(value: Value) -> tuple[Turn, ...]:
-    """The turns of a transcript that says itself who speaks, without its notes and events.
-
-    Raises RowError if it is empty, or if who speaks cannot be told.
-    """
-    turns = (
-        split_transcript(value) if isinstance(value, str) else [turn for item in value for turn in _item_turns(item)]
-    )
-    if not any(turn.text.strip() for turn in turns):
-        raise RowError("the transcript is empty.")
-    return Sides().resolve(RawConversation("", tuple(turns)))
-
-
-def _item_turns(item: object) -> Iterator[RawTurn]:
-    """The turns of one element of a JSON list."""
-    if isinstance(item, str):
-        yield from split_transcript(item)
-    elif not isinstance(item, dict):
-        raise RowError(f"a turn is {str(item)[:40]!r}; expected an object with speaker and text.")
-    elif any(key in item for key, _ in _DIALOGSTUDIO):
-        yield from (RawTurn(take_text(item.get(key) or ""), speaker=speaker) for key, speaker in _DIALOGSTUDIO)
-    else:
-        yield RawTurn(take_text(_first(item, _TEXT_KEYS) or ""), speaker=_item_speaker(item))
-
-
-def _item_speaker(item: Mapping[str, Any]) -> Speaker:
-    return take_inbound(item["inbound"]) if "inbound" in item else take_speaker(_first(item, _SPEAKER_KEYS))
-
-
-def _first(item: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    for key in keys:
-        if key in item:
-            return item[key]
-    raise RowError(f"a turn has the keys {', '.join(map(repr, item))[:80]}; expected one of {', '.join(keys)}.")

@@ -20,7 +20,6 @@ from tests.fixtures.workers import (
     wait_until_finished,
     write_source,
 )
-from worker.process import EXIT_STUCK
 
 IDS = [f"C-{number:03d}" for number in range(96)]
 
@@ -72,22 +71,23 @@ def test_messages_cut_off_in_the_middle_are_a_refusal_of_redis(broker: Broker, o
 
 @pytest.mark.parametrize("litter", LITTER)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_litter_in_the_queue_costs_a_restart_and_nothing_else(
+def test_litter_in_the_queue_is_set_aside_and_the_worker_goes_on(
     litter: bytes,
     tmp_path: Path,
     settings: Settings,
     own_redis: BreakableRedis,
     database: Engine,
+    broker: Broker,
     start_worker: WorkerStarter,
 ) -> None:
     report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
     own_redis.client.rpush(queue_name(settings.queue), litter)
-    # A code with which the supervisor starts it again for as long as it takes.
-    assert start_worker().wait() == EXIT_STUCK
-    start_worker()
+    worker = start_worker()
 
     assert wait_until_finished(database, report.submission_id).done == len(IDS)
     assert summaries_by_id(database, report.submission_id) == expected_summaries(IDS)
+    assert broker.dead_letters()[0] == 1
+    assert worker.process.poll() is None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -1,4 +1,4 @@
-"""Messages that came twice, that nobody can read, or that nobody should."""
+"""Messages that come twice, that can't be read, or that must not be."""
 
 import pickle
 from pathlib import Path
@@ -67,10 +67,10 @@ def test_a_message_of_another_ledger_puts_no_summary_under_a_wrong_number(
 @pytest.mark.parametrize(
     ("message", "sentence"),
     [
-        ({"version": 99, "jobs": []}, "a message of version 99 reached a worker that reads version 1"),
-        ({"version": 1, "jobs": "garbage"}, "a message without readable jobs"),
-        ({"version": 1}, "a message without readable jobs"),
-        ("no object at all", "a message that is no JSON object"),
+        ({"version": 99, "jobs": []}, "a message of version 99; this version of aftercall reads 1"),
+        ({"version": 1, "jobs": "garbage"}, "a message without a list of jobs"),
+        ({"version": 1}, "a message without a list of jobs"),
+        ("no object at all", "a message that is not a JSON object"),
     ],
 )
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -124,7 +124,7 @@ def test_a_pickle_is_refused_unread(
     worker = start_worker()
 
     assert wait_until_finished(database, report.submission_id).done == len(IDS)
-    assert "Refusing to deserialize" in worker.log.read_text()
+    assert "set aside a message whose body is not JSON" in worker.log.read_text()
     assert not trapped.exists()
     # The trap does work: whoever unpickles it finds the file.
     pickle.loads(body)  # noqa: S301

@@ -212,7 +212,7 @@ def test_an_export_is_not_written_through_a_link(tmp_path: Path, settings: Setti
     victim = tmp_path / "victim"
     victim.write_text("mine")
     (tmp_path / "out.csv").symlink_to(victim)
-    with pytest.raises(AftercallError, match="is no regular file"):
+    with pytest.raises(AftercallError, match="is not a regular file"):
         export(database, report.submission_id, tmp_path / "out.csv", "csv", with_provenance=False)
     assert victim.read_text() == "mine"
     assert (tmp_path / "out.csv").is_symlink()

@@ -1,6 +1,7 @@
 """A worker that is asked to stop: what runs may finish, for a while; the rest goes back untried."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -56,5 +57,23 @@ def test_what_takes_too_long_goes_back_untried(
 
     assert worker.wait() == 0
     assert account.account(database, report.submission_id).waiting == len(IDS)
+    with reading(database) as connection:
+        assert set(connection.execute(select(Job.state, Job.attempts)).all()) == {(JobState.QUEUED, 0)}
+
+
+def test_an_engine_that_does_not_stop_holds_the_worker_up_for_seconds_only(
+    tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
+) -> None:
+    """A step on a busy CPU takes minutes and cannot be interrupted: its conversations go back untried."""
+    settings = settings.model_copy(update={"drain_timeout_s": 0.3})
+    report = submit_file(write_source(tmp_path / "night.csv", ["HANG-1", "HANG-2"]), database, settings)
+    worker = start_worker(settings=settings)
+    wait_until(lambda: worker.num_calls.total() == 2, "the engine hangs")
+    stopped_at = time.monotonic()
+    worker.terminate()
+
+    assert worker.wait() == 0
+    assert time.monotonic() - stopped_at < 30
+    assert account.account(database, report.submission_id).waiting == 2
     with reading(database) as connection:
         assert set(connection.execute(select(Job.state, Job.attempts)).all()) == {(JobState.QUEUED, 0)}

@@ -14,7 +14,7 @@ if not torch.cuda.is_available():
 from bench.random_adapter import ATTENTION, make_adapter  # noqa: E402
 from tests.fixtures.model import build_byte_tokenizer  # noqa: E402
 from tests.gpu.judging import PHI, Recorder, random_model, random_prompts  # noqa: E402
-from worker.adapters.lora import NotExchangeableError  # noqa: E402
+from worker.adapters.lora import NotSwappableError  # noqa: E402
 from worker.adapters.manifest import read_manifest, write_manifest  # noqa: E402
 from worker.engine.base import Completion, SamplingSettings  # noqa: E402
 from worker.engine.build import assemble_engine  # noqa: E402
@@ -55,7 +55,7 @@ def test_graphs_answer_as_a_fresh_start_with_the_adapter_does(tmp_path: Path, qu
     few = make_adapter(tmp_path, base, 1, rank=4, targets={"q_proj", "v_proj"}, size=0.2)
     many = make_adapter(tmp_path, base, 2, targets=ATTENTION | {"fc1", "fc2"}, size=0.2)
     settings = ModelSettings(
-        str(base.folder), quantization, "bfloat16", few, "cuda", tmp_path, may_dequantize=True, is_exchangeable=True
+        str(base.folder), quantization, "bfloat16", few, "cuda", tmp_path, may_dequantize=True, is_swappable=True
     )
 
     loaded = load_model(settings)
@@ -64,7 +64,7 @@ def test_graphs_answer_as_a_fresh_start_with_the_adapter_does(tmp_path: Path, qu
     engine = start(loaded)
     got = {few: answers(engine)}
     for folder in (many, None, few, many):
-        live.exchange(live.prepare(folder, folder.name if folder else ""))
+        live.apply(live.stage(folder, folder.name if folder else ""))
         assert got.setdefault(folder, answers(engine)) == answers(engine)
     engine.close()
     assert {name: weight.data_ptr() for name, weight in loaded.model.named_parameters()} == places
@@ -84,13 +84,13 @@ def test_the_weights_are_held_as_the_adapter_was_trained_on_them(tmp_path: Path)
     on_plain, on_nf4 = (make_adapter(tmp_path, base, seed) for seed in (1, 2))
     write_manifest(on_nf4, replace(read_manifest(on_nf4), quantization="nf4"))
     settings = ModelSettings(
-        str(base.folder), "auto", "auto", None, "cuda", tmp_path, may_dequantize=True, is_exchangeable=True
+        str(base.folder), "auto", "auto", None, "cuda", tmp_path, may_dequantize=True, is_swappable=True
     )
     loaded = {folder: load_model(replace(settings, adapter_path=folder)) for folder in (on_plain, on_nf4, None)}
     held = [each.provenance.held for each in loaded.values()]
     assert held == ["quantization none, bfloat16", *["quantization nf4, dequantized, bfloat16"] * 2]
 
     live = LiveAdapter(loaded[on_plain])
-    with pytest.raises(NotExchangeableError, match="weights of quantization nf4, and those here are none"):
-        live.prepare(on_nf4, on_nf4.name)
-    LiveAdapter(loaded[on_nf4]).prepare(None, "")
+    with pytest.raises(NotSwappableError, match="weights of quantization nf4, and those here are none"):
+        live.stage(on_nf4, on_nf4.name)
+    LiveAdapter(loaded[on_nf4]).stage(None, "")

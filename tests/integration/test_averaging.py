@@ -1,4 +1,4 @@
-"""A recipe of averaged runs gives the mean of the runs that it names."""
+"""A recipe with several averaged runs gives the mean of their weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +9,13 @@ from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
 from training.fit.averaging import average, read_weights, train_averaged
-from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.recipe import Recipe
 from training.fit.train import Outputs, train_adapter
 
 RECIPE = Recipe(
     name="tiny",
     base="tiny",
     quantization="none",
-    target_modules=LLAMA_LAYERS,
     batch_size=2,
     learning_rate=1e-2,
     max_steps=3,

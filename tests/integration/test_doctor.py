@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, text, update
 
-from aftercall import cli
+from aftercall import __version__, cli
 from aftercall.broker import Broker
 from aftercall.errors import EXIT_NOT_WELL
 from aftercall.ledger import delivery, work, workers
@@ -23,7 +24,7 @@ from tests.fixtures.workers import submit_file, wait_until, write_source
 from worker.jobs.spool import Spool
 
 IDS = [f"C-{number:03d}" for number in range(20)]
-WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0004", "smollm2-135m-instruct", "")
+WORKER = WorkerRecord("aftercall-gpu0/host/1", "0.1.0", 1, "0005", "smollm2-135m-instruct", "")
 
 
 def found(settings: Settings, level: Level) -> dict[str, list[str]]:
@@ -52,7 +53,7 @@ def enough_room(monkeypatch: pytest.MonkeyPatch) -> None:
 def night(tmp_path: Path, settings: Settings, database: Engine) -> Settings:
     """Twenty conversations submitted and sent, a worker alive."""
     submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
-    workers.seen(database, WORKER)
+    workers.record_heartbeat(database, WORKER)
     return settings
 
 
@@ -91,7 +92,7 @@ def test_with_an_unusable_redis_url_the_rest_is_looked_at(url: str, night: Setti
 def test_a_data_folder_that_is_a_file_is_an_error(night: Settings, tmp_path: Path) -> None:
     odd = tmp_path / "odd"
     odd.write_text("")
-    assert "is no folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
+    assert "is not a folder" in found(night.model_copy(update={"data_dir": odd}), Level.ERROR)["disk"][0]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -104,12 +105,12 @@ def test_without_the_database_the_rest_is_looked_at(night: Settings) -> None:
     fine = found(away, Level.OK)
     assert {"redis", "disk", "spool", "model"} <= fine.keys()
     assert "adapter" not in fine, "the one that ships may not be the one that is served"
-    assert "cannot be seen while the database is away" in found(away, Level.WARNING)["adapter"][0]
+    assert "can't be seen while the database is unavailable" in found(away, Level.WARNING)["adapter"][0]
 
 
 def test_no_ledger_is_made_by_looking_for_one(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "new", redis_url="redis://127.0.0.1:1/0")
-    assert "`aftercall submit` makes it" in found(settings, Level.WARNING)["database"][0]
+    assert "`aftercall submit` creates it" in found(settings, Level.WARNING)["database"][0]
     assert not settings.data_dir.exists()
 
 
@@ -117,14 +118,34 @@ def test_work_without_a_worker_is_an_error_and_a_silent_worker_a_warning(night: 
     with database.begin() as connection:
         connection.execute(text("UPDATE worker SET seen_at = seen_at - 30"))
     (sentence,) = found(night, Level.WARNING)["workers"]
-    silent_s = re.search(r"silent for (\d+) s", sentence)
-    assert silent_s and 30 <= int(silent_s[1]) < LIVE_S
-    workers.gone(database, WORKER.name)
+    age = re.search(r"silent for (\d+) s", sentence)
+    assert age and 30 <= int(age[1]) < LIVE_S
+    workers.remove(database, WORKER.name)
     assert "20 conversations wait and no worker is alive" in found(night, Level.ERROR)["workers"][0]
 
 
+def test_workers_of_one_queue_that_hold_different_models_are_named(
+    night: Settings, database: Engine, aftercall: Callable[..., tuple[int, str]]
+) -> None:
+    workers.remove(database, WORKER.name)
+    first = WorkerRecord("a/host/1", __version__, 1, "0005", "phi-1_5", "abc", "nf4", "bfloat16", "nights")
+    for worker in (first, replace(first, name="b/host/2", compute_dtype="float16")):
+        workers.record_heartbeat(database, worker)
+    [*_, sentence] = [each.sentence for each in examine(night) if each.subject == "workers"]
+    assert (
+        "those of queue nights serve different models or settings: phi-1_5 in nf4, bfloat16 (1); "
+        "phi-1_5 in nf4, float16 (1)" in sentence
+    )
+    assert "with different models or settings" in " ".join(aftercall("status")[1].split())
+
+    workers.record_heartbeat(database, replace(first, name="b/host/2", base_model="phi-2", queue="days"))
+    sentences = [each.sentence for each in examine(night) if each.subject == "workers"]
+    assert not any("different" in each for each in sentences)
+    assert "different" not in aftercall("status")[1]
+
+
 def test_workers_that_serve_different_adapters_are_named(night: Settings, database: Engine) -> None:
-    workers.seen(database, WorkerRecord("other/host/2", "0.0.9", 1, "0004", "smollm2-135m-instruct", "abc"))
+    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.0.9", 1, "0005", "smollm2-135m-instruct", "abc"))
     sentences = found(night, Level.WARNING)["workers"]
     assert "this is aftercall 0.1.0: restart it" in sentences[0]
     assert "they serve different adapters: none (1), abc (1)" in sentences[1]
@@ -139,7 +160,7 @@ def test_a_lost_message_an_unknown_one_and_an_old_lease(night: Settings, databas
     assert "16 conversations lost their message" in second
 
     assert len(work.claim(database, [1, 2], work.Lease("dead", -60.0), 3)) == 2
-    assert "2 conversations are held by workers that went silent" in found(night, Level.WARNING)["leases"][0]
+    assert "2 conversations are held by workers without a heartbeat" in found(night, Level.WARNING)["leases"][0]
 
 
 def test_messages_of_another_version_that_nobody_reads(night: Settings, broker: Broker) -> None:
@@ -205,8 +226,8 @@ SUMMARY = (
         ([SUMMARY.format(999)], "1 summaries without a job"),
         (["DELETE FROM submission_job WHERE job_id = 5"], "1 jobs of no submission"),
         (["DELETE FROM job WHERE id = 5"], "1 places in a submission without a job"),
-        (["UPDATE job SET state = 'running' WHERE id = 6"], "1 jobs that run in nobody's name"),
-        (["UPDATE job SET lease_owner = 'x' WHERE id = 7"], "1 jobs at rest that somebody holds"),
+        (["UPDATE job SET state = 'running' WHERE id = 6"], "1 running jobs without a lease owner"),
+        (["UPDATE job SET lease_owner = 'x' WHERE id = 7"], "1 jobs with a lease owner that are not running"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -247,7 +268,7 @@ def test_the_command_tells_a_script_whether_all_is_well(
 ) -> None:
     code, output = aftercall("doctor")
     assert (code, output.splitlines()[-1]) == (0, "errors: 0, warnings: 0")
-    workers.gone(database, WORKER.name)
+    workers.remove(database, WORKER.name)
     code, output = aftercall("doctor")
     assert (code, output.splitlines()[-1]) == (EXIT_NOT_WELL, "errors: 1, warnings: 0")
 
@@ -259,11 +280,11 @@ def test_status_says_who_works_and_that_nobody_does(
         return " ".join(aftercall("status")[1].split())
 
     assert "1 worker alive, serving the base model alone" in words()
-    workers.seen(database, WorkerRecord("other/host/2", "0.1.0", 1, "0004", "smollm2-135m-instruct", "abc"))
-    workers.seen(database, WorkerRecord("third/host/2", "0.1.0", 1, "0004", "smollm2-135m-instruct", None))
+    workers.record_heartbeat(database, WorkerRecord("other/host/2", "0.1.0", 1, "0005", "smollm2-135m-instruct", "abc"))
+    workers.record_heartbeat(database, WorkerRecord("third/host/2", "0.1.0", 1, "0005", "smollm2-135m-instruct", None))
     assert "3 workers alive, serving the base model alone (1) and adapter abc (1), 1 loading the model" in words()
     for name in (WORKER.name, "other/host/2", "third/host/2"):
-        workers.gone(database, name)
+        workers.remove(database, name)
     assert "20 conversations wait and no worker is alive: start one with `aftercall worker`" in words()
 
 

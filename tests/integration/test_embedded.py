@@ -36,7 +36,7 @@ def test_a_server_that_never_comes_up_is_told_with_its_log(
 ) -> None:
     monkeypatch.setattr(embedded, "_free_port", lambda: taken_port)
     with (
-        pytest.raises(BrokerError, match=r"did not start; what it said is in .*valkey\.log"),
+        pytest.raises(BrokerError, match=r"did not start; its messages are in .*valkey\.log"),
         embedded_broker(tmp_path),
     ):
         pass

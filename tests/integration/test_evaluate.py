@@ -1,4 +1,4 @@
-"""Train and evaluate as they are typed, on a tiny model: what is shown, what is kept, and what the settings change."""
+"""`train` and `evaluate` on a tiny model: what they show and store, and what the settings change."""
 
 import gc
 import re
@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from aftercall import database
 from aftercall.errors import AdapterError, DatabaseError
-from tests.unit.training.learner import RECIPE, make_plan, standing_beside_base, write_labelled
+from tests.unit.training.learner import RECIPE, make_plan, working_beside_base, write_labelled
 from training import adapters_cli, cli
 from training.context import open_context
 from training.judge import served as served_judge
@@ -31,7 +31,7 @@ from worker.serving.desired import DesiredAdapter
 def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The base model as a folder here."""
     folder = tmp_path_factory.mktemp("models")
-    with standing_beside_base(folder):
+    with working_beside_base(folder):
         yield
 
 
@@ -84,7 +84,7 @@ def write_others(parent: Path, split: str) -> Path:
     return folder
 
 
-def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, typed: CliRunner) -> None:
+def test_train_and_evaluate_on_the_command_line(data: Path, tmp_path: Path, typed: CliRunner) -> None:
     trained = type_train(typed, data)
     assert "21 conversations with 21 summaries to train on, 3 held out" in trained.output
     digest = re.search(r"candidate: (\w{16}) in", trained.output)
@@ -112,7 +112,7 @@ def test_train_and_evaluate_as_they_are_typed(data: Path, tmp_path: Path, typed:
     assert load_judgement(kept / BASE_EVALUATION_FILE) == load_judgement(folder / BASE_EVALUATION_FILE)
 
 
-def test_the_drawing_of_tokens_belongs_to_how_summaries_were_written(
+def test_sampling_settings_are_part_of_a_judgement(
     adapter: Path, data: Path, typed: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AFTERCALL_DO_SAMPLE", "true")
@@ -126,7 +126,7 @@ def test_the_drawing_of_tokens_belongs_to_how_summaries_were_written(
     )
 
 
-def test_of_two_models_the_first_is_gone_before_the_second_is_loaded(
+def test_the_first_model_is_freed_before_the_second_is_loaded(
     adapter: Path, data: Path, typed: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both at once would not fit where each fits alone."""
@@ -150,16 +150,21 @@ def test_of_two_models_the_first_is_gone_before_the_second_is_loaded(
     assert (judged.exception, len(models)) == (None, 2)
 
 
-def test_what_cannot_be_kept_is_shown_all_the_same(adapter: Path, data: Path, typed: CliRunner, tmp_path: Path) -> None:
+def test_a_judgement_that_cannot_be_stored_is_still_shown(
+    adapter: Path, data: Path, typed: CliRunner, tmp_path: Path
+) -> None:
     (tmp_path / "judgements").write_text("a file where a folder should be")
     judged = type_evaluate(typed, str(adapter), data)
     assert "eval_loss: " in judged.output
     assert isinstance(judged.exception, AdapterError)
-    said = rf"shown, not kept: {tmp_path}/judgements/{adapter.name}/evaluation\.json cannot be written: .*"
+    said = (
+        r"the judgement is shown above but was not stored: "
+        rf"{tmp_path}/judgements/{adapter.name}/evaluation\.json cannot be written: .*"
+    )
     assert re.fullmatch(said, str(judged.exception))
 
 
-def test_what_evaluate_keeps_goes_before_what_came_with_the_adapter_and_leaves_that_alone(
+def test_a_stored_judgement_takes_precedence_over_the_adapters_own(
     pair: tuple[Path, Path], typed: CliRunner, tmp_path: Path
 ) -> None:
     served, candidate = pair
@@ -178,16 +183,14 @@ def test_what_evaluate_keeps_goes_before_what_came_with_the_adapter_and_leaves_t
     assert (served / EVALUATION_FILE).read_bytes() == came_with_it
 
 
-def test_the_test_split_is_shown_and_leaves_what_the_gate_reads(
-    adapter: Path, typed: CliRunner, tmp_path: Path
-) -> None:
+def test_a_judgement_on_the_test_split_is_shown_but_not_stored(adapter: Path, typed: CliRunner, tmp_path: Path) -> None:
     judged = type_evaluate(typed, str(adapter), write_others(tmp_path, "test"), "--split", "test")
     assert "24 conversations" in judged.output
     with open_context() as context:
         assert context.judgements.find(adapter) == load_judgement(adapter / EVALUATION_FILE)
 
 
-def test_the_active_adapter_is_not_shown_beside_itself_however_it_is_spelt(
+def test_the_active_adapter_is_not_compared_with_itself_by_another_path(
     pair: tuple[Path, Path], data: Path, typed: CliRunner
 ) -> None:
     active, other = pair
@@ -201,7 +204,7 @@ def test_the_active_adapter_is_not_shown_beside_itself_however_it_is_spelt(
     assert "active now" in type_evaluate(typed, str(other), data).output
 
 
-def test_an_adapter_that_the_database_missed_is_registered_by_the_command_that_is_named(
+def test_an_adapter_that_could_not_be_registered_is_registered_by_the_suggested_command(
     data: Path, tmp_path: Path, typed: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "SQLITE_BUSY_TIMEOUT_MS", 10)

@@ -1,4 +1,4 @@
-"""The first promotion over a base model for which nothing ships: it is compared with the base model alone."""
+"""The first promotion for a base model without a shipped adapter is compared with the base model alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +13,18 @@ from training.judge.judgement import BASE_EVALUATION_FILE, save_judgement
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation of its own; the folder that holds its adapters."""
+    """An installation of the test's own; its folder of adapters."""
     return install(tmp_path, monkeypatch)
 
 
 def test_an_adapter_worse_than_the_base_model_stays_a_candidate_unless_forced(tmp_path: Path, home: Path) -> None:
     worse = make_candidate(tmp_path, 1, "Nothing of the kind.")
     save_judgement(home / worse / BASE_EVALUATION_FILE, judge_always(BASE, "Customer waits."), {})
-    with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by .*, than the base model"):
+    with pytest.raises(
+        AdapterError, match=r"stays a candidate: .*its ROUGE is lower than that of the base model: diff"
+    ):
         run("promote", worse)
-    assert "No adapter was promoted yet" in run("history").output
+    assert "No adapter has been promoted yet" in run("history").output
     assert f"active: {worse}, in place of the base model (forced" in run("promote", "--force", worse).output
     assert run("history").output.splitlines()[1].split()[-1] == "forced"
 
@@ -34,7 +36,7 @@ def test_an_adapter_better_than_the_base_model_is_promoted_with_its_figures(tmp_
     assert "ROUGE +" in run("history").output
 
 
-def test_a_base_model_judged_on_other_conversations_is_to_be_judged_again(tmp_path: Path, home: Path) -> None:
+def test_a_base_model_judged_on_other_conversations_is_refused(tmp_path: Path, home: Path) -> None:
     digest = make_candidate(tmp_path, 1, "Customer waits.")
     with open_context() as opened:
         opened.judgements.keep_base(home / digest, replace(judge_always(BASE, "Customer."), data_digest="other"))
@@ -42,8 +44,9 @@ def test_a_base_model_judged_on_other_conversations_is_to_be_judged_again(tmp_pa
         run("promote", digest)
 
 
-def test_without_a_judgement_of_the_base_model_it_is_said_that_nothing_was_compared(tmp_path: Path) -> None:
+def test_without_a_judgement_of_the_base_model_the_gate_refuses(tmp_path: Path, home: Path) -> None:
     digest = make_candidate(tmp_path, 1, "Customer waits.")
-    assert f"uncompared: of the base model there is no judgement; `aftercall evaluate {digest} --with-base`" in (
-        run("promote", digest).output
-    )
+    (home / digest / BASE_EVALUATION_FILE).unlink()
+    with pytest.raises(AdapterError, match=f"not been judged. Run `aftercall evaluate {digest} --with-base` first"):
+        run("promote", digest)
+    assert f"active: {digest}" in run("promote", "--force", digest).output

@@ -25,7 +25,7 @@ from tests.fixtures.workers import (
     wait_until,
     write_source,
 )
-from worker.adapters.lora import NotExchangeableError
+from worker.adapters.lora import NotSwappableError
 from worker.engine.base import PromptFailure, SamplingSettings
 from worker.jobs.summarizer import Summarizer
 from worker.serving.follower import AdapterFollower
@@ -36,18 +36,18 @@ INTERVAL_S = 0.01
 
 
 class ScriptedAdapter:
-    """Prepares what the script says."""
+    """Stages what the script says."""
 
-    def __init__(self, prepare: Callable[[], Any]) -> None:
-        self._prepare = prepare
+    def __init__(self, stage: Callable[[], Any]) -> None:
+        self._stage = stage
 
-    def prepare(self, folder: Path | None, digest: str) -> Any:
-        return replace(self._prepare(), adapter_digest=digest)
+    def stage(self, folder: Path | None, digest: str) -> Any:
+        return replace(self._stage(), adapter_digest=digest)
 
-    def exchange(self, prepared: Any) -> Any:
-        if prepared.base_model == "broken":
+    def apply(self, staged: Any) -> Any:
+        if staged.base_model == "broken":
             raise RuntimeError("half-way")
-        return prepared
+        return staged
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def follow(database: Engine, restarts: list[str]) -> Callable[[Callable[[], Any]
         row = {"digest": "wanted", "base_model": "scripted", "state": "active", "path": "p", "manifest": "{}"}
         connection.execute(insert(Adapter).values(row | {"created_at": 0.0}))
 
-    def make(prepare: Callable[[], Any]) -> tuple[Serving, AdapterFollower]:
-        live: Any = ScriptedAdapter(prepare)
+    def make(stage: Callable[[], Any]) -> tuple[Serving, AdapterFollower]:
+        live: Any = ScriptedAdapter(stage)
         model: Any = ScriptedModel()
         serving = Serving(Served(ScriptedEngine(None, None), CharacterTokenizer(), model, SamplingSettings(), live))
         return serving, AdapterFollower(
-            serving, database, lambda base, digest: None, lambda: restarts.append("restart"), INTERVAL_S
+            serving, database, lambda provenance: None, lambda: restarts.append("restart"), INTERVAL_S
         )
 
     return make
@@ -76,20 +76,18 @@ def follow(database: Engine, restarts: list[str]) -> Callable[[Callable[[], Any]
 Follow = Callable[[Callable[[], Any]], tuple[Serving, AdapterFollower]]
 
 
-def test_one_that_takes_a_fresh_process_ends_this_one_once(follow: Follow, restarts: list[str]) -> None:
-    def prepare() -> Any:
-        raise NotExchangeableError("it is of another kind")
+def test_an_adapter_that_needs_a_fresh_process_ends_this_one_once(follow: Follow, restarts: list[str]) -> None:
+    def stage() -> Any:
+        raise NotSwappableError("it is of another kind")
 
-    serving, follower = follow(prepare)
+    serving, follower = follow(stage)
     with follower:
         wait_until(lambda: restarts, "the process asked to end")
         assert_never(lambda: len(restarts) > 1, "asked twice", 0.1)
     assert serving.now.provenance.adapter_digest == ""
 
 
-def test_an_exchange_that_breaks_off_ends_the_process_and_writes_nothing_more(
-    follow: Follow, restarts: list[str]
-) -> None:
+def test_a_swap_that_fails_ends_the_process_and_writes_nothing_more(follow: Follow, restarts: list[str]) -> None:
     serving, follower = follow(lambda: ScriptedModel(base_model="broken"))
     with follower:
         wait_until(lambda: restarts, "the process asked to end")
@@ -97,18 +95,18 @@ def test_an_exchange_that_breaks_off_ends_the_process_and_writes_nothing_more(
     assert isinstance(outcome, PromptFailure)
 
 
-def test_one_that_is_refused_is_tried_again_later_and_then_served(
+def test_a_refused_adapter_is_tried_again_later_and_then_served(
     follow: Follow, restarts: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("worker.serving.follower.RETRY_S", 0.1)
     arrived: list[Any] = []
 
-    def prepare() -> Any:
+    def stage() -> Any:
         if not arrived:
             raise AdapterError("its folder is not here")
         return ScriptedModel()
 
-    serving, follower = follow(prepare)
+    serving, follower = follow(stage)
     with follower:
         wait_until(lambda: "its folder is not here" in caplog.text, "a word about it")
         assert_never(lambda: serving.now.provenance.adapter_digest, "served", 0.3)
@@ -118,7 +116,7 @@ def test_one_that_is_refused_is_tried_again_later_and_then_served(
     assert restarts == []
 
 
-def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
+def test_a_swap_that_hangs_is_noticed_like_an_engine_that_hangs(
     follow: Follow, database: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     """Whoever waits for its end holds its leases: nobody else would ever take the work over."""
@@ -137,7 +135,7 @@ def test_an_exchange_that_hangs_is_noticed_like_an_engine_that_hangs(
 
     with ThreadPoolExecutor(2) as threads:
         try:
-            threads.submit(serving.exchange, change)
+            threads.submit(serving.swap, change)
             assert has_begun.wait(TIMEOUT_S)
             threads.submit(summarizer.summarize, Chunk((ChunkJob(job_id, cleaned_text("C-1")),)))
             assert has_hung.wait(TIMEOUT_S), "nobody noticed"

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from adapters import find_shipped
 from aftercall.errors import AdapterError
 from bench.random_adapter import ATTENTION, make_adapter
-from worker.adapters.lora import NotExchangeableError
+from worker.adapters.lora import NotSwappableError
 from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE, compute_digest, read_manifest, write_manifest
 from worker.engine import start_engine
 from worker.engine.base import Completion, Engine, SamplingSettings
@@ -47,7 +47,7 @@ def many(base: BaseModel, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(tiny_model_dir: Path, tmp_path: Path) -> ModelSettings:
-    return ModelSettings(str(tiny_model_dir), "none", "float32", None, "cpu", tmp_path, is_exchangeable=True)
+    return ModelSettings(str(tiny_model_dir), "none", "float32", None, "cpu", tmp_path, is_swappable=True)
 
 
 def load(settings: ModelSettings, folder: Path | None) -> LoadedModel:
@@ -56,7 +56,7 @@ def load(settings: ModelSettings, folder: Path | None) -> LoadedModel:
 
 def put(live: LiveAdapter, folder: Path | None) -> str:
     """The digest of what is served afterwards."""
-    return live.exchange(live.prepare(folder, folder.name if folder else "")).adapter_digest
+    return live.apply(live.stage(folder, folder.name if folder else "")).adapter_digest
 
 
 def answers(engine: Engine, loaded: LoadedModel) -> list[str]:
@@ -100,7 +100,7 @@ def test_an_engine_answers_as_one_started_with_the_adapter(
         assert torch.equal(loaded.model.state_dict()[name], tensor), name
 
 
-def test_beside_quantized_weights_an_adapter_of_the_same_shape_takes_the_place(
+def test_an_adapter_attached_to_quantized_weights_is_replaced_by_one_of_the_same_shape(
     settings: ModelSettings, base: BaseModel, few: Path, many: Path, tmp_path: Path
 ) -> None:
     settings = replace(settings, quantization="nf4")
@@ -113,12 +113,12 @@ def test_beside_quantized_weights_an_adapter_of_the_same_shape_takes_the_place(
     assert put(live, alike) == alike.name
     assert answers(engine, loaded) == expected
     for other in (many, None):
-        with pytest.raises(NotExchangeableError, match="only one of the same layers, ranks and scaling fits"):
+        with pytest.raises(NotSwappableError, match="only one of the same layers, ranks and scaling fits"):
             put(live, other)
     engine.close()
 
 
-def test_an_adapter_that_goes_with_other_weights_takes_a_fresh_process(
+def test_an_adapter_that_needs_other_base_weights_needs_a_fresh_process(
     settings: ModelSettings, few: Path, many: Path
 ) -> None:
     """On a GPU, one trained on NF4 and one trained on unquantized weights."""
@@ -126,13 +126,13 @@ def test_an_adapter_that_goes_with_other_weights_takes_a_fresh_process(
     on_a_gpu = partial(choose_quantization, "auto", torch.device("cuda"), has_room=True)
     live = LiveAdapter(replace(load(settings, few), choose_quantization=on_a_gpu))
     for other in (many, None):
-        with pytest.raises(NotExchangeableError, match="weights of quantization nf4, and those here are none"):
+        with pytest.raises(NotSwappableError, match="weights of quantization nf4, and those here are none"):
             put(live, other)
     assert put(live, few) == few.name
 
     quantized = load(replace(settings, quantization="nf4", may_dequantize=True), many)
     live = LiveAdapter(replace(quantized, choose_quantization=on_a_gpu))
-    with pytest.raises(NotExchangeableError, match="quantization none, and those here are nf4"):
+    with pytest.raises(NotSwappableError, match="quantization none, and those here are nf4"):
         put(live, few)
     assert put(live, None) == ""
 
@@ -147,10 +147,10 @@ def test_a_broken_adapter_is_refused_before_it_costs_a_fresh_process(
     write_manifest(many, replace(read_manifest(many), digest=digest))
     on_a_gpu = partial(choose_quantization, "auto", torch.device("cuda"), has_room=True)
     with pytest.raises(AdapterError):
-        LiveAdapter(replace(load(settings, few), choose_quantization=on_a_gpu)).prepare(many, digest)
+        LiveAdapter(replace(load(settings, few), choose_quantization=on_a_gpu)).stage(many, digest)
 
 
-def test_only_plain_lora_is_exchanged(settings: ModelSettings, few: Path, tmp_path: Path) -> None:
+def test_only_plain_lora_is_swapped(settings: ModelSettings, few: Path, tmp_path: Path) -> None:
     """What goes beyond it is never guessed at: a fresh process loads it with peft."""
     live = LiveAdapter(load(settings, None))
     for change in ({"use_dora": True}, {"init_lora_weights": "pissa"}, {"alpha_pattern": {"q_proj": 8}}):
@@ -158,8 +158,8 @@ def test_only_plain_lora_is_exchanged(settings: ModelSettings, few: Path, tmp_pa
         (few / CONFIG_FILE).write_text(json.dumps(config | change))
         digest = compute_digest(few)
         write_manifest(few, replace(read_manifest(few), digest=digest))
-        with pytest.raises(NotExchangeableError, match=next(iter(change))):
-            live.prepare(few, digest)
+        with pytest.raises(NotSwappableError, match=next(iter(change))):
+            live.stage(few, digest)
         (few / CONFIG_FILE).write_text(json.dumps(config))
 
 
@@ -171,7 +171,7 @@ def test_the_scaling_is_that_of_peft(settings: ModelSettings, few: Path, change:
     write_manifest(few, replace(read_manifest(few), digest=digest))
     loaded = load(settings, None)
     live = LiveAdapter(loaded)
-    live.exchange(live.prepare(few, digest))
+    live.apply(live.stage(few, digest))
     started = weights(load(settings, few))
     assert all(torch.equal(tensor, started[name]) for name, tensor in weights(loaded).items())
 
@@ -187,7 +187,7 @@ def test_one_for_other_layers_is_refused(settings: ModelSettings, tmp_path: Path
         folder = make_adapter(tmp_path / cause, other, 5)
         write_manifest(folder, replace(read_manifest(folder), base_digest=None))
         with pytest.raises(AdapterError, match=f"does not fit this model's layers: .*{cause}"):
-            live.prepare(folder, folder.name)
+            live.stage(folder, folder.name)
 
 
 def test_an_adapter_that_peft_alone_understands_stays_until_a_fresh_process(settings: ModelSettings, few: Path) -> None:
@@ -195,8 +195,8 @@ def test_an_adapter_that_peft_alone_understands_stays_until_a_fresh_process(sett
     (few / CONFIG_FILE).write_text(json.dumps(config | {"alpha_pattern": {"q_proj": 8}}))
     write_manifest(few, replace(read_manifest(few), digest=compute_digest(few)))
     live = LiveAdapter(load(settings, few))
-    with pytest.raises(NotExchangeableError):
-        live.prepare(None, "")
+    with pytest.raises(NotSwappableError):
+        live.stage(None, "")
 
 
 def test_a_folder_that_is_not_what_the_registry_says_is_refused_untouched(
@@ -205,13 +205,13 @@ def test_a_folder_that_is_not_what_the_registry_says_is_refused_untouched(
     loaded = load(settings, few)
     before = weights(loaded)
     live = LiveAdapter(loaded)
-    with pytest.raises(AdapterError, match=f"holds adapter {many.name}, where the registry has 0123"):
-        live.prepare(many, "0123")
+    with pytest.raises(AdapterError, match=f"holds adapter {many.name}, but the registry expects 0123"):
+        live.stage(many, "0123")
     (many / WEIGHTS_FILE).write_bytes(b"half")
     with pytest.raises(AdapterError, match="were changed after publishing"):
-        live.prepare(many, many.name)
+        live.stage(many, many.name)
     with pytest.raises(AdapterError, match="is missing"):
-        live.prepare(many.parent / "nowhere", "nowhere")
+        live.stage(many.parent / "nowhere", "nowhere")
     assert all(torch.equal(tensor, before[name]) for name, tensor in loaded.model.state_dict().items())
 
 

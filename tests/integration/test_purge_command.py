@@ -58,8 +58,8 @@ def test_the_command_says_what_it_deletes_and_leaves_alone_what_is_open(
     code, said = run_purge(environment, "--older-than", "2w", "--dry-run")
     assert (code, num_rows(database)) == (0, before)
     assert f"to delete: submission {old} (old.csv)" in said
-    assert "together: 1 submission, 1 conversation, 1 summary" in said
-    assert "1 conversations stay, because another submission holds them too" in said
+    assert "in total: 1 submission, 1 conversation, 1 summary" in said
+    assert "1 conversations stay, because another submission also holds them" in said
     assert f"submission {is_open} is not deleted" in said
     assert f"`aftercall cancel {is_open}`" in said
 
@@ -89,8 +89,8 @@ def test_named_submissions_are_deleted_all_or_none(database: Engine, environment
     [
         ([], "say what to delete"),
         (["1", "--older-than", "30d"], "say what to delete"),
-        (["--older-than", "30"], "'30' is no age. Write hours, days or weeks, such as 12h, 30d or 4w."),
-        (["--older-than", "-1d"], "is no age"),
+        (["--older-than", "30"], "'30' is not an age. Write hours, days or weeks, such as 12h, 30d or 4w."),
+        (["--older-than", "-1d"], "is not an age"),
         (["1"], "there is no terminal to ask on. Add --yes."),
     ],
 )

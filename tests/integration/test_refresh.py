@@ -1,4 +1,4 @@
-"""The refresh loop, whole, on a tiny model: data, training, judgement, gate, promotion, and a worker that serves it."""
+"""The whole refresh loop on a tiny model: data, training, evaluation, gate, promotion, and a worker that serves it."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from aftercall.prompt import PROMPT_VERSION
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.fixtures.workers import wait_until
-from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, standing_beside_base, write_labelled
+from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, make_plan, working_beside_base, write_split
 from training.data.splits import check_unseen, load_splits
 from training.fit.recipe import get_recipe
 from training.judge.judgement import EVALUATION_FILE, load_judgement
@@ -40,35 +40,35 @@ NONE = DesiredAdapter(None, "")
 def base_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The base model as a folder here."""
     folder = tmp_path_factory.mktemp("models")
-    with standing_beside_base(folder):
+    with working_beside_base(folder):
         yield
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where runs and adapters lie."""
+    """The folder of runs and adapters."""
     return tmp_path_factory.mktemp("workshop")
 
 
 @pytest.fixture(scope="module")
 def data(workshop: Path) -> Path:
-    """Two dozen conversations and their summaries, as a CSV."""
-    return write_labelled(workshop / "labelled.csv")
+    """Conversations to train on and enough held-out ones for the gate."""
+    return write_split(workshop / "labelled")
 
 
 @pytest.fixture(scope="module")
 def good(data: Path, workshop: Path) -> Path:
-    """An adapter that has learnt its lesson."""
+    """An adapter that has learned to write `SUMMARY`."""
     return refresh(make_plan(data, workshop, RECIPE))
 
 
 @pytest.fixture(scope="module")
 def bad(data: Path, workshop: Path) -> Path:
-    """One that was taken out of school after a step."""
+    """An adapter trained for one step only."""
     return refresh(make_plan(data, workshop, replace(RECIPE, max_steps=1, seed=7)))
 
 
-def test_the_card_shows_what_is_served_now_beside_the_new_one(data: Path, good: Path, tmp_path: Path) -> None:
+def test_the_card_compares_the_new_adapter_with_the_served_one(data: Path, good: Path, tmp_path: Path) -> None:
     plan = replace(make_plan(data, tmp_path, replace(RECIPE, max_steps=1, seed=8)), served=good)
     scores = json.loads((refresh(plan) / "card.json").read_text())["scores"]
     assert list(scores)[:3] == ["this adapter", "base model alone", f"active before: {good.name}"]
@@ -92,6 +92,7 @@ def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path, 
     with pytest.raises(SourceError, match=f"{len(splits.train)} of {len(splits.train)} conversations were trained on"):
         check_unseen(good, splits.train)
     assert manifest.metrics["rouge1_average"] == pytest.approx(100)
+    assert manifest.metrics["num_conversations"] == 32
     assert load_judgement(good / EVALUATION_FILE).means()["rouge1_average"] == pytest.approx(100)
     curve = json.loads((good / "card.json").read_text())["training"]["curve"]
     losses = [point["train_loss"] for point in curve if point["train_loss"] is not None]
@@ -101,6 +102,8 @@ def test_a_refresh_publishes_an_adapter_with_its_judgement_and_card(good: Path, 
     assert "base model held as quantization none, float32" in card
     writers = re.findall(r"^\| ([\w ]+) \| +[\d.]+ \|", card, re.MULTILINE)
     assert writers == ["this adapter", "base model alone", "first turns", "constant sentence"]
+    assert "on the n=32 held-out conversations" in card
+    assert re.search(r"^- constant sentence: \+\d+\.\d\d \(\+", card, re.MULTILINE)
     assert (good / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -125,10 +128,12 @@ def test_a_running_worker_serves_what_is_promoted(good: Path, database: Engine, 
     assert completion.text == SUMMARY
 
 
-def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, database: Engine, tmp_path: Path) -> None:
+def test_a_worse_adapter_is_refused_unless_forced(good: Path, bad: Path, database: Engine, tmp_path: Path) -> None:
     promote(database, registry.register(database, good).digest, NONE, Judgements(tmp_path), is_forced=False)
     candidate = registry.register(database, bad)
-    with pytest.raises(AdapterError, match=r"stays a candidate: its ROUGE is lower by \d+"):
+    with pytest.raises(
+        AdapterError, match=r"stays a candidate: .*its ROUGE is lower than that of adapter \w+: difference -\d+"
+    ):
         promote(database, candidate.digest, DesiredAdapter(good, good.name), Judgements(tmp_path), is_forced=False)
     assert registry.active(database, RECIPE.base) == registry.find(database, good.name)
 
@@ -140,7 +145,7 @@ def test_a_worse_adapter_stays_outside_unless_forced(good: Path, bad: Path, data
     assert (left.digest, back and back.digest) == (bad.name, good.name)
 
 
-def test_the_recipe_of_the_notebook_trains_on_four_bits(data: Path, tmp_path: Path) -> None:
+def test_the_notebooks_recipe_trains_on_4_bit_weights(data: Path, tmp_path: Path) -> None:
     tiny = build_tiny_model("phi")
     tiny.model.save_pretrained(tmp_path / "tiny-phi")
     tiny.tokenizer.save_pretrained(tmp_path / "tiny-phi")
@@ -158,7 +163,7 @@ def test_the_recipe_of_the_notebook_trains_on_four_bits(data: Path, tmp_path: Pa
     assert json.loads((published / "card.json").read_text())["training"]["num_trainable_parameters"] == 2 * 4 * 2048
 
 
-def test_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
+def test_training_resumes_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
     """Stopped after one epoch and resumed, a run ends where an undisturbed one does."""
     plan = make_plan(data, tmp_path, replace(RECIPE, max_steps=0, num_epochs=2, lora_dropout=0.0))
     undisturbed = refresh(plan)
@@ -166,17 +171,17 @@ def test_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> Non
     folder = plan.outputs.folder
     checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     assert len(checkpoints) == 2
-    for path in (folder / "adapter", folder / "staged", checkpoints[1]):
+    for path in (folder / "adapter", checkpoints[1]):
         path.rename(tmp_path / f"old-{path.name}")
     resuming = replace(plan, outputs=replace(plan.outputs, is_resuming=True), adapters_dir=tmp_path / "elsewhere")
     resumed = refresh(resuming)
     assert read_manifest(resumed).digest == read_manifest(undisturbed).digest
     assert load_judgement(resumed / EVALUATION_FILE).means() == load_judgement(undisturbed / EVALUATION_FILE).means()
 
-    with pytest.raises(AdapterError, match=r"was begun with lora_r 16, not 8\. Go on with the options"):
+    with pytest.raises(AdapterError, match=r"was started with lora_r 16, not 8\. Resume it with the same options"):
         refresh(replace(resuming, recipe=replace(plan.recipe, lora_r=8)))
     nowhere = replace(resuming.outputs, folder=tmp_path / "nowhere")
-    with pytest.raises(AdapterError, match="has no checkpoint to go on from"):
+    with pytest.raises(AdapterError, match="has no checkpoint to resume from"):
         refresh(replace(resuming, outputs=nowhere))
 
 

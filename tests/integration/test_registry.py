@@ -86,7 +86,7 @@ def test_a_rollback_brings_back_what_was_replaced_not_what_was_undone(database: 
 def test_each_change_stands_in_the_history_and_a_refused_one_does_not(database: Engine, three: list[str]) -> None:
     first, second, third = three
     promote(database, first)
-    with pytest.raises(AdapterError, match="changed by somebody else at this moment"):
+    with pytest.raises(AdapterError, match="changed meanwhile by another command"):
         registry.promote(database, second, Trial(third))
     registry.promote(database, second, Trial(first, is_forced=True, report='{"differences": {}}'))
     assert changes(database) == [(Action.PROMOTE, first, None), (Action.PROMOTE, second, first)]

@@ -1,4 +1,4 @@
-"""A run that was stopped and goes on is the run that it would have been: as long, as patient, and as many seconds."""
+"""A resumed run has the same steps, patience and seconds as an uninterrupted one."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
 from training.fit.checkpoint import find_checkpoint
-from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.recipe import Recipe
 from training.fit.stopwatch import Stopwatch
 from training.fit.train import Outputs, train_adapter
 from training.fit.training_run import TrainingRun
@@ -20,7 +20,6 @@ RECIPE = Recipe(
     name="tiny",
     base="tiny",
     quantization="none",
-    target_modules=LLAMA_LAYERS,
     batch_size=4,
     learning_rate=1e-12,
     num_epochs=6,
@@ -53,14 +52,14 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_its_patience_is_not_renewed(stopped: Path, tmp_path: Path) -> None:
+def test_patience_is_not_reset_by_resuming(stopped: Path, tmp_path: Path) -> None:
     undisturbed = train(tmp_path / "undisturbed")
     assert undisturbed.num_steps == 6
     resumed = train(stopped, is_resuming=True)
     assert [point.step for point in resumed.curve] == [point.step for point in undisturbed.curve]
 
 
-def test_its_seconds_before_are_counted(stopped: Path) -> None:
+def test_seconds_before_resuming_are_counted(stopped: Path) -> None:
     path = find_checkpoint(stopped) / "trainer_state.json"
     state = json.loads(path.read_bytes())
     (seconds,) = state["stateful_callbacks"]["Stopwatch"]["args"].values()

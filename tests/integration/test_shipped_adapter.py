@@ -49,9 +49,9 @@ def listed() -> list[list[str]]:
 def test_it_is_listed_and_found_before_anything_is_registered() -> None:
     assert listed() == [[SHIPPED.name, "shipped", PACKAGED_MODEL]]
     assert run("show", SHIPPED.name[:6]).output.startswith(f"# Adapter {SHIPPED.name}")
-    assert "the gate has nothing against the first" in run("diff", SHIPPED.name, "active").output
+    assert f"not surely higher than that of {SHIPPED.name}" in run("diff", SHIPPED.name, "active").output
     assert run("history").output == (
-        f"No adapter was promoted yet; workers serve {SHIPPED.name}, which ships for {PACKAGED_MODEL}.\n"
+        f"No adapter has been promoted yet; workers serve {SHIPPED.name}, which ships for {PACKAGED_MODEL}.\n"
     )
 
 
@@ -73,7 +73,7 @@ def test_adapters_are_shown_compared_and_rolled_back_without_a_workers_packages(
     run("promote", "--force", SHIPPED.name)
     for command, answer in (
         (["show", "active"], f"# Adapter {SHIPPED.name}"),
-        (["diff", "active", SHIPPED.name], "the gate has nothing against the first"),
+        (["diff", "active", SHIPPED.name], f"not surely higher than that of {SHIPPED.name}"),
         (["rollback"], f"{SHIPPED.name} is retired"),
     ):
         typed = [sys.executable, "-c", WITHOUT_THEM, "adapters", *command]

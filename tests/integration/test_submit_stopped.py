@@ -62,5 +62,5 @@ def test_a_stopped_submit_leaves_nothing_of_what_was_piped_in(
         _, errors = process.communicate(timeout=TIMEOUT_S)
 
     assert process.returncode == 130
-    assert errors == "\naftercall: stopped. Run the same command again to go on.\n"
+    assert errors == "\naftercall: stopped. Run the same command again to continue.\n"
     assert list(temporary.iterdir()) == []

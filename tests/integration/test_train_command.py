@@ -1,4 +1,4 @@
-"""`aftercall train` as it is typed wrongly: what is wrong is said at once, in a sentence, before torch is loaded."""
+"""Mistakes in an `aftercall train` command are reported at once in one sentence, before torch is imported."""
 
 import os
 import subprocess
@@ -40,11 +40,11 @@ def test_values_out_of_range_are_refused(aftercall: Callable[..., Answer], optio
     [
         (["--recipe", "foo"], 5, "no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-tweetsumm"),
         (["--data", "nix"], 3, "nix: neither a file nor a folder with"),
-        (["--resume", "nix"], 8, "experiments/runs/nix has no checkpoint to go on from; train without --resume"),
-        (["--gpus", "2"], 9, "--gpus 2 asks for 2 GPUs, but none is visible: look at `nvidia-smi`"),
+        (["--resume", "nix"], 8, "experiments/runs/nix has no checkpoint to resume from; train without --resume"),
+        (["--gpus", "2"], 9, "--gpus 2 needs 2 GPUs, but none is visible: check `nvidia-smi`"),
     ],
 )
-def test_what_is_wrong_is_said_before_torch_is_loaded(
+def test_mistakes_are_reported_before_torch_is_imported(
     tmp_path: Path, args: list[str], exit_code: int, said: str
 ) -> None:
     write_labelled(tmp_path / LABELLED)
@@ -78,7 +78,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, said)
 
 
-def test_a_module_of_our_own_that_is_missing_is_a_defect_and_no_advice(tmp_path: Path) -> None:
+def test_a_missing_module_of_our_own_is_a_traceback_not_advice(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "sys.modules['training.fit.recipe'] = None\n"
@@ -88,7 +88,7 @@ def test_a_module_of_our_own_that_is_missing_is_a_defect_and_no_advice(tmp_path:
     assert "ModuleNotFoundError: import of training.fit.recipe" in run_python(script, folder=tmp_path).stderr
 
 
-def test_without_the_hub_its_data_is_asked_for_as_files(tmp_path: Path) -> None:
+def test_without_the_hub_the_message_asks_for_files(tmp_path: Path) -> None:
     args = ["-m", "aftercall", "train", "--data", "Salesforce/dialogstudio"]
     done = run([*args], tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"))
     assert done.returncode == 3
@@ -96,7 +96,7 @@ def test_without_the_hub_its_data_is_asked_for_as_files(tmp_path: Path) -> None:
     assert "Give --data a folder of its rows as train.jsonl and validation.jsonl (and test.jsonl);" in done.stderr
 
 
-def test_a_hub_that_does_not_answer_is_said_with_what_is_already_done(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported_with_the_command_that_pushes_later(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -106,11 +106,11 @@ def test_a_hub_that_does_not_answer_is_said_with_what_is_already_done(tmp_path: 
         "except AdapterError as error:\n    print(error)\n"
     )
     done = run_python(script, str(tmp_path), folder=tmp_path, HF_ENDPOINT="http://127.0.0.1:1", HF_HOME=str(tmp_path))
-    assert done.stdout.startswith(f"{tmp_path} is whole and registered, but not pushed to me/adapter: ")
-    assert f"`hf upload me/adapter {tmp_path} --exclude '*evaluation.json' --private`" in done.stdout
+    assert done.stdout.startswith(f"{tmp_path} is registered, but was not pushed to me/adapter: ")
+    assert f"`aftercall adapters export {tmp_path.name} --out FOLDER` and `hf upload me/adapter" in done.stdout
 
 
-def test_what_an_adapter_was_trained_on_does_not_judge_it(aftercall: Callable[..., Answer], tmp_path: Path) -> None:
+def test_an_adapter_is_not_evaluated_on_its_training_data(aftercall: Callable[..., Answer], tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     saved.mkdir()
     (saved / "adapter_config.json").write_text("{}")
@@ -125,7 +125,7 @@ def test_what_an_adapter_was_trained_on_does_not_judge_it(aftercall: Callable[..
     assert (answer.exit_code, said in answer.errors) == (3, True)
 
 
-def test_a_run_goes_on_with_the_options_it_was_begun_with(
+def test_a_run_resumes_with_the_options_it_was_started_with(
     aftercall: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_base(tmp_path)
@@ -138,7 +138,7 @@ def test_a_run_goes_on_with_the_options_it_was_begun_with(
     (run_folder,) = (tmp_path / "experiments" / "runs").iterdir()
     resumed = aftercall("train", *options, "--resume", run_folder.name, "--batch-size", "3")
     assert resumed.exit_code == 8
-    said = "was begun with batch_size 5, not 3; is_gradient_checkpointing True, not False. Go on with the options"
+    said = "was started with batch_size 5, not 3; is_gradient_checkpointing True, not False. Resume it with the same"
     assert said in resumed.errors
 
 

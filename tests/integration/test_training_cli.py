@@ -1,4 +1,4 @@
-"""The commands around adapters, as they are typed."""
+"""The `aftercall adapters` commands."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +26,13 @@ def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:
     assert "in place of the base model" in run("promote", fair[:6]).output
     promoted = run("promote", good).output
     assert f"active: {good}, in place of {fair}" in promoted
+    assert "n=40 held-out conversations" in promoted
     assert "rouge_average: +" in promoted
+    assert "rouge_average, compared with the constant sentence: +" in promoted
 
     listed = run("list").output
     assert all(word in listed for word in (fair, good, "active", "retired"))
-    assert "the gate has nothing against the first" in run("diff", good, fair).output
+    assert "the gate would let the first one pass" in run("diff", good, fair).output
     assert "its ROUGE is lower" in run("diff", fair, good).output
 
     assert run("rollback", "--base", "tiny").output == f"{good} is retired; active: {fair}\n"
@@ -46,6 +48,15 @@ def test_list_promote_diff_and_roll_back(tmp_path: Path) -> None:
     assert [line[2:4] for line in older] == [["promote", good], ["promote", fair]]
     assert "in place of the base model" not in run("promote", "--force", good).output
     assert run("history").output.splitlines()[1].split()[2:] == ["promote", good, fair, "forced"]
+
+
+def test_a_tie_is_promoted_only_when_allowed(tmp_path: Path) -> None:
+    first, second = (make_candidate(tmp_path, rank, "Customer waits.") for rank in (1, 2))
+    run("promote", first)
+    with pytest.raises(AdapterError, match=rf"{second} stays a candidate: its ROUGE is not surely higher"):
+        run("promote", second)
+    assert f"active: {second}" in run("promote", "--allow-tie", second).output
+    assert ", n=40" in run("history").output.splitlines()[1]
 
 
 def test_a_rollback_finds_the_base_model_that_the_settings_name_by_its_path(
@@ -71,7 +82,7 @@ def test_a_published_folder_is_registered_by_hand(tmp_path: Path) -> None:
     assert run("register", str(folder)).output == f"active: {folder.name} in {folder}\n"
 
 
-def test_summaries_written_in_two_ways_are_shown_side_by_side_but_pass_no_gate(tmp_path: Path) -> None:
+def test_judgements_with_different_settings_are_shown_but_refused_by_the_gate(tmp_path: Path) -> None:
     old, exact, coarse = (
         make_candidate(tmp_path, rank, "Customer waits.", written_as)
         for rank, written_as in enumerate(["", "quantization none, float32", "quantization nf4, bfloat16"])
@@ -87,7 +98,7 @@ def test_summaries_written_in_two_ways_are_shown_side_by_side_but_pass_no_gate(t
     assert f"{coarse} was judged as quantization nf4, bfloat16; {exact} as quantization none, float32" in shown
     assert "was judged as" not in run("diff", old, exact).output
     # Judgements of before do not say how they were written.
-    assert f"active: {old}" in run("promote", old).output
+    assert f"active: {old}" in run("promote", "--allow-tie", old).output
 
 
 def test_an_adapter_without_a_card_says_so(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training that goes wrong ends in a sentence, and leaves no adapter behind that nobody could serve."""
+"""Training that fails ends with a message and publishes no adapter that could not be served."""
 
 import resource
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from aftercall.errors import AdapterError
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.learner import RECIPE, make_plan, save_base, write_labelled
 from training.fit.recipe import get_recipe
+from training.fit.targets import find_targets
 from training.fit.train import _encode, _make_trainer, widen
 from training.refresh import Plan, refresh
 from worker.loading.load import ModelSettings, load_model
@@ -36,10 +37,10 @@ def small_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_checkpoint_for_which_the_disk_has_no_room(workshop: Path, request: pytest.FixtureRequest) -> None:
+def test_a_checkpoint_that_does_not_fit_on_the_disk(workshop: Path, request: pytest.FixtureRequest) -> None:
     plan = make_plan(write_labelled(workshop / "labelled.csv"), workshop, replace(RECIPE, max_steps=1))
     request.getfixturevalue("small_files")
-    with pytest.raises(AdapterError, match=r"run cannot be saved in .*: a file was cut short\. Make room"):
+    with pytest.raises(AdapterError, match=r"run cannot be saved in .*: a file was truncated\. Free some space"):
         refresh(plan)
     assert list(plan.outputs.folder.glob("checkpoint-*/optimizer.pt"))
     assert not plan.adapters_dir.exists()
@@ -59,23 +60,25 @@ def make_notebook_plan(folder: Path, learning_rate: float) -> Plan:
     return make_plan(write_labelled(folder / "labelled.csv"), folder, notebook)
 
 
-def test_an_adapter_whose_training_ran_away_is_not_published(tmp_path: Path) -> None:
+def test_an_adapter_whose_training_diverged_is_not_published(tmp_path: Path) -> None:
     plan = make_notebook_plan(tmp_path, learning_rate=1e30)
     # Beside 8-bit weights; what is merged into others is refused when it is merged.
     plan = replace(plan, settings=plan.settings.model_copy(update={"quantization": "int8"}))
-    with pytest.raises(AdapterError, match=r"loss is not a number: training ran away; .*a lower learning rate"):
+    with pytest.raises(AdapterError, match=r"loss is NaN: training diverged; .*a lower learning rate"):
         refresh(plan)
     assert not plan.adapters_dir.exists()
 
 
 # trl asks newer transformers for an attribute by its former name.
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_beside_four_bits_the_adapter_is_widened_for_float16(tmp_path: Path) -> None:
+def test_an_adapter_on_4_bit_weights_is_cast_to_float32_for_float16_training(tmp_path: Path) -> None:
     """A GPU without bfloat16 scales gradients, and its scaler takes no bfloat16, which trl makes of the adapter."""
     plan = make_notebook_plan(tmp_path, learning_rate=2e-4)
     loaded = load_model(ModelSettings(plan.recipe.base, "nf4", "float16", None, "cpu", tmp_path))
     trees = _encode(loaded.tokenizer, plan.splits.train, plan.recipe)
-    model = _make_trainer(plan.recipe, loaded.model, loaded.tokenizer, plan.outputs, (trees, [])).model
+    found = find_targets(loaded.model, plan.recipe.target_modules)
+    held = (loaded.model, loaded.tokenizer)
+    model = _make_trainer(plan.recipe, found, held, plan.outputs, (trees, [])).model
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     kept = {name: weight.dtype for name, weight in model.named_parameters() if not weight.requires_grad}
     assert {weight.dtype for weight in trained} == {torch.bfloat16}

@@ -91,7 +91,7 @@ def set_lease(engine: Engine, seconds: float) -> None:
     epoch = "(julianday('now') - 2440587.5) * 86400.0"
     moment = epoch if engine.dialect.name == "sqlite" else "extract(epoch FROM clock_timestamp())"
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE job SET visible_at = {moment} + {seconds} WHERE state = 'running'"))  # noqa: S608
+        connection.execute(text(f"UPDATE job SET visible_at = {moment} + {seconds} WHERE state = 'running'"))
 
 
 def test_every_row_of_the_first_version_is_kept_and_the_night_goes_on(

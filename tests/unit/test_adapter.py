@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -72,7 +73,7 @@ def test_a_folder_named_like_the_hub_id_is_the_same_base_but_another_owner_is_no
         check_adapter(tmp_path, "somebody/phi-1_5", "1")
 
 
-def test_the_digest_hangs_on_content_alone(tmp_path: Path) -> None:
+def test_the_digest_depends_on_content_alone(tmp_path: Path) -> None:
     original = write_adapter(tmp_path / "a").digest
     reordered = {
         "base_model_name_or_path": "elsewhere",
@@ -156,10 +157,14 @@ def test_half_a_manifest_is_refused(tmp_path: Path) -> None:
 
 def test_a_manifest_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     manifest = write_adapter(tmp_path)
-    # A folder in the way of the file that is written aside: no user, not even root, writes through it.
-    (tmp_path / f".{MANIFEST_FILE}.partial").mkdir()
-    with pytest.raises(AdapterError, match="cannot be written"):
-        write_manifest(tmp_path, replace(manifest, recipe="another"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As on a full disk, and for root too: no file of this process may grow beyond 10 bytes.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(AdapterError, match="cannot be written"):
+            write_manifest(tmp_path, replace(manifest, recipe="another"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert read_manifest(tmp_path) == manifest
 
 

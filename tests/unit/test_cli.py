@@ -84,7 +84,7 @@ CASES = [
     Case("no schema", 12, "no tables yet. Run `aftercall db upgrade`", setting=("DATABASE_URL", "sqlite:///other.db")),
     Case("unknown submission", 11, "there is no submission 7", args=("export", "7", "--out", "x.csv")),
     Case("nothing to cancel", 11, "there is no submission 7", args=("cancel", "7")),
-    Case("nothing to purge", 11, "there is no submission 7", args=("purge", "7")),
+    Case("nothing to purge", 11, "there is no ledger at sqlite:///aftercall-data/aftercall.db", args=("purge", "7")),
     Case("Redis over a socket", 6, "expected redis://:PASSWORD@HOST:PORT", setting=("REDIS_URL", "unix:///run/redis")),
     Case("Redis without a port", 6, "expected redis://:PASSWORD@HOST:PORT", setting=("REDIS_URL", "redis://h:port/0")),
     Case("Redis without a host", 6, "expected redis://:PASSWORD@HOST:PORT", setting=("REDIS_URL", "redis://[h/0")),
@@ -146,7 +146,8 @@ def test_a_results_file_that_cannot_be_written_is_told_before_the_night(aftercal
         answer = aftercall("run", "night.csv", "--out", f"{folder}/out.csv")
         assert answer.exit_code == 1
         assert answer.errors == (
-            f"aftercall: there is no folder {folder} to write out.csv to. Make it, or name another.\n"
+            f"aftercall: the folder {folder} does not exist, so out.csv cannot be written. "
+            "Create it, or name another.\n"
         )
         assert not Path("mistyped").exists()
     assert "name a file" in aftercall("run", "night.csv", "--out", "-").errors

@@ -61,7 +61,11 @@ def test_no_port_is_open_to_the_network() -> None:
 
 
 def test_the_passwords_of_the_servers_have_no_default() -> None:
-    for name, variable in (("redis", "REDIS_PASSWORD"), ("postgres", "POSTGRES_PASSWORD")):
+    for name, variable in (
+        ("redis", "REDIS_PASSWORD"),
+        ("postgres", "POSTGRES_PASSWORD"),
+        ("flower", "FLOWER_PASSWORD"),
+    ):
         assert f"${{{variable}:?" in yaml.safe_dump(SERVICES[name], width=1000)
         assert f"{variable}=\n" in ENV_EXAMPLE.read_text()
     assert not re.search(r"\$\{\w*PASSWORD:?-", COMPOSE_TEXT)
@@ -72,6 +76,36 @@ def test_no_password_is_on_a_command_line() -> None:
         for word in service.get("command", []):
             # What follows << is read by the server from its standard input.
             assert "PASSWORD" not in word and "_AUTH" not in word.partition("<<")[0], f"{name}: {word}"
+
+
+def test_the_servers_are_on_a_network_without_a_way_out() -> None:
+    networks = yaml.safe_load(COMPOSE_TEXT)["networks"]
+    assert networks["back"]["internal"] is True
+    on_front = {name for name, service in SERVICES.items() if "front" in service["networks"]}
+    assert on_front == {"worker", "flower"}
+    assert all("back" in service["networks"] for service in SERVICES.values())
+
+
+def test_the_hub_token_reaches_workers_alone() -> None:
+    for name in ("migrate", "producer"):
+        assert SERVICES[name]["environment"]["HF_TOKEN"] == ""
+    assert SERVICES["worker"]["environment"]["HF_TOKEN"] == "${HF_TOKEN:-}"
+    assert not any("HF_TOKEN" in str(SERVICES[name]) for name in ("redis", "postgres", "flower"))
+
+
+def test_flower_has_a_password_of_its_own() -> None:
+    assert "REDIS_PASSWORD" not in SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"]
+
+
+def test_a_worker_has_a_health_check_that_can_be_run() -> None:
+    [kind, python, *arguments] = SERVICES["worker"]["healthcheck"]["test"]
+    assert (kind, python, arguments[:2]) == ("CMD", "python", ["-P", "-m"])
+    assert (ROOT / f"{arguments[2].replace('.', '/')}.py").is_file()
+
+
+def test_a_second_gpu_machine_can_name_the_servers_of_the_first() -> None:
+    for name in ("AFTERCALL_DATABASE_URL", "AFTERCALL_REDIS_URL"):
+        assert SERVICES["worker"]["environment"][name].startswith(f"${{{name}:-")
 
 
 def test_a_worker_gets_the_time_to_drain() -> None:

@@ -30,7 +30,7 @@ def test_messages_that_wait_beside_an_idle_worker_for_too_long_mean_stuck() -> N
     assert watchdog.is_stuck(num_messages=5, num_held=0)
 
 
-def test_an_empty_queue_or_work_in_hand_starts_the_count_again() -> None:
+def test_an_empty_queue_or_held_work_starts_the_count_again() -> None:
     for num_messages, num_held in ((0, 0), (5, 1)):
         watchdog, clock = make_watchdog()
         watchdog.is_stuck(num_messages=5, num_held=0)

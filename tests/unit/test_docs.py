@@ -1,10 +1,12 @@
 """What README and docs say is true of the code: commands, options, files, links, settings and exit codes."""
 
+import csv
 import inspect
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -12,15 +14,18 @@ import pytest
 import yaml
 from sqlalchemy import text
 
+from adapters import find_shipped
 from aftercall import errors, schema
 from aftercall.cli import COMMANDS, cli
 from aftercall.database import connect, reading
-from aftercall.settings import PREFIX, Settings
+from aftercall.secret_files import SECRET_FILES
+from aftercall.settings import PACKAGED_MODEL, PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs/operations.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+ARCHITECTURE = ROOT / "docs/architecture.md"
+PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 #: Click's own, for a command line that it cannot read.
 EXIT_USAGE = 2
@@ -41,6 +46,10 @@ class Command:
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}: {' '.join(self.words)}"
+
+
+def _page_id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
 def _shown_lines(page: str) -> Iterator[tuple[int, str, bool]]:
@@ -72,7 +81,7 @@ def _commands(page: Path) -> Iterator[Command]:
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 del words[0]
             if words:
-                yield Command(page.name, number, tuple(words), is_prose)
+                yield Command(_page_id(page), number, tuple(words), is_prose)
 
 
 ALL_COMMANDS = [command for page in PAGES for command in _commands(page)]
@@ -120,7 +129,7 @@ def test_every_command_is_shown_in_the_readme() -> None:
 
 
 def test_every_setting_named_in_the_docs_exists() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(SECRET_FILES)
     for page in PAGES:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", page.read_text()))
         assert named <= known, page.name
@@ -181,17 +190,17 @@ def _slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if re.match(r"[a-z]+:", target):
             continue
         name, _, anchor = target.partition("#")
         path = page.parent / name if name else page
-        assert path.exists(), f"{page.name}: {target}"
+        assert path.exists(), f"{_page_id(page)}: {target}"
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
-            assert anchor in {_slug(heading) for heading in headings}, f"{page.name}: {target}"
+            assert anchor in {_slug(heading) for heading in headings}, f"{_page_id(page)}: {target}"
 
 
 def _is_path(code: str) -> bool:
@@ -199,12 +208,55 @@ def _is_path(code: str) -> bool:
     return re.fullmatch(r"[\w./-]+", code) is not None and "/" in code and code.split("/")[0] in tops
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
 def test_every_file_named_exists(page: Path) -> None:
     generated = ("aftercall-data", "experiments")
     for number, code, _ in _shown_lines(page.read_text()):
         if _is_path(code) and not code.startswith(generated):
-            assert (ROOT / code).exists(), f"{page.name}:{number}: {code}"
+            assert (ROOT / code).exists(), f"{_page_id(page)}:{number}: {code}"
+
+
+#: The packages whose folders the page lists one by one.
+LISTED_PACKAGES = ("aftercall", "producer", "worker", "training", "migrations")
+
+
+def _listed_in_architecture() -> set[str]:
+    """The paths in the page's tree: two spaces deeper is one folder down; folders end with a slash."""
+    block = re.search(r"^## The house\n+```text\n(.*?)^```", ARCHITECTURE.read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None, "docs/architecture.md has no tree under its heading 'The house'"
+    listed: set[str] = set()
+    parents: list[str] = []
+    for indent, name in re.findall(r"^( *)(\S+) ", block[1], re.MULTILINE):
+        del parents[len(indent) // 2 :]
+        listed.add("".join(parents) + name)
+        if name.endswith("/"):
+            parents.append(name)
+    return listed
+
+
+def _folders_of(package: Path) -> set[str]:
+    """A package and the folders below it that hold files, as the page writes them."""
+    files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    folders = {parent for file in files for parent in file.relative_to(ROOT).parents if parent.parts}
+    return {f"{folder.as_posix()}/" for folder in folders}
+
+
+@pytest.mark.parametrize("package", LISTED_PACKAGES)
+def test_the_architecture_lists_exactly_the_folders_of_the_code(package: str) -> None:
+    listed = {path for path in _listed_in_architecture() if path.startswith(f"{package}/") and path.endswith("/")}
+    assert listed == _folders_of(ROOT / package)
+
+
+def test_every_module_that_the_architecture_lists_exists() -> None:
+    modules = {path for path in _listed_in_architecture() if path.endswith(".py")}
+    assert modules
+    assert {path for path in modules if not (ROOT / path).is_file()} == set()
+
+
+def test_every_page_of_the_decisions_is_in_their_index() -> None:
+    folder = ROOT / "docs/decisions"
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text()))
+    assert linked == {page.name for page in folder.glob("*.md")} - {"README.md"}
 
 
 def test_the_queries_for_monitoring_run(tmp_path: Path) -> None:
@@ -241,9 +293,31 @@ def _exit_codes() -> set[int]:
     return {0, EXIT_USAGE, *constants, *(kind.exit_code for kind in classes)}
 
 
-@pytest.mark.parametrize("page", [README, OPERATIONS], ids=lambda page: page.name)
-def test_the_exit_codes_are_those_of_the_code(page: Path) -> None:
-    table = re.search(r"^\| exit code \|.*?(?=\n\n)", page.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    table = re.search(r"^\| exit code \|.*?(?=\n\n)", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)
     assert table is not None
     shown = [int(code) for code in re.findall(r"^\| (\d+) \|", table[0], re.MULTILINE)]
     assert shown == sorted(_exit_codes())
+
+
+def _blocks(page: Path) -> list[str]:
+    return re.findall(r"^```text\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_conversations_in_the_readme_are_from_the_examples() -> None:
+    conversations, summaries, *_ = _blocks(README)
+    shown = list(csv.DictReader(StringIO(conversations)))
+    with (ROOT / "examples/support.csv").open(newline="") as file:
+        examples = list(csv.DictReader(file))
+    assert len(shown) == 3
+    assert [row for row in shown if row not in examples] == []
+    assert re.findall(r"^\S+", summaries, re.MULTILINE) == [row["conversation_id"] for row in shown]
+
+
+def test_the_summaries_in_the_readme_are_of_the_adapter_that_ships() -> None:
+    shipped = find_shipped(PACKAGED_MODEL)
+    named = re.search(r"<!--.*?adapter ([0-9a-f]{16}).*?-->", README.read_text(), re.DOTALL)
+    assert shipped is not None
+    assert named is not None
+    if named[1] != shipped.name:
+        pytest.fail("the shipped adapter changed: run the examples again and paste their summaries into README.md")

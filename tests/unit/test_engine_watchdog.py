@@ -22,7 +22,7 @@ def make_watch() -> tuple[EngineWatchdog, Clock]:
     return EngineWatchdog(timeout_s=60.0, clock=clock), clock
 
 
-def test_silence_beside_work_in_hand_means_that_it_hangs() -> None:
+def test_an_engine_that_holds_work_and_is_silent_hangs() -> None:
     watch, clock = make_watch()
     with watch.calling([3, 1]), watch.calling([2]):
         clock.now_s += 60.0
@@ -41,7 +41,7 @@ def test_an_engine_without_work_may_be_silent() -> None:
     assert watch.hung_jobs() == []
 
 
-def test_whoever_waits_long_among_many_that_are_answered_is_not_hung() -> None:
+def test_a_call_that_waits_while_others_are_answered_is_not_hung() -> None:
     watch, clock = make_watch()
     with watch.calling([1]):
         for job_id in range(2, 10):
@@ -50,7 +50,7 @@ def test_whoever_waits_long_among_many_that_are_answered_is_not_hung() -> None:
                 assert watch.hung_jobs() == []
 
 
-def test_new_calls_are_no_sign_of_life() -> None:
+def test_new_calls_are_no_evidence_that_the_engine_works() -> None:
     watch, clock = make_watch()
     with ExitStack() as calls:
         for job_id in range(1, 4):

@@ -43,7 +43,7 @@ def test_a_gpu_asked_for_where_none_is_there_is_an_error(asked: str) -> None:
 
 
 def test_a_number_beyond_the_last_gpu_is_an_error() -> None:
-    with pytest.raises(ModelError, match="GPU 2, but the visible ones end at 1"):
+    with pytest.raises(ModelError, match="GPU 2, but the last visible one is 1"):
         choose_gpus("0,2", {"CUDA_VISIBLE_DEVICES": "0,1"})
 
 

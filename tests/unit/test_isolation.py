@@ -35,12 +35,12 @@ def test_chunks_are_inside_together() -> None:
         visitor.leave()
 
 
-def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out() -> None:
+def test_one_that_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out() -> None:
     isolation = Isolation()
     first = Visitor(isolation.together())
     assert first.is_inside.wait(TIMEOUT_S)
     loners = [Visitor(isolation.alone()) for _ in range(2)]
-    wait_until(lambda: isolation._num_loners == 2, "both at the door before the late one")
+    wait_until(lambda: isolation._num_exclusive == 2, "both at the door before the late one")
     assert not any(loner.is_inside.wait(0.05) for loner in loners)
     late = Visitor(isolation.together())
     assert not late.is_inside.wait(0.05)

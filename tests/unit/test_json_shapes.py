@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.errors import SourceError
+from producer.readers import documents
 from producer.source import open_source
 from tests.unit.sources import read, texts, write
 
@@ -99,6 +100,16 @@ def test_a_document_that_breaks_off_is_refused_before_anything_is_read(tmp_path:
     path = write(tmp_path, json.dumps(items, indent=1)[:-40], "cut.json")
     with pytest.raises(SourceError, match=r"cut\.json: the JSON is cut off or broken"):
         open_source(str(path))
+
+
+def test_a_long_array_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "_MAX_WHOLE_BYTES", 1_000)
+    items = [_conversation(number, [("customer", "a"), ("agent", "b")]) for number in range(200)]
+    rows, rejected = read(write(tmp_path, json.dumps({"data": items}), "long.json"))
+    assert (len(rows), rejected) == (200, [])
+    whole = {"id": 1, "messages": [turn for item in items for turn in item["messages"]]}
+    with pytest.raises(SourceError, match="one JSON object of more than"):
+        read(write(tmp_path, json.dumps(whole), "one.json"))
 
 
 def test_paths_can_be_told(tmp_path: Path) -> None:

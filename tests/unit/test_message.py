@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftercall.message import MESSAGE_VERSION, Chunk, ChunkJob, MessageError, form_chunks
+from aftercall.message import MESSAGE_VERSION, Chunk, ChunkJob, MessageError, form_chunks, parse_job_ids
 
 jobs = st.lists(st.builds(ChunkJob, st.integers(1, 2**62), st.text(max_size=60)), max_size=40)
 
@@ -36,8 +36,8 @@ def test_chunks_are_filled_to_their_limit(num_jobs: int, max_jobs: int) -> None:
     assert [len(chunk.jobs) for chunk in chunks[:-1]] == [max_jobs] * (len(chunks) - 1)
 
 
-def test_another_version_is_refused_with_the_next_step() -> None:
-    with pytest.raises(MessageError, match=r"version 2 reached a worker that reads version 1.*will be sent again"):
+def test_another_version_is_refused() -> None:
+    with pytest.raises(MessageError, match=r"version 2; this version of aftercall reads 1"):
         Chunk.from_message({"version": MESSAGE_VERSION + 1, "jobs": []})
 
 
@@ -49,6 +49,13 @@ def test_another_version_is_refused_with_the_next_step() -> None:
         {"version": MESSAGE_VERSION, "jobs": [[1]]},
         {"version": MESSAGE_VERSION, "jobs": [["one", "text"]]},
         {"version": MESSAGE_VERSION, "jobs": None},
+        {"version": MESSAGE_VERSION, "jobs": [[True, "text"]]},
+        {"version": MESSAGE_VERSION, "jobs": [[0, "text"]]},
+        {"version": MESSAGE_VERSION, "jobs": [[2**63, "text"]]},
+        {"version": MESSAGE_VERSION, "jobs": [[[1], "text"]]},
+        {"version": MESSAGE_VERSION, "jobs": [[1, 2]]},
+        {"version": MESSAGE_VERSION, "jobs": [[1, "text"]] * 513},
+        {"version": True, "jobs": []},
         {},
         None,
         "a string",
@@ -58,3 +65,18 @@ def test_another_version_is_refused_with_the_next_step() -> None:
 def test_what_is_no_message_is_refused(body: object) -> None:
     with pytest.raises(MessageError):
         Chunk.from_message(body)
+
+
+@pytest.mark.parametrize(
+    "header", [",", "1,", "1,,2", " 1", "1 ", "+1", "1_0", "٣", "0", "01", str(2**63), "1," * 600 + "1"]
+)
+def test_a_header_is_ids_and_nothing_else(header: str) -> None:
+    with pytest.raises(ValueError, match="not a list of job ids"):
+        parse_job_ids(header)
+
+
+def test_a_version_with_control_characters_is_shown_escaped() -> None:
+    with pytest.raises(MessageError) as refused:
+        Chunk.from_message({"version": "\x1b]0;title\x07\n2026 INFO all is well", "jobs": []})
+    assert str(refused.value).isprintable()
+    assert "\\x1b]0;title" in str(refused.value)

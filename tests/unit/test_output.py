@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aftercall.errors import AftercallError
-from producer.output import write_out, writing_aside
+from aftercall.files import writing_whole
+from producer.output import write_out
 from producer.rejected import RejectedFile
 from producer.results import results_path
 from producer.source import Rejected
@@ -25,7 +26,7 @@ def reject(path: Path, *rows: Rejected, is_dry_run: bool = False) -> RejectedFil
 
 def test_two_that_write_one_file_at_once_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    with writing_aside(path) as first, writing_aside(path) as second:
+    with writing_whole(path) as first, writing_whole(path) as second:
         first.write("whole\n" * 3)
         second.write("whole\n" * 3)
     assert path.read_text() == "whole\n" * 3
@@ -93,7 +94,7 @@ def test_only_files_are_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     link.symlink_to("/dev/null")
     for out in (pipe, link):
-        with pytest.raises(AftercallError, match="is no regular file"):
+        with pytest.raises(AftercallError, match="is not a regular file"):
             write_out(out, ["id"], lambda file: file.write("x"))
     assert pipe.is_fifo()
     assert link.is_symlink()
@@ -101,7 +102,7 @@ def test_only_files_are_replaced(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    with pytest.raises(OSError, match="No space left") as raised, writing_aside(path):
+    with pytest.raises(OSError, match="No space left") as raised, writing_whole(path):
         raise OSError(28, "No space left on device")
     assert raised.value.filename == str(path)
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from producer.output import write_out
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
 
-REFUSED = "is there already and was not written by this command. Name another file, or remove it first.\n"
+REFUSED = "exists and was not written by this command. Name another file, or remove it first.\n"
 
 WRITERS = [
     ["export", "1", "--out"],
@@ -97,7 +97,10 @@ def test_a_night_does_not_begin_if_its_results_would_replace_its_source(aftercal
 def test_a_mistyped_folder_is_named_and_not_made(command: list[str], aftercall: Callable[..., Answer]) -> None:
     answer = aftercall(*command, "mistyped/out.csv")
     assert answer.exit_code == 1
-    assert answer.errors == "aftercall: there is no folder mistyped to write out.csv to. Make it, or name another.\n"
+    assert (
+        answer.errors
+        == "aftercall: the folder mistyped does not exist, so out.csv cannot be written. Create it, or name another.\n"
+    )
     assert not Path("mistyped").exists()
 
 

@@ -1,4 +1,4 @@
-"""What is served at a moment, and its exchange while calls are under way."""
+"""What is served at a moment, and its swap while calls run."""
 
 import threading
 from dataclasses import replace
@@ -18,12 +18,12 @@ def make_serving() -> Serving:
 
 
 def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
-    """An exchange waits for the call, and the next call for the exchange."""
+    """A swap waits for the call, and the next call waits for the swap."""
     serving = make_serving()
     seen: list[str] = []
 
-    def exchange() -> Any:
-        seen.append("exchange")
+    def change() -> Any:
+        seen.append("change")
         return replace(serving.now.provenance, adapter_digest="new")
 
     def call() -> None:
@@ -31,20 +31,20 @@ def test_a_call_ends_under_the_adapter_under_which_it_began() -> None:
             seen.append(served.columns["adapter_digest"])
 
     with serving.using() as served:
-        exchanging = threading.Thread(target=serving.exchange, args=(exchange,))
-        exchanging.start()
-        wait_until(lambda: serving._isolation._num_loners, "the exchange asked for before the late call")
+        swapping = threading.Thread(target=serving.swap, args=(change,))
+        swapping.start()
+        wait_until(lambda: serving._isolation._num_exclusive, "the swap requested before the late call")
         late = threading.Thread(target=call)
         late.start()
         late.join(0.05)
         assert seen == []
         assert served.columns["adapter_digest"] == "old"
-    exchanging.join(TIMEOUT_S)
+    swapping.join(TIMEOUT_S)
     late.join(TIMEOUT_S)
-    assert seen == ["exchange", "new"]
+    assert seen == ["change", "new"]
 
 
-def test_an_exchange_that_breaks_off_closes_the_engine() -> None:
+def test_a_swap_that_fails_closes_the_engine() -> None:
     """Half of one adapter and half of another writes no summary."""
     serving = make_serving()
 
@@ -52,7 +52,7 @@ def test_an_exchange_that_breaks_off_closes_the_engine() -> None:
         raise RuntimeError("half-way")
 
     with pytest.raises(RuntimeError, match="half-way"):
-        serving.exchange(break_off)
+        serving.swap(break_off)
     with serving.using() as served:
         [outcome] = served.engine.generate([[1, 2]])
     assert isinstance(outcome, PromptFailure)

@@ -32,7 +32,8 @@ def spool(data_dir: Path) -> Iterator[Spool]:
     """A spool with one file, in which this process may change nothing."""
     folder = data_dir / "spool"
     spool = Spool(folder)
-    spool.keep([record(1)])
+    # As older versions wrote it: readable for everyone.
+    spool.keep([record(1)]).chmod(0o644)
     folder.chmod(0o555)
     if is_root := os.geteuid() == 0:
         # To root everything is permitted.

@@ -1,5 +1,6 @@
 """The supervisor and an adapter that cannot be loaded: at first it ends all, later it is waited for."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ def start(log: Path) -> Iterator[Start]:
 
     def begin(num_workers: int, healthy_after_s: float, *codes: int) -> "subprocess.Popen[bytes]":
         arguments = map(str, (log, num_workers, healthy_after_s, *codes))
-        started.append(subprocess.Popen([sys.executable, "-c", SUPERVISOR, CHILD, *arguments]))
+        environment = {**os.environ, "TMPDIR": str(log.parent)}
+        started.append(subprocess.Popen([sys.executable, "-c", SUPERVISOR, CHILD, *arguments], env=environment))
         return started[-1]
 
     yield begin
@@ -71,11 +73,11 @@ def test_a_wrong_adapter_at_the_start_ends_all(start: Start) -> None:
     assert start(2, NEVER_HEALTHY, ADAPTER).wait(TIMEOUT_S) == ADAPTER
 
 
-def test_a_wrong_adapter_behind_a_base_model_that_took_long_to_arrive_ends_all(start: Start) -> None:
+def test_a_wrong_adapter_found_after_a_slow_download_ends_all(start: Start) -> None:
     assert start(1, HEALTHY_AT_ONCE, ADAPTER).wait(TIMEOUT_S) == ADAPTER
 
 
-def test_beside_a_healthy_worker_an_adapter_that_is_not_here_yet_is_waited_for(start: Start, log: Path) -> None:
+def test_next_to_a_healthy_worker_a_missing_adapter_is_waited_for(start: Start, log: Path) -> None:
     supervisor = start(2, HEALTHY_AT_ONCE, ADAPTER)
     wait_until(lambda: num_lives(log, "gpu0") >= 7 and num_lives(log, "gpu1"), "one started again and again")
 
@@ -83,7 +85,7 @@ def test_beside_a_healthy_worker_an_adapter_that_is_not_here_yet_is_waited_for(s
     assert num_lives(log, "gpu1") == 1
 
 
-def test_after_a_healthy_life_an_adapter_that_is_not_here_yet_is_waited_for(start: Start, log: Path) -> None:
+def test_after_a_healthy_run_a_missing_adapter_is_waited_for(start: Start, log: Path) -> None:
     supervisor = start(1, HEALTHY_AT_ONCE, 75, ADAPTER)
     wait_until(lambda: num_lives(log, "gpu0") >= 7, "started again and again")
     assert supervisor.poll() is None

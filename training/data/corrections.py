@@ -1,10 +1,7 @@
-"""The training file that corrected summaries are added to: what else stands in it stays as it is.
-
-Knows rows and columns. It knows no ledger and no review.
-"""
+"""The training file that corrected summaries are added to; its other rows stay unchanged."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -12,49 +9,68 @@ from typing import TextIO
 from aftercall.errors import SourceError
 from producer.output import check_replaceable, write_out
 from training.data.csv_rows import read_rows
-from training.data.dataset import load_examples
+from training.data.dataset import read_training_csv
 
-TRAINING_COLUMNS = ("id", "conversation", "summary")
+#: Who wrote a summary; empty for references that no reviewer wrote.
+REVIEWER = "reviewer"
+TRAINING_COLUMNS = ("id", "conversation", "summary", REVIEWER)
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person wrote of a conversation."""
+    """A summary written by a reviewer."""
 
     external_id: str
+    #: The cleaned conversation.
+    conversation: str
     summary: str
+    reviewer: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFile:
-    """A CSV of conversations and their summaries, one reference a row."""
+    """A CSV of conversations and their summaries, one reference per row."""
 
     path: Path
-    #: It may have more than ours, and no `id`.
+    #: May include columns of the user's own, and may lack `id`.
     columns: tuple[str, ...]
-    #: Each after its cleaned conversation.
+    #: Each row with its cleaned conversation's text.
     rows: tuple[tuple[str, dict[str, str]], ...]
 
-    def replace(self, corrections: Mapping[str, Correction]) -> int:
-        """Write it with one row for each corrected conversation, in place of all that it had; returns how many rows."""
-        rows = [row for text, row in self.rows if text not in corrections]
-        for text, correction in corrections.items():
-            rows.append({"id": correction.external_id, "conversation": text, "summary": correction.summary})
+    def add(self, corrections: Sequence[Correction]) -> int:
+        """Write it with the corrections added; returns its number of rows.
+
+        Of a corrected conversation, the rows of other reviewers stay; those without a reviewer, and earlier rows of
+        the same reviewer, are replaced.
+        """
+        replaced = {(correction.conversation, who) for correction in corrections for who in ("", correction.reviewer)}
+        rows = [row for text, row in self.rows if (text, row.get(REVIEWER) or "") not in replaced]
+        # The same summary twice from one reviewer is one row.
+        rows += [
+            {
+                "id": correction.external_id,
+                "conversation": correction.conversation,
+                "summary": correction.summary,
+                REVIEWER: correction.reviewer,
+            }
+            for correction in dict.fromkeys(corrections)
+        ]
+        columns = (*self.columns, *(() if REVIEWER in self.columns else (REVIEWER,)))
 
         def write(file: TextIO) -> int:
-            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
             return len(rows)
 
-        # Whatever it begins with: it was read as a training file.
+        # No expected header: the file was already read as a training file.
         return write_out(self.path, (), write)
 
 
 def open_training_file(path: Path) -> TrainingFile:
-    """The training file at a path, where there may be none yet.
+    """Open the training file at `path`, which may not exist yet.
 
-    Raises SourceError if it could not be trained on, AftercallError if it could not be written.
+    Raises SourceError if it is not valid training data, AftercallError if it cannot be written.
     """
     if path.suffix != ".csv":
         raise SourceError(f"{path}: a training file of conversations and summaries ends in .csv; name it so")
@@ -63,5 +79,5 @@ def open_training_file(path: Path) -> TrainingFile:
     rows = [] if is_new else [row for _, row in read_rows(path, {"conversation", "summary"}, "a training file")]
     if not rows:
         return TrainingFile(path, TRAINING_COLUMNS, ())
-    texts = [example.text for example in load_examples(str(path), "train")]
+    texts = [example.text for example in read_training_csv(path)]
     return TrainingFile(path, tuple(name for name in rows[0] if name), tuple(zip(texts, rows, strict=True)))

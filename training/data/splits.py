@@ -1,7 +1,4 @@
-"""What is trained on and what is held out: by conversation, so that no reference leaks into the judgement.
-
-Knows examples and files of them. It knows no tokens and no model.
-"""
+"""Splits labelled conversations into training and held-out ones, by conversation, so that no reference leaks."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,57 +7,69 @@ from hashlib import sha256
 from pathlib import Path
 
 from aftercall.errors import AdapterError, SourceError
-from aftercall.files import write_aside
-from training.data.dataset import HUB_NAME, Example, load_examples
+from training.data.dataset import DEFAULT_READING, Example, is_split_source, load_examples
+from training.data.labelled import Reading
+from training.files import write_artifact
 
-#: Of a file without splits, one conversation in so many is held out.
+#: In a file without splits, one conversation in this many is held out.
 HELD_OUT_ONE_IN = 10
-#: Beside an adapter: the digests of the conversations that it was trained on.
+#: In an adapter's folder: the digests of the conversations that it was trained on.
 TRAINED_ON_FILE = "trained_on.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """What to train on, and what to judge and to watch the loss on."""
+    """The conversations to train on, and those for the evaluation and the validation loss."""
 
     train: Sequence[Example]
     validation: Sequence[Example]
 
 
-def load_splits(sources: Sequence[str]) -> Splits:
-    """The examples of all sources. A folder and the hub bring their own splits; a single file is split here.
+def load_splits(sources: Sequence[str], reading: Reading = DEFAULT_READING) -> Splits:
+    """The examples of all sources. Folders and the hub have their own splits; a single file is split here.
 
-    A conversation that is held out anywhere is trained on nowhere. Raises SourceError where one side is empty.
+    A conversation held out in any source is trained on in none. Raises SourceError if either side is empty.
     """
-    validation = load_held_out(sources)
+    splits = read_splits(sources, reading)
+    _require(splits.validation, sources, "held out")
+    _require(splits.train, sources, "to train on")
+    return splits
+
+
+def read_splits(sources: Sequence[str], reading: Reading = DEFAULT_READING) -> Splits:
+    """As `load_splits`, where either side may be empty."""
+    validation = _read_held_out(sources, reading)
     held_out = {example.text for example in validation}
-    train = merge_examples(example for source in sources for example in load_examples(source, "train"))
-    kept = [example for example in train if example.text not in held_out]
-    return Splits(_require(kept, sources, "to train on"), validation)
+    train = merge_examples(example for source in sources for example in load_examples(source, "train", reading))
+    return Splits([example for example in train if example.text not in held_out], validation)
 
 
-def load_held_out(sources: Sequence[str]) -> list[Example]:
-    """Of all sources what is held out; a folder needs no train file for it. Raises SourceError if that is nothing."""
+def load_held_out(sources: Sequence[str], reading: Reading = DEFAULT_READING) -> list[Example]:
+    """The held-out examples of all sources; a folder needs no train file. Raises SourceError if there are none."""
+    return _require(_read_held_out(sources, reading), sources, "held out")
+
+
+def _read_held_out(sources: Sequence[str], reading: Reading) -> list[Example]:
     held_out: list[Example] = []
     for source in sources:
-        if source == HUB_NAME or Path(source).is_dir():
-            held_out += load_examples(source, "validation")
+        if is_split_source(source):
+            held_out += load_examples(source, "validation", reading)
         else:
-            held_out += filter(is_held_out, load_examples(source, "train"))
-    return _require(merge_examples(held_out), sources, "held out")
+            held_out += filter(is_held_out, load_examples(source, "train", reading))
+    return merge_examples(held_out)
 
 
-def _require(examples: list[Example], sources: Sequence[str], side: str) -> list[Example]:
+def _require(examples: Sequence[Example], sources: Sequence[str], side: str) -> list[Example]:
     if not examples:
         raise SourceError(
             f"{', '.join(sources)}: no conversation is left {side}. Give more rows, or a folder with a train and a "
             "validation file."
         )
-    return examples
+    return list(examples)
 
 
 def merge_examples(examples: Iterable[Example]) -> list[Example]:
-    """One example a conversation, with all its references, each once, in the order of first sight."""
+    """One example per conversation with all its distinct references, in the order of first occurrence."""
     merged: dict[str, Example] = {}
     for example in examples:
         known = merged.setdefault(example.text, replace(example, references=()))
@@ -70,34 +79,40 @@ def merge_examples(examples: Iterable[Example]) -> list[Example]:
 
 
 def is_held_out(example: Example) -> bool:
-    """Whether a conversation is kept for the judgement: decided by its text alone, so the same on every run."""
+    """Whether a conversation is held out. Depends on its text alone, so it is the same on every run."""
     return sha256(example.text.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
 
 
 def save_trained_on(folder: Path, examples: Iterable[Example]) -> None:
-    """Note beside an adapter what it was trained on, so that only who has a conversation can tell that it was."""
-    write_aside(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
+    """Record the digests of the conversations an adapter was trained on; digests reveal no conversation."""
+    write_artifact(folder / TRAINED_ON_FILE, json.dumps(sorted(map(_digest, examples)), indent=0).encode() + b"\n")
 
 
 def check_unseen(folder: Path, examples: Sequence[Example]) -> None:
-    """Raises SourceError if an adapter was trained on any of the examples; one without a note may have been.
+    """Raises SourceError if an adapter was trained on any of the examples: it may have memorized them.
 
-    Its figures on them would be those of its memory.
+    An adapter without a record of its training data is not checked.
     """
-    path = folder / TRAINED_ON_FILE
-    if not path.exists():
-        return
-    try:
-        trained_on = set(json.loads(path.read_bytes()))
-    except ValueError as error:
-        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
-    seen = [example.conversation.external_id for example in examples if _digest(example) in trained_on]
+    unseen = {example.text for example in find_unseen(folder, examples)}
+    seen = [example.conversation.external_id for example in examples if example.text not in unseen]
     if seen:
         named = ", ".join([*seen[:3], *(["…"] if len(seen) > 3 else [])])
         raise SourceError(
             f"{len(seen)} of {len(examples)} conversations were trained on by {folder.name}: {named}. Give --data as "
             "`aftercall train` had it, or other conversations."
         )
+
+
+def find_unseen(folder: Path, examples: Sequence[Example]) -> list[Example]:
+    """The examples that an adapter was not trained on; all of them if it has no record of its training data."""
+    path = folder / TRAINED_ON_FILE
+    if not path.exists():
+        return list(examples)
+    try:
+        trained_on = set(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
+    return [example for example in examples if _digest(example) not in trained_on]
 
 
 def _digest(example: Example) -> str:

@@ -1,9 +1,8 @@
-"""Examples as tokens: one tree an example, many trees a row.
+"""Examples as tokens: one tree per example, several trees packed into a row.
 
-The 2 to 5 references of a conversation share its prompt, so the prompt is computed once: every reference sees the
-prompt and itself, and neither its siblings nor another tree. The gradient is that of one row a reference, at about
-40% of the tokens. Only the positions that predict a reference's tokens are kept, so the output layer runs for them
-alone. Knows no trainer and no file.
+The 2 to 5 references of a conversation share its prompt, so the prompt is computed once: each reference attends to
+the prompt and to itself, but not to its siblings or to another tree. The gradient equals that of one row per
+reference, with about 40% of the tokens. The output layer runs only at the positions that predict a reference's tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from training.data.dataset import Example
 from worker.loading.eos_tokens import find_end
 from worker.serving.prompts import tokenize
 
-#: Rows are padded to a multiple of this: memory-efficient attention asks for 8, matrix units like 64.
+#: Rows are padded to a multiple of this: memory-efficient attention requires 8, and matrix units prefer 64.
 PAD_MULTIPLE = 64
 _PADDING = -1
 _PROMPT = 0
@@ -33,7 +32,7 @@ class Tree:
 
     @property
     def num_tokens(self) -> int:
-        """The tokens that the model computes; the last of a completion is only predicted."""
+        """The tokens that the model computes; a completion's last token is only predicted, never an input."""
         return len(self.prompt) + sum(len(completion) - 1 for completion in self.completions)
 
 
@@ -51,8 +50,12 @@ def encode_tree(tokenizer: Any, example: Example, max_prompt_tokens: int) -> Tre
     return Tree(tuple(tokenize(example.text, tokenizer, max_prompt_tokens).token_ids), tuple(completions))
 
 
-def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
-    """Trees packed into one row of shape (1, length); `model_inputs` makes of it what a model takes."""
+def collate_trees(trees: Sequence[Tree], padding_id: int, *, with_prompt: bool = False) -> dict[str, Tensor]:
+    """Pack trees into one row of shape (1, length); `model_inputs` turns it into a model's arguments.
+
+    The labels are the references' tokens, and those of the prompts as well `with_prompt`: each prompt's once, whatever
+    the number of its references, and without its first token, which nothing predicts.
+    """
     tokens: list[int] = []
     positions: list[int] = []
     tree_of: list[int] = []
@@ -65,6 +68,9 @@ def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
         tokens += tree.prompt
         positions += range(length)
         branch_of += [_PROMPT] * length
+        if with_prompt:
+            predicting += range(last - length + 1, last)
+            targets += tree.prompt[1:]
         for branch, completion in enumerate(tree.completions, start=1):
             predicting += [last, *range(len(tokens), len(tokens) + len(completion) - 1)]
             targets += completion
@@ -84,7 +90,7 @@ def collate_trees(trees: Sequence[Tree], padding_id: int) -> dict[str, Tensor]:
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the model takes of a collated batch. The mask is made where the batch lies: a GPU has it at once."""
+    """A model's arguments for a collated batch. The mask is built on the batch's device, which saves a transfer."""
     return {
         "input_ids": batch["input_ids"],
         "position_ids": batch["position_ids"],
@@ -94,7 +100,7 @@ def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _attention_mask(tree_of: Tensor, branch_of: Tensor) -> Tensor:
-    """What each position (row) may attend to (column): earlier ones of its tree, in the prompt or its own branch."""
+    """Which positions (columns) each position (row) attends to: earlier ones in its tree's prompt or its own branch."""
     length = tree_of.shape[0]
     is_earlier = torch.ones(length, length, dtype=torch.bool, device=tree_of.device).tril()
     is_same_tree = tree_of[:, None] == tree_of[None, :]

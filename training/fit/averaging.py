@@ -1,6 +1,6 @@
-"""Several runs of one recipe, averaged: all begin at the same weights and see the data in another order.
+"""Averages the weights of several runs of one recipe that start at the same weights with the data in another order.
 
-The average depends less on chance than any of them, and is no larger. Knows peft's weights; knows no file.
+The average varies less from seed to seed than a single run does, and an averaged adapter is no larger.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from training.fit.training_run import TrainingRun
 def train_averaged(
     recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, outputs: Outputs, speed: Speed = DEFAULT_SPEED
 ) -> tuple[Any, TrainingRun]:
-    """Train as often as the recipe says; returns the peft model with the mean of the weights, and how the runs went.
+    """Run the recipe's number of trainings; returns the peft model with their mean weights, and how the runs went.
 
-    The curve is that of the first run; steps and seconds are those of all.
+    The loss curve is the first run's; steps and seconds are summed over all runs.
     """
     if recipe.num_averaged_runs > 1:
-        # The next run needs the base model as it was loaded.
+        # Dequantizing changes the base model in place, and the next run needs it as it was loaded.
         speed = replace(speed, is_dequantizing=False)
     trained, training = train_adapter(recipe, model, tokenizer, splits, outputs, speed)
     weights = [read_weights(trained)]
@@ -54,5 +54,5 @@ def read_weights(model: Any) -> dict[str, Tensor]:
 
 
 def average(weights: list[dict[str, Tensor]]) -> Mapping[str, Tensor]:
-    """The mean of adapters of one shape, name by name."""
+    """The mean of several adapters' weights, name by name; all have the same names and shapes."""
     return {name: torch.stack([each[name].float() for each in weights]).mean(0) for name in weights[0]}

@@ -1,4 +1,4 @@
-"""Several processes that train together, one a GPU: accelerate knows them by their environment. Knows no recipe."""
+"""Runs a function in several processes, one per GPU; accelerate finds them through their environment variables."""
 
 import os
 import uuid
@@ -10,15 +10,16 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, r
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from aftercall.errors import AdapterError, SettingsError
+from aftercall.processes import safe_path_for_children
 
 Returned = TypeVar("Returned")
 
 
 def run_together(num_processes: int, work: Callable[..., Returned], *args: Any) -> Returned:
-    """Call `work` in so many processes at once; returns what the first returned. One is this process itself.
+    """Call `work` in `num_processes` processes; returns what the first one returned. One process means this one.
 
-    Raises SettingsError if there are not so many GPUs or a launcher started this process, AdapterError if one of the
-    processes breaks off.
+    Raises SettingsError if there are too few GPUs or a launcher started this process, AdapterError if one of the
+    processes fails.
     """
     _check(num_processes)
     if num_processes == 1:
@@ -34,17 +35,18 @@ def run_together(num_processes: int, work: Callable[..., Returned], *args: Any) 
         monitor_interval=0.2,
     )
     try:
-        returned: dict[int, Returned] = elastic_launch(config, _run_one)(work, args)
+        with safe_path_for_children():
+            returned: dict[int, Returned] = elastic_launch(config, _run_one)(work, args)
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         raise AdapterError(
-            f"training in {num_processes} processes broke off: {failure.message}. Their output above says more."
+            f"training in {num_processes} processes failed: {failure.message}. Their output above says more."
         ) from error
     return returned[0]
 
 
 def is_first() -> bool:
-    """Whether this process writes for all."""
+    """Whether this process is the one that writes files."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -57,18 +59,18 @@ def _run_one(work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    # What the others return has to cross to this process too, and is not asked for.
+    # Return values are pickled back to the launching process, which reads only the first one's.
     return result if is_first() else None
 
 
 def _check(num_processes: int) -> None:
     if "LOCAL_RANK" in os.environ:
         raise SettingsError(
-            "training was started by a launcher, so each of its processes would judge and publish; start "
-            f"`aftercall train --gpus {os.environ.get('WORLD_SIZE', 'N')}` alone: it starts the others itself"
+            "training was started by a launcher, so each of its processes would evaluate and publish; run "
+            f"`aftercall train --gpus {os.environ.get('WORLD_SIZE', 'N')}` without one: it starts the others itself"
         )
     if torch.cuda.is_available() and num_processes > torch.cuda.device_count():
         raise SettingsError(
-            f"{num_processes} GPUs are asked for and {torch.cuda.device_count()} visible; ask for fewer, or look at "
+            f"{num_processes} GPUs are requested and {torch.cuda.device_count()} visible; request fewer, or check "
             "`nvidia-smi` and CUDA_VISIBLE_DEVICES"
         )

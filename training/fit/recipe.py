@@ -1,88 +1,115 @@
-"""Recipes: everything that decides what training does to a base model, under a name. Knows no library.
+"""Recipes: everything that decides what training does to a base model.
 
-`phi-1_5-tweetsumm` is the notebook's. `smollm2-135m-tweetsumm` is what the shipped adapter was trained with.
+A recipe is a TOML file. The built-in ones are the files in `training/recipes`; `--recipe` takes the name of one of
+them or the path of another.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aftercall.errors import SettingsError
-from aftercall.settings import PACKAGED_MODEL
 from training.fit.reference_choice import References
 
-#: Every linear layer of a Llama block: attention and MLP.
-LLAMA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+#: Folder of the built-in recipes.
+RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+
+Schedule = Literal["cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
+Reporter = Literal["tensorboard", "mlflow", "trackio", "wandb"]
+LossOn = Literal["summary", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One way to train. Frozen: an adapter's card repeats it whole."""
+    """One way to train. An adapter's card repeats all of it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: str
-    #: A base model as the worker's settings name it.
+    #: A base model, named as in the worker's settings.
     base: str
-    quantization: Literal["nf4", "int8", "none", "auto"]
+    #: How the base model's weights are stored while training.
+    quantization: Literal["nf4", "int8", "none", "auto"] = "auto"
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    target_modules: tuple[str, ...]
+    #: `all-linear`, `attention`, or names of layers.
+    target_modules: str | tuple[str, ...] = "all-linear"
     references: References = "all"
-    lora_r: int = 16
-    lora_alpha: int = 16
-    lora_dropout: float = 0.05
+    #: Which tokens the loss covers: those of the summary, or also those of the prompt.
+    loss_on: LossOn = "summary"
+    lora_r: Annotated[int, Ge(1)] = 16
+    lora_alpha: Annotated[int, Ge(1)] = 16
+    lora_dropout: Annotated[float, Ge(0), Le(0.9)] = 0.05
     is_rank_stabilized: bool = False
-    #: Conversations a step and device; their references come along.
-    batch_size: int = 4
-    num_accumulated_batches: int = 1
-    learning_rate: float = 2e-4
-    schedule: str = "cosine"
-    #: Share of all steps in which the learning rate rises.
-    warmup_share: float = 0.0
-    weight_decay: float = 0.0
-    num_epochs: float = 1.0
-    #: Ends training after so many steps; 0: the epochs decide.
-    max_steps: int = 0
-    #: A conversation whose prompt is longer is cut as serving cuts it.
-    max_prompt_tokens: int = 1024
+    #: Conversations per step and device, each with all its chosen references.
+    batch_size: Annotated[int, Ge(1)] = 4
+    #: Batches whose gradients are added up for one step.
+    num_accumulated_batches: Annotated[int, Ge(1)] = 1
+    learning_rate: Annotated[float, Gt(0)] = 2e-4
+    schedule: Schedule = "cosine"
+    #: Share of all steps in which the learning rate rises, 0 to 1.
+    warmup_share: Annotated[float, Ge(0), Le(1)] = 0.0
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    num_epochs: Annotated[float, Gt(0)] = 1.0
+    #: Training stops after this many steps; 0: after `num_epochs`.
+    max_steps: Annotated[int, Ge(0)] = 0
+    #: A conversation with a longer prompt is shortened as in serving.
+    max_prompt_tokens: Annotated[int, Ge(16)] = 1024
     is_gradient_checkpointing: bool = False
-    #: Epochs without a better validation loss after which training stops; 0: never.
-    patience: int = 0
-    seed: int = 42
+    #: Epochs without a lower validation loss after which training stops; 0: never.
+    patience: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 42
     #: Another order of the conversations, from the same initial weights.
-    data_order: int = 0
-    #: Runs, each in another order, whose weights are averaged.
-    num_averaged_runs: int = 1
+    data_order: Annotated[int, Ge(0)] = 0
+    #: Number of runs, each in another order, whose weights are averaged.
+    num_averaged_runs: Annotated[int, Ge(1)] = 1
+    #: Where losses are reported while training.
+    report_to: tuple[Reporter, ...] = ("tensorboard",)
 
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="phi-1_5-tweetsumm",
-            base="microsoft/phi-1_5",
-            quantization="nf4",
-            compute_dtype="float16",
-            # The notebook's Wqkv and out_proj: transformers splits the first in three and calls the second dense.
-            target_modules=("q_proj", "k_proj", "v_proj", "dense"),
-            references="first",
-        ),
-        Recipe(
-            name="smollm2-135m-tweetsumm",
-            base=PACKAGED_MODEL,
-            quantization="none",
-            compute_dtype="float32",
-            target_modules=LLAMA_LAYERS,
-            references="agreeing",
-            batch_size=5,
-            learning_rate=2e-3,
-            warmup_share=0.05,
-            num_epochs=2,
-            seed=1,
-        ),
-    )
-}
+_SCHEMA: TypeAdapter[Recipe] = TypeAdapter(Recipe)
 
 
 def get_recipe(name: str) -> Recipe:
-    """A recipe by name; SettingsError names those there are."""
-    if name not in RECIPES:
-        raise SettingsError(f"no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
-    return RECIPES[name]
+    """A built-in recipe by name, or one from a TOML file by its path; SettingsError if it is missing or wrong."""
+    path = Path(name) if name.endswith(".toml") else RECIPES_DIR / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(each.stem for each in RECIPES_DIR.glob("*.toml")))
+        raise SettingsError(f"no recipe {name!r}; there are: {known}, and files that end in .toml")
+    return read_recipe(path)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file, named by the file unless it has a `name`; SettingsError says what is wrong in it."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+    known = [field.name for field in fields(Recipe)]
+    for key in document:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            raise SettingsError(f"{path}: unknown key {key!r}; {hint}")
+    return check_recipe({"name": path.stem, **document}, str(path))
+
+
+def override(recipe: Recipe, changes: Mapping[str, object]) -> Recipe:
+    """The recipe with the values of options that were given; SettingsError if one is wrong."""
+    given = {name: value for name, value in changes.items() if value not in (None, ())}
+    return check_recipe(asdict(recipe) | given, "options of `aftercall train`")
+
+
+def check_recipe(values: dict[str, object], where: str) -> Recipe:
+    """A recipe of these values; SettingsError, which begins with `where`, names the first wrong one."""
+    try:
+        return _SCHEMA.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "recipe"
+        raise SettingsError(f"{where}: {key}: {first['msg']}, not {first['input']!r}") from error

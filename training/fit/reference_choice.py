@@ -1,7 +1,4 @@
-"""Which references to train on. People disagree; what most of them wrote is what the rest is measured against.
-
-Knows words. It knows no tokens and no model.
-"""
+"""Chooses which references to train on. Annotators disagree, so each is measured by its agreement with the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,18 +9,18 @@ from training.judge.rouge import score_pair
 
 References = Literal["first", "all", "agreeing", "closest"]
 
-#: A reference this far below its conversation's best agreement (ROUGE F1, 0 to 1) is left out by `agreeing`.
+#: `agreeing` leaves out a reference this far below its conversation's best agreement (ROUGE F1, 0 to 1).
 AGREEMENT_MARGIN = 0.10
 
 
 def choose_references(examples: Sequence[Example], references: References) -> list[Example]:
-    """The examples with the references to train on: `first`, `all`, `agreeing` or the one `closest` to the others."""
+    """The examples with only the references to train on: `first`, `all`, `agreeing`, or `closest` to the others."""
     choose = _CHOICES[references]
     return [replace(example, references=choose(example.references)) for example in examples]
 
 
 def agreement(references: Sequence[str]) -> list[float]:
-    """For each reference, its mean ROUGE F1 (of 1, 2 and L) with the others; 0 where there are none."""
+    """For each reference, its mean ROUGE F1 (over 1, 2 and L) with the others; 0 if there are no others."""
     scores = []
     for index, reference in enumerate(references):
         others = [other for position, other in enumerate(references) if position != index]

@@ -1,4 +1,4 @@
-"""What makes a step faster and leaves its numbers alone. Knows modules and memory; knows no recipe and no trainer."""
+"""Makes training steps faster without changing their results."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,32 +18,32 @@ class Speed:
 
     #: One a GPU. A step takes the recipe's batch from each.
     num_processes: int = 1
-    #: Hold 4-bit weights dequantized, where memory allows.
+    #: Keep 4-bit weights dequantized in memory if they fit.
     is_dequantizing: bool = True
-    #: Compile the decoder layers: a slow start, then steps that launch far fewer kernels.
+    #: Compile the decoder layers: slow to start, then each step launches far fewer kernels.
     is_compiling: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizations:
-    """What of it was done, as the card says it."""
+    """Which optimizations were applied; the card lists them."""
 
     is_dequantized: bool
     is_compiled: bool
 
 
 def optimize_layers(model: Any, speed: Speed) -> Optimizations:
-    """Make a peft model's steps faster in place."""
+    """Apply the optimizations to a peft model in place; returns those that were applied."""
     is_dequantized = speed.is_dequantizing and dequantize_layers(model)
     if speed.is_compiling:
-        # Otherwise the first layer, whose input needs no gradient, would be compiled for itself.
+        # The first layer's input needs no gradient otherwise, so it would be compiled separately from the others.
         model.enable_input_require_grads()
         compile_layers(model)
     return Optimizations(is_dequantized=is_dequantized, is_compiled=speed.is_compiling)
 
 
 class DequantizedLinear(nn.Module):
-    """Computes what bitsandbytes' Linear4bit does, from weights dequantized once instead of in every step."""
+    """Computes the same as bitsandbytes' Linear4bit, with weights dequantized once instead of in every step."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ class DequantizedLinear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias.to(weight.dtype), requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """In the weights' dtype whatever autocast says, and back in the input's: as bitsandbytes."""
+        """Compute in the weights' dtype regardless of autocast and return the input's dtype, as bitsandbytes does."""
         with torch.autocast(hidden.device.type, enabled=False):
             return linear(hidden.to(self.weight.dtype), self.weight, self.bias).to(hidden.dtype)
 
 
 def dequantize_layers(model: nn.Module) -> bool:
-    """Replace the 4-bit layers of a model by dequantized ones in place; False without any, or without the memory."""
+    """Replace a model's 4-bit layers with dequantized ones in place; False if there are none or they do not fit."""
     if not getattr(model, "is_loaded_in_4bit", False):
         return False
     layers = _find_quantized(model)
@@ -75,7 +75,7 @@ def _find_quantized(model: nn.Module) -> list[tuple[nn.Module, str, Any]]:
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
-        # peft's layers for 4 bits hold one, and are none.
+        # peft's 4-bit layers contain a Linear4bit but are not one themselves.
         if isinstance(child, Linear4bit)
     ]
 

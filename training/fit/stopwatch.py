@@ -1,4 +1,4 @@
-"""The seconds a run has taken, those before it was resumed included. Knows transformers' checkpoints of callbacks."""
+"""Measures a run's seconds, including those before it was resumed."""
 
 import time
 from typing import Any
@@ -8,20 +8,20 @@ from transformers.trainer_callback import ExportableState
 
 
 class Stopwatch(TrainerCallback, ExportableState):  # type: ignore[misc]  # transformers does not export its types
-    """Kept in each checkpoint, and made anew from it: what a run did after its last checkpoint does not count."""
+    """Saved in each checkpoint and restored from it. The time after the last checkpoint of a killed run is lost."""
 
     def __init__(self, before_s: float = 0.0) -> None:
         self._before_s = before_s
         self._begun_at = time.monotonic()
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Loading and compiling what is trained does not count."""
+        """Start counting here, so that loading and compiling are not included."""
         self._begun_at = time.monotonic()
 
     def read(self) -> float:
-        """The seconds so far."""
+        """The seconds of training so far."""
         return self._before_s + time.monotonic() - self._begun_at
 
     def state(self) -> dict[str, Any]:
-        """What `__init__` is called with when a run goes on from here."""
+        """The arguments that `__init__` gets when a run is resumed from this checkpoint."""
         return {"args": {"before_s": self.read()}, "attributes": {}}

@@ -1,7 +1,4 @@
-"""Training: labelled conversations and a recipe in, LoRA weights on a model and the story of the run out.
-
-Knows a model that somebody loaded, and trl. It knows no registry, no gate and no database.
-"""
+"""Trains a LoRA adapter on a loaded model, with trl, and reports how the run went."""
 
 import math
 import warnings
@@ -10,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from transformers import EarlyStoppingCallback, PrinterCallback
 from trl import SFTConfig
 
@@ -19,10 +17,13 @@ from training.data.dataset import Example
 from training.data.splits import Splits
 from training.data.trees import Tree, encode_tree
 from training.fit.checkpoint import find_checkpoint
+from training.fit.distributed import is_first
+from training.fit.forecast import apply, free_memory, measure_cost, plan_run
 from training.fit.recipe import Recipe
 from training.fit.reference_choice import choose_references
 from training.fit.speed import Speed, optimize_layers
 from training.fit.stopwatch import Stopwatch
+from training.fit.targets import FoundLayers, find_targets
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from training.fit.training_run import LossPoint, TrainingRun
 
@@ -31,13 +32,13 @@ DEFAULT_SPEED = Speed()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Where a run writes, and how."""
+    """Where a run writes, and what it shows."""
 
-    #: Checkpoints, one an epoch.
+    #: Holds the checkpoints, one per epoch.
     folder: Path
-    #: TensorBoard's logs go to `folder`/runs.
+    #: Report losses as the recipe's `report_to` says; TensorBoard's logs go to `folder`/runs.
     is_logged: bool = False
-    #: Go on from the last checkpoint in `folder`.
+    #: Resume from the last checkpoint in `folder`.
     is_resuming: bool = False
     is_progress_shown: bool = True
 
@@ -45,14 +46,15 @@ class Outputs:
 def train_adapter(
     recipe: Recipe, model: Any, tokenizer: Any, splits: Splits, outputs: Outputs, speed: Speed = DEFAULT_SPEED
 ) -> tuple[Any, TrainingRun]:
-    """Train a LoRA adapter; returns the peft model with its weights, and how the run went."""
+    """Train a LoRA adapter; returns the peft model with the trained weights, and how the run went."""
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
     checkpoint = find_checkpoint(outputs.folder) if outputs.is_resuming else None
+    model, planned, found = _plan(recipe, model, tokenizer, trees, outputs)
     with warnings.catch_warnings():
-        # transformers deprecates names that trl and peft still use: nothing that a user could mend.
+        # transformers deprecates names that trl and peft still use; a user cannot fix that.
         warnings.simplefilter("ignore", FutureWarning)
-        trainer = _make_trainer(recipe, model, tokenizer, outputs, (trees, watched))
+        trainer = _make_trainer(planned, found, (model, tokenizer), outputs, (trees, watched))
         optimizations = optimize_layers(trainer.model, speed)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
@@ -71,31 +73,62 @@ def train_adapter(
     return trainer.model, training
 
 
-def make_lora(recipe: Recipe) -> LoraConfig:
-    """The recipe's LoRA as peft knows it."""
+def _plan(
+    recipe: Recipe, model: Any, tokenizer: Any, trees: Sequence[Tree], outputs: Outputs
+) -> tuple[Any, Recipe, FoundLayers]:
+    """The model, the recipe with batches that fit, and the layers to train; shows what the run will take."""
+    found = find_targets(model, recipe.target_modules)
+    # The probe's adapter is removed again, and must not change the random numbers that the real one starts from.
+    with torch.random.fork_rng():
+        adapted = add_adapter(model, recipe, found)
+        cost = measure_cost(adapted, trees, tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full")
+        free = free_memory(adapted)
+        model = adapted.unload()
+    forecast = plan_run(recipe, cost, trees, free, _count_steps(recipe, len(trees), num_processes=1))
+    if outputs.is_progress_shown and is_first():
+        click.echo(f"LoRA of rank {recipe.lora_r} on {found}")
+        click.echo(forecast.describe())
+    return model, apply(recipe, forecast), found
+
+
+def add_adapter(model: Any, recipe: Recipe, found: FoundLayers) -> Any:
+    """The model with an untrained adapter on the layers found in it."""
+    with warnings.catch_warnings():
+        # peft asks newer transformers for an attribute by its former name.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(model, make_lora(recipe, found))
+
+
+def make_lora(recipe: Recipe, found: FoundLayers) -> LoraConfig:
+    """The recipe's LoRA settings as a peft configuration."""
     return LoraConfig(
         r=recipe.lora_r,
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
         use_rslora=recipe.is_rank_stabilized,
-        target_modules=list(recipe.target_modules),
+        target_modules=list(found.names),
+        fan_in_fan_out=found.is_transposed,
         bias="none",
         task_type="CAUSAL_LM",
     )
 
 
 def _make_trainer(
-    recipe: Recipe, model: Any, tokenizer: Any, outputs: Outputs, splits: tuple[list[Tree], list[Tree]]
+    recipe: Recipe,
+    found: FoundLayers,
+    loaded: tuple[Any, Any],
+    outputs: Outputs,
+    splits: tuple[list[Tree], list[Tree]],
 ) -> TreeTrainer:
-    train, validation = splits
+    (model, tokenizer), (train, validation) = loaded, splits
     trainer = TreeTrainer(
         model=model,
         args=_make_arguments(recipe, outputs, len(train), is_watched=bool(validation)),
         train_dataset=make_dataset(train),
         eval_dataset=make_dataset(validation) if validation else None,
         processing_class=tokenizer,
-        data_collator=make_collator(tokenizer.pad_token_id),
-        peft_config=make_lora(recipe),
+        data_collator=make_collator(tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full"),
+        peft_config=make_lora(recipe, found),
         callbacks=[Stopwatch(), *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else [])],
     )
     if not outputs.is_progress_shown:
@@ -106,7 +139,10 @@ def _make_trainer(
 
 
 def widen(model: Any) -> None:
-    """The adapter in float32: trl makes it bfloat16 on quantized weights, whose gradients float16's scaler refuses."""
+    """Cast the adapter to float32.
+
+    trl makes it bfloat16 on quantized weights, and the gradient scaler for float16 refuses bfloat16 gradients.
+    """
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
@@ -129,7 +165,7 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         weight_decay=recipe.weight_decay,
         num_train_epochs=recipe.num_epochs,
         max_steps=recipe.max_steps or -1,
-        # Several processes without a GPU find each other only if told so.
+        # Without this, several processes on a machine without a GPU do not form a group.
         use_cpu=not is_cuda,
         bf16=is_bf16,
         fp16=is_cuda and not is_bf16,
@@ -137,16 +173,16 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         seed=recipe.seed,
         data_seed=recipe.seed + recipe.data_order,
         logging_steps=1,
-        # Asking each loss whether it is a number would stop the host at every step.
+        # Checking each loss for NaN would synchronize host and GPU at every step.
         logging_nan_inf_filter=False,
         ddp_find_unused_parameters=False,
         eval_strategy="epoch" if is_watched else "no",
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=recipe.patience > 0,
-        # Else a resumed run would have all its patience again, and have taken no time before.
+        # Otherwise a resumed run would start with full patience and zero elapsed time.
         restore_callback_states_from_checkpoint=True,
-        report_to=["tensorboard"] if outputs.is_logged else [],
+        report_to=list(recipe.report_to) if outputs.is_logged else [],
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
@@ -154,7 +190,7 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         **checkpointing(recipe.is_gradient_checkpointing),
     )
     arguments.warmup_steps = round(recipe.warmup_share * _count_steps(recipe, num_trees, arguments.world_size))
-    # transformers would spread a batch over all visible GPUs in threads, and a row of trees cannot be split.
+    # transformers would split a batch over all visible GPUs with DataParallel, and a packed row cannot be split.
     arguments._n_gpu = 1
     return arguments
 
@@ -166,13 +202,13 @@ def _count_steps(recipe: Recipe, num_trees: int, num_processes: int) -> int:
 
 
 def checkpointing(is_on: bool) -> dict[str, bool]:
-    """The option of SFTConfig: transformers renamed the switch, and trl turns it on by default under either name."""
+    """The SFTConfig option for gradient checkpointing: its name differs by version, and trl's default is on."""
     has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
     return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": is_on}
 
 
 def _find_stopwatch(trainer: TreeTrainer) -> Stopwatch:
-    """The one that runs: a resumed trainer makes its own from the checkpoint."""
+    """The trainer's stopwatch; a resumed trainer replaces the one it was given with one from the checkpoint."""
     return next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Stopwatch))
 
 

@@ -1,7 +1,4 @@
-"""trl's SFTTrainer over packed trees: the loss is taken where references are predicted, and nowhere else.
-
-Knows batches and a model. It knows no conversation and no file.
-"""
+"""trl's SFTTrainer over packed trees: the loss covers the tokens that the recipe's `loss_on` names."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,7 +14,7 @@ from training.data.trees import Tree, collate_trees, model_inputs
 
 
 class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
-    """SFTTrainer whose batches are rows of `training.data.trees`. Logging, checkpoints and accelerate stay trl's."""
+    """An SFTTrainer whose batches are packed rows of `training.data.trees`. Everything else is trl's."""
 
     def compute_loss(
         self,
@@ -26,7 +23,7 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Mean cross-entropy over the references' tokens (of all accumulated batches, where there are several)."""
+        """Mean cross-entropy over the labels, across all accumulated batches if there are several."""
         targets = inputs["labels"][0, 1:]
         outputs = model(**model_inputs(inputs), use_cache=False)
         total = cross_entropy(outputs.logits[0].float(), targets, reduction="sum")
@@ -37,18 +34,18 @@ class TreeTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
 
 
 def make_dataset(trees: Sequence[Tree]) -> Dataset:
-    """Trees as the dataset that SFTTrainer wants."""
+    """Trees as a dataset for SFTTrainer."""
     return Dataset.from_list([{"prompt": tree.prompt, "completions": tree.completions} for tree in trees])
 
 
-def make_collator(padding_id: int) -> Any:
-    """Rows of `make_dataset` to the model's inputs."""
-    return partial(_collate, padding_id=padding_id)
+def make_collator(padding_id: int, *, with_prompt: bool = False) -> Any:
+    """The function that collates rows of `make_dataset` into the model's inputs."""
+    return partial(_collate, padding_id=padding_id, with_prompt=with_prompt)
 
 
-def _collate(rows: Sequence[Mapping[str, Any]], padding_id: int) -> dict[str, Tensor]:
+def _collate(rows: Sequence[Mapping[str, Any]], padding_id: int, *, with_prompt: bool) -> dict[str, Tensor]:
     trees = [Tree(tuple(row["prompt"]), tuple(map(tuple, row["completions"]))) for row in rows]
-    batch = collate_trees(trees, padding_id)
-    # Trainer counts the labels from the second on, as ordinary causal ones: the first is a place-holder.
+    batch = collate_trees(trees, padding_id, with_prompt=with_prompt)
+    # Trainer counts the labels of a batch without the first one, as for ordinary causal labels: add a placeholder.
     ignored = torch.full((1, 1), -100)
     return {**batch, "labels": torch.cat([ignored, batch["labels"]], dim=1)}

@@ -1,4 +1,4 @@
-"""How a training run went: its size, its duration and its loss curve. The card prints it."""
+"""How a training run went: its size, duration and loss curve, as the card prints them."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class TrainingRun:
     duration_s: float
     device: str
     curve: tuple[LossPoint, ...]
-    #: One a GPU; each took the recipe's batch in every step.
+    #: One per GPU; each processed the recipe's batch in every step.
     num_processes: int = 1
     #: Whether 4-bit weights were dequantized once instead of in every step.
     is_dequantized: bool = False
@@ -33,7 +33,7 @@ class TrainingRun:
 
     @property
     def ran_on(self) -> str:
-        """The device, and how it was used, in words."""
+        """The device and the optimizations used, in words."""
         ways = {
             f"{self.num_processes} processes": self.num_processes > 1,
             "4-bit weights dequantized once": self.is_dequantized,

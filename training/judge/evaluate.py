@@ -1,7 +1,4 @@
-"""Judging what is served: the worker's own model, prompt, engine and decoding write the summaries.
-
-Knows an engine and examples. It knows no registry and no gate.
-"""
+"""Evaluates a loaded model: the worker's own prompt, engine and decoding write the summaries that are judged."""
 
 import math
 import time
@@ -10,6 +7,7 @@ from dataclasses import dataclass
 
 from aftercall.prompt import extract_summary
 from training.data.dataset import Example
+from training.judge.baselines import with_baselines
 from training.judge.judgement import Judgement, judge
 from training.judge.loss import ReferenceLoss, measure_loss
 from worker.engine import start_engine
@@ -20,13 +18,13 @@ from worker.serving.prompts import tokenize
 
 Outcome = Completion | PromptFailure
 
-#: Conversations that count as one step in steps/s, the notebook's evaluation batch.
+#: Conversations per step in steps/s: the notebook's evaluation batch size.
 STEP_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A judgement of what one model serves, with what it took."""
+    """A judgement of what one model writes, with its loss and run time."""
 
     judgement: Judgement
     loss: ReferenceLoss
@@ -34,8 +32,8 @@ class Evaluation:
     provenance: ModelProvenance
 
     def figures(self) -> dict[str, float]:
-        """Under the names that the notebook prints."""
-        num_examples = len(self.judgement.verdicts)
+        """The figures under the names that the notebook prints."""
+        num_examples = self.judgement.num_conversations
         return {
             "eval_loss": self.loss.loss,
             "perplexity": self.loss.perplexity,
@@ -48,9 +46,9 @@ class Evaluation:
 def evaluate(
     name: str, loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings, quantization: Quantization
 ) -> Evaluation:
-    """Let a loaded model summarize every conversation as a worker would, and judge what it wrote.
+    """Summarize every conversation with a loaded model as a worker would, and judge the summaries.
 
-    A conversation that the engine refuses counts as an empty summary. `quantization` is what was asked for.
+    A conversation that the engine refuses counts as an empty summary. `quantization` is the setting, not its result.
     """
     max_prompt_tokens = loaded.model.config.max_position_embeddings - sampling.max_new_tokens
     loss = measure_loss(loaded, examples, max_prompt_tokens)
@@ -58,9 +56,11 @@ def evaluate(
     outcomes = _complete(loaded, examples, sampling)
     runtime_s = time.perf_counter() - start
     summaries = [extract_summary(outcome.text) if isinstance(outcome, Completion) else "" for outcome in outcomes]
-    # Not what came of it: under `auto` two adapters may be served on other weights, each judged as it would be served.
+    # The setting rather than its result: under `auto`, two adapters may be served on differently stored weights, and
+    # each is judged as it would be served.
     written_as = f"quantization {quantization}, {loaded.provenance.dtype}; {_format_sampling(sampling)}"
-    return Evaluation(judge(name, summaries, examples, written_as), loss, runtime_s, loaded.provenance)
+    judgement = with_baselines(judge(name, summaries, examples, written_as), examples)
+    return Evaluation(judgement, loss, runtime_s, loaded.provenance)
 
 
 def _complete(loaded: LoadedModel, examples: Sequence[Example], sampling: SamplingSettings) -> list[Outcome]:

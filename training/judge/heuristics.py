@@ -1,7 +1,7 @@
-"""What a summary looks like, and whether its facts stand in the conversation. By rules, no model.
+"""Describes a summary's form, and finds facts that its conversation does not contain, by rules.
 
-The rules find what is surely wrong, not all that is: a number, name or link that nobody wrote, a speaker who does what
-the other one did. On the human references of the validation split they mark the shares that docs/training.md gives.
+The rules aim at precision, not recall: they find a number, name or link that the conversation does not contain, and
+an action attributed to the wrong speaker. docs/training.md gives their rates on the human references.
 """
 
 import re
@@ -11,10 +11,10 @@ _LINK = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-#: A capital that follows a lower-case word or a comma: a name, rather than a sentence's start.
+#: A capitalized word after a lower-case word or a comma is a name, not the start of a sentence.
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]+")
 
-#: Written with a capital by every annotator, whoever is meant.
+#: Words that annotators capitalize although they are not names.
 _NO_NAMES = frozenset({"agent", "customer", "dm", "url", "link", "i", "id", "user", "here", "and", "the", "he", "she"})
 
 _AGENT_COMPLAINS = re.compile(r"\bagent (?:is |was )?(?:complain\w*|frustrated|unhappy|angry|upset)\b", re.IGNORECASE)
@@ -23,27 +23,27 @@ _CUSTOMER_SERVES = re.compile(
     re.IGNORECASE,
 )
 
-#: So many words in a row, found in the conversation, are a copy rather than a phrase.
+#: Length in words of a run that counts as copied if the conversation contains it.
 COPY_LENGTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One summary by rules."""
+    """What the rules find in one summary."""
 
     num_words: int
     num_sentences: int
-    #: Ends as a sentence does.
+    #: Ends with sentence punctuation.
     is_whole: bool
-    #: Share of its runs of `COPY_LENGTH` words that stand in the conversation, 0 to 1.
+    #: Share of its runs of `COPY_LENGTH` words that the conversation contains, 0 to 1.
     copy_rate: float
-    #: Numbers, names and links that the conversation does not have.
+    #: Numbers, names and links that the conversation does not contain.
     unsupported: tuple[str, ...]
     is_role_swapped: bool
 
 
 def describe(summary: str, conversation: str) -> Wording:
-    """What the rules say of a summary of `conversation` (its cleaned text)."""
+    """Apply the rules to a summary of `conversation` (its cleaned text)."""
     words = _words(summary)
     return Wording(
         num_words=len(summary.split()),
@@ -56,9 +56,9 @@ def describe(summary: str, conversation: str) -> Wording:
 
 
 def find_unsupported(summary: str, conversation: str) -> tuple[str, ...]:
-    """The numbers, names and links of a summary that its conversation does not have, in their order."""
+    """The numbers, names and links of a summary that its conversation does not contain, links first."""
     heard = conversation.casefold()
-    # A sentence goes on or ends after a link; its comma or full stop is not the link's.
+    # Punctuation after a link belongs to the sentence, not to the link.
     links = [link.rstrip(".,;:!?)") for link in _LINK.findall(summary)]
     rest = _LINK.sub(" ", summary)
     facts = [*links, *_NUMBER.findall(rest), *_NAME.findall(rest)]

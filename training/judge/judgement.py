@@ -1,22 +1,22 @@
-"""A set of summaries judged: one score a conversation, their means, and the file that keeps them.
+"""Judges a set of summaries: a verdict per conversation, their means, and the file that stores them.
 
-Knows words and references. It knows no model: whoever wrote the summaries, people included, is judged alike.
+Summaries of models, people and baselines are judged in the same way.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aftercall.errors import AdapterError
-from aftercall.files import write_aside
 from training.data.dataset import Example, digest_examples
+from training.files import write_artifact
 from training.judge.heuristics import describe
 from training.judge.rouge import Rouge, score_references
 
 EVALUATION_FILE = "evaluation.json"
-#: The base model alone, held as it is under the adapter: what a first promotion is compared with.
+#: The base model alone, stored in memory as under the adapter; a first promotion is compared with it.
 BASE_EVALUATION_FILE = "base_evaluation.json"
 
 
@@ -39,16 +39,24 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All summaries of a split judged."""
+    """The verdicts on all summaries of a split."""
 
     name: str
     data_digest: str
     verdicts: tuple[Verdict, ...]
-    #: How base model and decoding were set; empty for people and for files that do not say it yet.
+    #: The settings of base model and decoding; empty for people, and in files written before this field existed.
     written_as: str = ""
+    #: ROUGE of the baselines on the same conversations, in their order; empty for a baseline itself, and in files
+    #: written before this field existed.
+    baselines: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def num_conversations(self) -> int:
+        """The n behind every figure."""
+        return len(self.verdicts)
 
     def values(self, metric: str) -> list[float]:
-        """One figure a conversation; percent where it is a share."""
+        """One figure per conversation; shares are in percent."""
         return [METRICS[metric](verdict) for verdict in self.verdicts]
 
     def means(self) -> dict[str, float]:
@@ -56,15 +64,15 @@ class Judgement:
         return {metric: _mean(self.values(metric)) for metric in METRICS}
 
     def is_written_as(self, other: "Judgement") -> bool:
-        """Whether base model and decoding were set alike, as far as both say it."""
+        """Whether base model and decoding had the same settings, as far as both record them."""
         return not (self.written_as and other.written_as) or self.written_as == other.written_as
 
     def is_comparable(self, other: "Judgement") -> bool:
-        """Whether both are of the same conversations and references, written in the same way."""
+        """Whether both are of the same conversations and references, with the same settings."""
         return self.data_digest == other.data_digest and self.is_written_as(other)
 
 
-#: What is reported, in this order. Shares are percent, so that their mean is one.
+#: The reported figures, in order. Shares are 0 or 100 per conversation, so that their mean is a percentage.
 METRICS: dict[str, Callable[[Verdict], float]] = {
     "rouge1_average": lambda verdict: verdict.average.rouge1,
     "rouge2_average": lambda verdict: verdict.average.rouge2,
@@ -83,28 +91,34 @@ METRICS: dict[str, Callable[[Verdict], float]] = {
 
 
 def judge(name: str, summaries: Sequence[str], examples: Sequence[Example], written_as: str = "") -> Judgement:
-    """Judge one summary a conversation against its references and its text."""
+    """Judge one summary per conversation against its references and its text."""
     verdicts = [_judge_one(text, example) for text, example in zip(summaries, examples, strict=True)]
     return Judgement(name, digest_examples(examples), tuple(verdicts), written_as)
 
 
 def save_judgement(path: Path, judgement: Judgement, extra: dict[str, Any]) -> None:
-    """Keep a judgement in a file: the gate compares what stands there."""
-    document = {**asdict(judgement), "means": judgement.means(), **extra}
-    write_aside(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    """Store a judgement in a file, which the gate reads."""
+    document = {
+        **asdict(judgement),
+        "num_conversations": judgement.num_conversations,
+        "means": judgement.means(),
+        **extra,
+    }
+    write_artifact(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
 
 def load_judgement(path: Path) -> Judgement:
-    """The judgement in a file of the folder that is named by its adapter's digest; AdapterError if there is none."""
+    """Read a judgement from a file in a folder named by its adapter's digest; AdapterError if there is none."""
     try:
         document = json.loads(path.read_bytes())
         verdicts = tuple(_read_verdict(entry) for entry in document["verdicts"])
-        return Judgement(document["name"], document["data_digest"], verdicts, document.get("written_as", ""))
+        baselines = {name: tuple(scores) for name, scores in document.get("baselines", {}).items()}
+        return Judgement(document["name"], document["data_digest"], verdicts, document.get("written_as", ""), baselines)
     except FileNotFoundError:
         raise AdapterError(
             f"{path.parent} has not been judged. Run `aftercall evaluate {path.parent.name}` first."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"{path} is not a judgement ({error!r}). Run `aftercall evaluate` again.") from error
 
 

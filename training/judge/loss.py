@@ -1,4 +1,4 @@
-"""The loss of a model on references: what a completion token costs, and the perplexity that makes."""
+"""The loss of a model on references, and its perplexity."""
 
 import math
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class ReferenceLoss:
 
     @property
     def perplexity(self) -> float:
-        """How many tokens the model hesitates between."""
-        # Beyond this a float overflows, and the figure says no more than that training ran away.
+        """The exponential of the loss."""
+        # A larger exponent overflows a float; a loss this high only means that training diverged.
         return math.exp(min(self.loss, 700.0))
 
 

@@ -1,7 +1,4 @@
-"""ROUGE-1, -2 and -L as rouge-score computes them: F1, stemmed.
-
-Against several references it is their average, or the best of them. Knows words only.
-"""
+"""ROUGE-1, -2 and -L as rouge-score computes them: stemmed F1, averaged over several references or the best of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ class Rouge:
 
     @property
     def mean(self) -> float:
-        """The three as one figure."""
+        """The mean of the three scores."""
         return (self.rouge1 + self.rouge2 + self.rouge_l) / 3
 
     def scaled(self, factor: float) -> "Rouge":

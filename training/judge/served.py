@@ -1,4 +1,4 @@
-"""Judging a model as the settings would serve it. Knows settings, folders and examples; knows no registry."""
+"""Evaluates a model as a worker with the given settings would serve it."""
 
 import gc
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from aftercall.settings import Settings
-from training.data.dataset import Example, load_examples
+from training.data.dataset import DEFAULT_READING, Example, load_examples
+from training.data.labelled import Reading
 from training.data.splits import load_held_out, merge_examples
 from training.judge.evaluate import Evaluation, evaluate
 from training.judge.judgement import Judgement
@@ -17,8 +18,8 @@ from worker.serving.start import make_sampling
 
 
 def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Example]) -> Evaluation:
-    """Load base model and adapter as a worker with these settings would, and judge what they write."""
-    # Whatever was loaded before is gone by now, but its memory comes back only when asked for.
+    """Load base model and adapter as a worker with these settings would, and evaluate them."""
+    # Models often hold reference cycles, so a model that was loaded before is freed only by a collection.
     gc.collect()
     torch.cuda.empty_cache()
     loaded = load_model(
@@ -32,20 +33,20 @@ def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Ex
             may_dequantize=True,
         )
     )
-    name = adapter.name if adapter else settings.base_model
+    name = loaded.provenance.adapter_digest or settings.base_model
     return evaluate(name, loaded, examples, make_sampling(settings), settings.quantization)
 
 
 def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Example]) -> Judgement:
-    """The base model alone, its weights rounded as they were under the adapter that `ours` is of."""
+    """Judge the base model alone, with its weights quantized as they were under the adapter of `ours`."""
     alike = settings.model_copy(update={"quantization": ours.provenance.rounded_to})
     judged = judge_served(alike, None, examples).judgement
-    # What was asked for differs, as `auto` looks at the adapter; what came of it is the same.
+    # The setting differs, since `auto` depends on the adapter; the weights in memory are the same.
     return replace(judged, written_as=ours.judgement.written_as)
 
 
-def load_split(sources: Sequence[str], split: str) -> list[Example]:
-    """The held-out conversations of all sources, or their test split."""
+def load_split(sources: Sequence[str], split: str, reading: Reading = DEFAULT_READING) -> list[Example]:
+    """The held-out conversations of all sources, or those of their test split."""
     if split == "validation":
-        return load_held_out(sources)
-    return merge_examples(example for source in sources for example in load_examples(source, split))
+        return load_held_out(sources, reading)
+    return merge_examples(example for source in sources for example in load_examples(source, split, reading))

@@ -1,7 +1,7 @@
-"""Where judgements are kept: those of each adapter under the data folder, by its digest.
+"""Stores judgements under the data folder, by their adapter's digest.
 
-An adapter may lie where this user cannot write, in an installed package for one. What `aftercall evaluate` keeps here
-goes before what came with the adapter. Knows folders; it knows no figures.
+They are not stored in the adapter's folder, which may be read-only, as in an installed package. A judgement stored
+here by `aftercall evaluate` takes precedence over the one in the adapter's folder.
 """
 
 from dataclasses import dataclass
@@ -20,27 +20,27 @@ class Judgements:
     folder: Path
 
     def keep(self, adapter: Path, judgement: Judgement, extra: dict[str, Any]) -> None:
-        """Keep the judgement of the adapter in a folder, in place of an earlier one."""
+        """Store the judgement of the adapter in a folder, replacing an earlier one."""
         save_judgement(self._place(adapter) / EVALUATION_FILE, judgement, extra)
 
     def keep_base(self, adapter: Path, judgement: Judgement) -> None:
-        """Keep the judgement of the base model alone, held as it is under that adapter."""
+        """Store the judgement of the base model alone, stored in memory as under that adapter."""
         save_judgement(self._place(adapter) / BASE_EVALUATION_FILE, judgement, {})
 
     def find(self, adapter: Path) -> Judgement:
-        """The judgement kept here, else the one that came with the adapter; AdapterError if it has none."""
+        """The judgement stored here, or else the one in the adapter's folder; AdapterError if there is neither."""
         return load_judgement(self._find_file(adapter, EVALUATION_FILE))
 
     def find_base(self, adapter: Path) -> Judgement | None:
-        """As `find`, of the base model alone; None if it was not judged beside that adapter."""
+        """As `find`, for the base model alone; None if it was not judged together with that adapter."""
         path = self._find_file(adapter, BASE_EVALUATION_FILE)
         return load_judgement(path) if path.exists() else None
 
     def find_comparable(self, adapter: Path, judgement: Judgement) -> Judgement | None:
-        """The judgement of another adapter, where it has one of the same conversations, written in the same way."""
+        """An adapter's judgement, if it has one of the same conversations and settings as `judgement`; else None."""
         try:
             kept = self.find(adapter)
-        # It is only shown beside: what was trained for hours must not end because of it.
+        # It is only shown for comparison, and must not end a run that trained for hours.
         except (AdapterError, OSError):
             return None
         return kept if kept.is_comparable(judgement) else None

@@ -1,16 +1,16 @@
-"""The card beside an adapter: what it is, what it was made from, how it trained and what it scores.
+"""An adapter's card: what it was made from, how it was trained and how it scores.
 
-As Markdown for people, JSON for machines, and the loss curve as a picture. Knows figures; it knows no model.
+Written as Markdown for people, JSON for programs, and a picture of the loss curve.
 """
 
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from aftercall.files import write_aside
+from training.files import write_artifact
 from training.fit.recipe import Recipe
 from training.fit.training_run import LossPoint, TrainingRun
 from worker.adapters.manifest import AdapterManifest
@@ -18,11 +18,12 @@ from worker.adapters.manifest import AdapterManifest
 CARD_FILE = "README.md"
 CARD_JSON_FILE = "card.json"
 CURVE_FILE = "loss.png"
-#: Steps that the smooth line of the loss curve averages.
+#: Number of steps that the smoothed line of the loss curve averages.
 MEAN_STEPS = 20
 
 TWEETSUMM_LICENCES = (
-    'TweetSumm\'s annotations are CC0 1.0; the tweets are from "Customer Support on Twitter" and CC BY-NC-SA 4.0.'
+    "TweetSumm's LICENSE file puts its annotations under CC0 1.0, its README under CDLA-Sharing 1.0. The tweets are "
+    'from "Customer Support on Twitter", under CC BY-NC-SA 4.0.'
 )
 UNKNOWN_LICENCES = "Not stated. Whoever shares this adapter says under which terms its conversations may be used."
 
@@ -44,26 +45,30 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """All that a card says."""
+    """The contents of a card."""
 
     manifest: AdapterManifest
     recipe: Recipe
     training: TrainingRun
     data: str
     licences: str
-    #: Figures by name of who wrote the summaries: this adapter, the base, people, …
+    #: The mean figures by who wrote the summaries: this adapter, the base model, people and so on.
     scores: Mapping[str, Mapping[str, float]]
-    #: How the base model was held when the adapter was judged.
+    #: How the base model was stored in memory when the adapter was judged.
     judged_on: str
-    #: What the figures do not say, in Markdown.
+    #: Further remarks, in Markdown.
     notes: str = ""
+    #: The conversations behind the scores; 0: unknown, in cards of earlier versions.
+    num_judged: int = 0
+    #: Difference in mean ROUGE to the others, by their names, with intervals.
+    differences: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Write the three files beside the adapter."""
-    write_aside(folder / CURVE_FILE, draw_curve(card.training.curve))
-    write_aside(folder / CARD_JSON_FILE, json.dumps(asdict(card), indent=1, default=dict).encode() + b"\n")
-    write_aside(folder / CARD_FILE, render_card(card).encode())
+    """Write the card's three files into the adapter's folder."""
+    write_artifact(folder / CURVE_FILE, draw_curve(card.training.curve))
+    write_artifact(folder / CARD_JSON_FILE, json.dumps(asdict(card), indent=1, default=dict).encode() + b"\n")
+    write_artifact(folder / CARD_FILE, render_card(card).encode())
 
 
 def render_card(card: Card) -> str:
@@ -86,12 +91,14 @@ def render_card(card: Card) -> str:
             "\n".join(f"- **{name}**: {value}" for name, value in facts.items()),
             "## Scores",
             render_scores(card.scores),
-            f"Written by the worker's engine on the validation split, base model held as {card.judged_on}. "
-            "ROUGE is stemmed F1, in percent, averaged over the references of a conversation and for the best of them; "
-            "people: each conversation's first summary against the others, so its best is among one fewer. "
-            "*Whole*: summaries that end as a sentence does. *Copied*: runs of four words that stand in the "
-            "conversation. *Unsupported*: summaries with a number, name or link that the conversation does not have. "
-            "*Roles swapped*: summaries in which the agent complains or the customer serves.",
+            *([_render_differences(card)] if card.differences else []),
+            f"Written by the worker's engine on the {_number(card)}held-out conversations, base model held as "
+            f"{card.judged_on}. ROUGE is stemmed F1, in percent, averaged over a conversation's references and for the "
+            "best of them; "
+            "people: each conversation's first summary against the others, so its best is over one reference fewer. "
+            "*Whole*: summaries that end with sentence punctuation. *Copied*: share of four-word runs that occur in "
+            "the conversation. *Unsupported*: summaries with a number, name or link that the conversation does not "
+            "contain. *Roles swapped*: summaries in which the agent complains or the customer serves.",
             f"![Loss by step]({CURVE_FILE})",
             *([card.notes] if card.notes else []),
             "## Recipe",
@@ -103,11 +110,20 @@ def render_card(card: Card) -> str:
 
 
 def render_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Figures as a Markdown table, one writer a line."""
+    """The figures as a Markdown table, one line per writer."""
     lines = ["| written by | " + " | ".join(_COLUMNS.values()) + " |", "|---|" + "---:|" * len(_COLUMNS)]
     for name, means in scores.items():
         lines.append(f"| {name} | " + " | ".join(f"{means[metric]:.1f}" for metric in _COLUMNS) + " |")
     return "\n".join(lines)
+
+
+def _number(card: Card) -> str:
+    return f"n={card.num_judged} " if card.num_judged else ""
+
+
+def _render_differences(card: Card) -> str:
+    lines = [f"- {name}: {difference}" for name, difference in card.differences.items()]
+    return "\n".join(["Difference in mean ROUGE, with 95% intervals over conversations:", "", *lines])
 
 
 def draw_curve(curve: Sequence[LossPoint]) -> bytes:
@@ -120,7 +136,7 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
     axes = figure.add_subplot()
     train = [(point.step, point.train_loss) for point in curve if point.train_loss is not None]
     watched = [(point.step, point.validation_loss) for point in curve if point.validation_loss is not None]
-    # A step is a handful of conversations: what the loss does is seen in its mean.
+    # One step covers a few conversations and is noisy; the trend shows in the mean.
     mean = [
         (step, statistics.fmean(loss for _, loss in train[max(0, index - MEAN_STEPS + 1) : index + 1]))
         for index, (step, _) in enumerate(train)
@@ -133,7 +149,7 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
         if points:
             axes.plot(*zip(*points, strict=True), label=label, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss a token")
+    axes.set_ylabel("loss per token")
     axes.legend()
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})

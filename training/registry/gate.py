@@ -1,34 +1,49 @@
-"""The gate: no adapter is promoted that is worse than the active one. Knows two judgements of the same data."""
+"""The promotion gate: compares a candidate's judgement with that of what is served now, and with the baselines."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from aftercall.errors import AdapterError
 from training.judge.bootstrap import Interval, compare
 from training.judge.judgement import Judgement
 
-#: The figure by which adapters are ranked: it must not fall at all.
+#: The figure by which adapters are ranked.
 RANKING_METRIC = "rouge_average"
 
-#: Shares of bad summaries: they must not rise beyond doubt.
+#: Shares of bad summaries: the gate refuses a rise whose interval lies above zero.
 HARM_METRICS = ("unsupported", "role_swapped")
+
+#: With fewer held-out conversations the gate refuses: chance decides there.
+MIN_CONVERSATIONS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """How a candidate compares with the active adapter, in percentage points."""
+    """How a candidate compares with what is served now, in percentage points."""
 
-    differences: dict[str, Interval]
-    #: Why it is refused, a sentence each; empty: it passes.
+    differences: Mapping[str, Interval]
+    #: The reasons to refuse the candidate, one sentence each; empty if it passes.
     refusals: tuple[str, ...]
+    #: The conversations that both were judged on.
+    num_conversations: int
+    #: The difference in ROUGE to each baseline.
+    baselines: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def is_passed(self) -> bool:
-        """Whether nothing speaks against the candidate."""
+        """Whether there is no reason to refuse the candidate."""
         return not self.refusals
 
 
-def compare_at_gate(candidate: Judgement, incumbent: Judgement) -> GateReport:
-    """Compare conversation by conversation; AdapterError if the two were judged on different data."""
+def compare_at_gate(
+    candidate: Judgement, incumbent: Judgement, served: str = "what is served now", *, allows_tie: bool = False
+) -> GateReport:
+    """Compare two judgements conversation by conversation; AdapterError if they are of different data.
+
+    Args:
+        served: what the incumbent is, for the sentences.
+        allows_tie: pass a candidate whose ROUGE is not lower, though not surely higher either.
+    """
     if candidate.data_digest != incumbent.data_digest:
         raise AdapterError(
             f"{candidate.name} and {incumbent.name} were judged on different conversations. Run `aftercall evaluate` "
@@ -38,19 +53,55 @@ def compare_at_gate(candidate: Judgement, incumbent: Judgement) -> GateReport:
         metric: compare(candidate.values(metric), incumbent.values(metric))
         for metric in (RANKING_METRIC, *HARM_METRICS)
     }
-    refusals = []
-    if differences[RANKING_METRIC].mean < 0:
-        refusals.append(f"its ROUGE is lower by {_format_interval(differences[RANKING_METRIC])}")
-    for metric in HARM_METRICS:
-        if differences[metric].low > 0:
-            refusals.append(
-                f"more of its summaries are {metric.replace('_', ' ')}, by {_format_interval(differences[metric])}"
-            )
-    return GateReport(differences, tuple(refusals))
+    ours = candidate.values(RANKING_METRIC)
+    baselines = {name: compare(ours, theirs) for name, theirs in candidate.baselines.items()}
+    refusals = (
+        *_check_number(len(ours)),
+        *_check_baselines(candidate, baselines),
+        *_check_rank(differences[RANKING_METRIC], served, allows_tie=allows_tie),
+        *_check_harm(differences, served),
+    )
+    return GateReport(differences, refusals, len(ours), baselines)
 
 
-def _format_interval(interval: Interval) -> str:
-    low, high = sorted((abs(interval.low), abs(interval.high)))
-    is_sure = interval.low * interval.high > 0
-    bounds = f"{low:.2f} to {high:.2f}" if is_sure else f"{interval.low:+.2f} to {interval.high:+.2f}"
-    return f"{abs(interval.mean):.2f} points (95% interval {bounds})"
+def _check_number(num_conversations: int) -> list[str]:
+    if num_conversations >= MIN_CONVERSATIONS:
+        return []
+    return [f"it was judged on n={num_conversations} held-out conversations, and the gate needs {MIN_CONVERSATIONS}"]
+
+
+def _check_baselines(candidate: Judgement, baselines: Mapping[str, Interval]) -> list[str]:
+    if not baselines:
+        return [
+            "its judgement was made by an earlier version and does not compare it with the baselines (run `aftercall "
+            f"evaluate {candidate.name}` again)"
+        ]
+    return [
+        f"its ROUGE does not beat the baseline '{name}': {_format_difference(interval)}"
+        for name, interval in baselines.items()
+        if interval.low <= 0
+    ]
+
+
+def _check_rank(difference: Interval, served: str, *, allows_tie: bool) -> list[str]:
+    if difference.mean < 0:
+        return [f"its ROUGE is lower than that of {served}: {_format_difference(difference)}"]
+    if difference.low <= 0 and not allows_tie:
+        return [
+            f"its ROUGE is not surely higher than that of {served}: {_format_difference(difference)} "
+            "(--allow-tie accepts that)"
+        ]
+    return []
+
+
+def _check_harm(differences: Mapping[str, Interval], served: str) -> list[str]:
+    return [
+        f"more of its summaries are {metric.replace('_', ' ')} than of those of {served}: "
+        f"{_format_difference(differences[metric])}"
+        for metric in HARM_METRICS
+        if differences[metric].low > 0
+    ]
+
+
+def _format_difference(interval: Interval) -> str:
+    return f"difference {interval}, 95% interval"

@@ -1,6 +1,6 @@
-"""The history of the active adapter: a row for each promotion and rollback, which nobody rewrites.
+"""The history of the active adapter: an append-only table with a row for each promotion and rollback.
 
-Written in the transaction that makes the change. Knows rows only.
+Each row is written in the transaction that makes the change.
 """
 
 from collections.abc import Sequence
@@ -26,30 +26,30 @@ class Change:
 
     base_model: str
     action: Action
-    #: None: no registered adapter is active any more, what ships is served.
+    #: None: no registered adapter is active any more, so the shipped one is served.
     adapter_digest: str | None
     #: What was served before; None: the base model alone.
     replaced_digest: str | None
     is_forced: bool = False
-    #: What the gate found, as JSON; None where nothing was compared.
+    #: The gate's report as JSON; None if nothing was compared.
     report: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change as the history has it."""
+    """A change and when it was made."""
 
     change: Change
     at: float
 
 
 def write(connection: Connection, change: Change) -> None:
-    """Add a change, by the database's clock."""
+    """Append a change, timed by the database's clock."""
     connection.execute(insert(Promotion).values(asdict(change) | {"created_at": now()}))
 
 
 def read(connection: Connection, base_model: str | None = None) -> list[Entry]:
-    """The changes of one base model, or of all, the oldest first."""
+    """The changes of one base model, or of all, oldest first."""
     columns = [getattr(Promotion, field.name) for field in fields(Change)]
     statement = select(*columns, Promotion.created_at).order_by(Promotion.id)
     if base_model is not None:
@@ -58,9 +58,9 @@ def read(connection: Connection, base_model: str | None = None) -> list[Entry]:
 
 
 def last_standing(changes: Sequence[Change]) -> Change | None:
-    """The promotion that the next rollback undoes; None where none stands.
+    """The promotion that the next rollback undoes; None if there is none left.
 
-    Each rollback before has undone one, so that a second one goes further back, not to and fro.
+    Each earlier rollback has undone one promotion, so a second rollback goes further back instead of redoing.
     """
     standing: list[Change] = []
     for change in changes:

@@ -1,7 +1,8 @@
-"""Promotion as people ask for it: the gate first, the registry then. Knows registry, gate and folders, no model."""
+"""Promotes an adapter: asks the gate first, then changes the registry."""
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -19,37 +20,44 @@ class Promotion:
     """What a promotion changed."""
 
     digest: str
-    #: Digest of the adapter it took the place of; None: the base model alone.
+    #: Digest of the adapter it replaced; None: the base model alone.
     replaced: str | None
-    #: None where there was nothing to compare with.
+    #: None if it was forced.
     report: GateReport | None
     is_forced: bool
 
 
 def promote(
-    database: Engine, digest: str, incumbent: DesiredAdapter, judgements: Judgements, *, is_forced: bool
+    database: Engine,
+    digest: str,
+    incumbent: DesiredAdapter,
+    judgements: Judgements,
+    *,
+    is_forced: bool = False,
+    allows_tie: bool = False,
 ) -> Promotion:
-    """Let an adapter through the gate and make it active.
+    """Make an adapter active if the gate lets it pass.
 
     Args:
-        incumbent: what workers serve now. Its folder may be gone: then only force replaces it.
-        is_forced: promote whatever the gate says; the history keeps that it was so.
+        incumbent: what workers serve now. If its folder no longer exists, only `is_forced` replaces it.
+        is_forced: promote without asking the gate; the history records it.
+        allows_tie: promote a candidate that is not worse, though not surely better either.
 
-    Raises AdapterError if the gate refuses, or cannot compare; then nothing has changed.
+    Raises AdapterError if the gate refuses or cannot compare; then nothing has changed.
     """
     entry = shipped.find(database, digest)
     if entry.state is AdapterState.ACTIVE:
-        raise AdapterError(f"{entry.digest} is the active adapter of {entry.base_model} already")
+        raise AdapterError(f"{entry.digest} is already the active adapter of {entry.base_model}")
     if entry.state is AdapterState.SHIPPED:
         raise AdapterError(
             f"{entry.digest} ships for {entry.base_model} and is served while no other is active. To promote it over "
-            f"another, enter it first: `aftercall adapters register {entry.path}`."
+            f"another, register it first: `aftercall adapters register {entry.path}`."
         )
-    report = None if is_forced else _compare(entry, incumbent, judgements)
+    report = None if is_forced else ask_gate(entry, incumbent, judgements, allows_tie=allows_tie)
     if report and not report.is_passed:
         raise AdapterError(
-            f"{entry.digest} stays a candidate: {'; '.join(report.refusals)}, than {incumbent_name(incumbent)}. "
-            "Train a better one, or promote it all the same with --force, which the history will show."
+            f"{entry.digest} stays a candidate: {'; '.join(report.refusals)}. Train a better one, or promote it "
+            "anyway with --force, which the history records."
         )
     replaced = incumbent.digest or None
     found = json.dumps(asdict(report)) if report else None
@@ -58,39 +66,54 @@ def promote(
 
 
 def incumbent_name(incumbent: DesiredAdapter) -> str:
-    """What workers serve now, in words."""
+    """The name of what workers serve now, for messages."""
     return f"adapter {incumbent.digest}" if incumbent.digest else "the base model"
 
 
 def format_settings(ours: Judgement, theirs: Judgement) -> str:
-    """How the summaries of two judgements were written, where that differs."""
+    """A sentence on how the summaries of two judgements were written."""
     return f"{ours.name} was judged as {ours.written_as}; {theirs.name} as {theirs.written_as}"
 
 
-def _compare(entry: registry.Entry, incumbent: DesiredAdapter, judgements: Judgements) -> GateReport | None:
+def ask_gate(
+    entry: registry.Entry, incumbent: DesiredAdapter, judgements: Judgements, *, allows_tie: bool = False
+) -> GateReport:
+    """Compare a candidate with what workers serve now; AdapterError if the two cannot be compared."""
     registry.require_folder(entry.path, entry.digest)
     candidate = judgements.find(entry.path)
     if incumbent.folder is None:
-        base = judgements.find_base(entry.path)
-        return _compare_with_base(entry.digest, candidate, base) if base else None
-    if not incumbent.folder.is_dir():
+        served = _find_base(entry, candidate, judgements)
+    else:
+        served = _find_served(incumbent, incumbent.folder, candidate, judgements)
+    return compare_at_gate(candidate, served, incumbent_name(incumbent), allows_tie=allows_tie)
+
+
+def _find_served(incumbent: DesiredAdapter, folder: Path, candidate: Judgement, judgements: Judgements) -> Judgement:
+    if not folder.is_dir():
         raise AdapterError(
-            f"the folder of {incumbent_name(incumbent)}, which is active, is gone: {incumbent.folder}. Put it back, "
-            "name its new place with `aftercall adapters register FOLDER`, or replace it uncompared with --force."
+            f"the folder of {incumbent_name(incumbent)}, which is active, no longer exists: {folder}. Put it "
+            "back, give its new location with `aftercall adapters register FOLDER`, or replace it without comparing "
+            "with --force."
         )
-    served = judgements.find(incumbent.folder)
+    served = judgements.find(folder)
     if not candidate.is_written_as(served):
         raise AdapterError(
             f"{format_settings(candidate, served)}. Run `aftercall evaluate` for both with the same "
             "AFTERCALL_QUANTIZATION, AFTERCALL_COMPUTE_DTYPE and decoding."
         )
-    return compare_at_gate(candidate, served)
+    return served
 
 
-def _compare_with_base(digest: str, candidate: Judgement, base: Judgement) -> GateReport:
+def _find_base(entry: registry.Entry, candidate: Judgement, judgements: Judgements) -> Judgement:
+    base = judgements.find_base(entry.path)
+    if base is None:
+        raise AdapterError(
+            f"{entry.digest} would replace the base model alone, which has not been judged. Run `aftercall evaluate "
+            f"{entry.digest} --with-base` first."
+        )
     if not candidate.is_comparable(base):
         raise AdapterError(
-            f"{digest} and the base model alone were judged on different conversations, or not written alike. Run "
-            f"`aftercall evaluate {digest} --with-base` to judge both."
+            f"{entry.digest} and the base model alone were judged on different conversations or with different "
+            f"settings. Run `aftercall evaluate {entry.digest} --with-base` to judge both."
         )
-    return compare_at_gate(candidate, base)
+    return base

@@ -1,7 +1,4 @@
-"""From a trained model to an adapter: a folder named by its digest, whole or not there.
-
-Knows peft's files, the manifest and the card. It knows no registry and no database.
-"""
+"""Publishes a trained adapter as a folder named by its digest, atomically."""
 
 import json
 import platform
@@ -13,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aftercall.errors import AdapterError
-from aftercall.files import folder_aside, write_aside
 from aftercall.prompt import PROMPT_VERSION
 from producer.clean import CLEANER_VERSION
+from training.files import filling_artifact, write_artifact
 from worker.adapters.manifest import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -24,7 +21,7 @@ from worker.adapters.manifest import (
     write_manifest,
 )
 
-#: Given the folder, not yet in its place, and the manifest in it.
+#: Called with the folder before it is renamed into place, and with its manifest.
 Finish = Callable[[Path, AdapterManifest], None]
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
@@ -32,7 +29,7 @@ _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbyte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What an adapter came from, as its manifest says it."""
+    """What an adapter was made from; goes into its manifest."""
 
     base_model: str
     base_digest: str | None
@@ -40,12 +37,12 @@ class Origin:
     recipe: str
     data_digest: str
     metrics: Mapping[str, float]
-    #: Digests of the adapters it was trained on from, oldest first.
+    #: Digests of the adapters whose training it continues, oldest first.
     parents: tuple[str, ...] = ()
 
 
 def save_weights(model: Any, folder: Path, base_model: str) -> None:
-    """Write a peft model's adapter: its weights in bfloat16, and a configuration that names no path of this machine."""
+    """Write a peft model's adapter: its weights in bfloat16, and a configuration without local paths."""
     import torch
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
@@ -55,29 +52,43 @@ def save_weights(model: Any, folder: Path, base_model: str) -> None:
         for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_aside(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
+    write_artifact(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
     config = model.peft_config["default"].to_dict()
     names = {key: sorted(value) for key, value in config.items() if isinstance(value, set)}
     config |= {**names, "base_model_name_or_path": base_model, "inference_mode": True}
-    write_aside(folder / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True, default=str) + "\n").encode())
+    write_artifact(folder / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True, default=str) + "\n").encode())
 
 
 def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = None) -> Path:
     """Copy the adapter in `saved` (configuration, weights) to `parent`/DIGEST with its manifest; returns that folder.
 
-    The same adapter published twice is one folder.
+    Publishing the same adapter again changes nothing.
 
     Args:
-        finish: writes what else belongs into the folder, before anybody sees it.
+        finish: writes further files into the folder before it is renamed into place.
 
     Raises AdapterError if it cannot be written, or if `saved` changes meanwhile.
     """
-    digest = compute_digest(saved)
-    target = parent / digest
+    manifest = describe(saved, origin)
+    target = parent / manifest.digest
     if target.exists():
         return target
-    manifest = AdapterManifest(
-        digest=digest,
+    with filling_artifact(parent) as aside:
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            (aside / name).write_bytes((saved / name).read_bytes())
+        write_manifest(aside, manifest)
+        if finish:
+            finish(aside, manifest)
+        if compute_digest(aside) != manifest.digest:
+            raise AdapterError(f"{saved} changed while it was being published; publish it again")
+        aside.rename(target)
+    return target
+
+
+def describe(saved: Path, origin: Origin) -> AdapterManifest:
+    """The manifest of the adapter in `saved`, made now by this version's prompt and cleaner."""
+    return AdapterManifest(
+        digest=compute_digest(saved),
         prompt_version=PROMPT_VERSION,
         cleaner_version=CLEANER_VERSION,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,16 +101,6 @@ def publish(saved: Path, parent: Path, origin: Origin, finish: Finish | None = N
         metrics=dict(origin.metrics),
         parents=origin.parents,
     )
-    with folder_aside(parent) as aside:
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            (aside / name).write_bytes((saved / name).read_bytes())
-        write_manifest(aside, manifest)
-        if finish:
-            finish(aside, manifest)
-        if compute_digest(aside) != digest:
-            raise AdapterError(f"{saved} changed while it was published; publish it again")
-        aside.rename(target)
-    return target
 
 
 def _library_versions() -> dict[str, str]:

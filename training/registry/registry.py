@@ -1,7 +1,7 @@
-"""The registry of adapters: a row each in SQL, candidate, active or retired; at most one is active for a base model.
+"""The registry of adapters: one SQL row per adapter, which is a candidate, active or retired.
 
-Workers read the active one; a promotion or rollback and its row in the history are one transaction. Knows rows and
-folders. It knows no model and no gate.
+At most one adapter per base model is active, and workers serve it. A promotion or rollback and its row in the history
+are one transaction.
 """
 
 from collections.abc import Sequence
@@ -27,18 +27,18 @@ _Query = Select[str, str, str, str, float, float | None]
 
 
 class AdapterState(StrEnum):
-    """Where an adapter stands."""
+    """The state of an adapter."""
 
     CANDIDATE = "candidate"
     ACTIVE = "active"
     RETIRED = "retired"
-    #: Came with aftercall and is not in the registry: workers serve it while no other is active.
+    #: Ships with aftercall and is not in the registry; workers serve it while no other is active.
     SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An adapter as the registry knows it."""
+    """An adapter's row in the registry."""
 
     digest: str
     base_model: str
@@ -51,20 +51,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How an adapter came to be promoted."""
+    """The comparison that a promotion is based on."""
 
-    #: Digest of what it was compared with, or is to replace unseen: what workers serve; None: the base model alone.
+    #: Digest of the adapter that workers serve, which the new one replaces; None: the base model alone.
     incumbent: str | None
     is_forced: bool = False
-    #: What the gate found, as JSON; None where nothing was compared.
+    #: The gate's report as JSON; None if nothing was compared.
     report: str | None = None
 
 
 def register(database: Engine, folder: Path) -> Entry:
-    """Enter the adapter in `folder` as a candidate; one that is known already stays as it is.
+    """Register the adapter in `folder` as a candidate; an adapter that is already registered is unchanged.
 
-    Only if the folder where it was known is gone, `folder` takes its place. Raises AdapterError if `folder` is not
-    whole.
+    Only if its registered folder no longer exists does `folder` replace it. Raises AdapterError if `folder` is not a
+    complete adapter.
     """
     manifest = check_folder(folder)
     place = {"path": str(folder.resolve()), "manifest": (folder / MANIFEST_FILE).read_text()}
@@ -87,21 +87,21 @@ def register(database: Engine, folder: Path) -> Entry:
 
 
 def entries(database: Engine) -> list[Entry]:
-    """All adapters, the newest first."""
+    """All registered adapters, newest first."""
     return _read(database, _select().order_by(Adapter.created_at.desc(), Adapter.digest))
 
 
 def find(database: Engine, digest: str) -> Entry:
-    """The one registered adapter whose digest begins so; AdapterError if there is none, or more than one."""
+    """The registered adapter whose digest starts with `digest`; AdapterError unless there is exactly one."""
     return take_one(_read(database, _select().where(Adapter.digest.startswith(digest, autoescape=True))), digest)
 
 
 def take_one(found: Sequence[Entry], digest: str) -> Entry:
-    """The one that was found to begin with `digest`; AdapterError if there is none, or more than one."""
+    """The only entry of those found for `digest`; AdapterError unless there is exactly one."""
     if not found:
         raise AdapterError(f"no adapter {digest!r} is registered; `aftercall adapters list` shows all")
     if len(found) > 1:
-        raise AdapterError(f"{len(found)} adapters begin with {digest!r}; give more digits")
+        raise AdapterError(f"{len(found)} adapters start with {digest!r}; give more digits")
     return found[0]
 
 
@@ -112,9 +112,9 @@ def active(database: Engine, base_model: str) -> Entry | None:
 
 
 def promote(database: Engine, digest: str, trial: Trial) -> None:
-    """Make an adapter the active one of its base model, retire the one that was, and log it: all or nothing.
+    """Make an adapter active, retire the previous one and write the history, in one transaction.
 
-    Raises AdapterError if its folder is no longer whole, or if workers no longer serve what it was compared with.
+    Raises AdapterError if its folder is incomplete, or if workers no longer serve what it was compared with.
     """
     entry = find(database, digest)
     require_folder(entry.path, entry.digest)
@@ -141,10 +141,10 @@ def promote(database: Engine, digest: str, trial: Trial) -> None:
 
 
 def rollback(database: Engine, base_model: str) -> tuple[Entry, Entry | None]:
-    """Undo the latest promotion that still stands: its adapter retires, the one that it replaced is active again.
+    """Undo the last promotion that has not been undone: retire its adapter and reactivate the one it replaced.
 
-    Returns both; the second is None where no registered one was, and workers fall back to what ships. Raises
-    AdapterError if nothing is active, or if another change came in between.
+    Returns both; the second is None if it replaced no registered one, and workers fall back to the shipped one. Raises
+    AdapterError if nothing is active, or if the active adapter changed meanwhile.
     """
     current = active(database, base_model)
     if current is None:
@@ -177,21 +177,21 @@ def shipped_digest(base_model: str) -> str | None:
 
 
 def require_folder(folder: Path, digest: str) -> None:
-    """AdapterError if an adapter's folder is gone."""
+    """Raises AdapterError if an adapter's folder does not exist."""
     if not folder.is_dir():
         raise AdapterError(
-            f"the folder of adapter {digest} is gone: {folder}. Put it back, or name its new place with `aftercall "
-            "adapters register FOLDER`."
+            f"the folder of adapter {digest} no longer exists: {folder}. Put it back, or give its new location with "
+            "`aftercall adapters register FOLDER`."
         )
 
 
 def check_folder(folder: Path) -> AdapterManifest:
-    """The manifest of a whole adapter for this version's prompt; AdapterError otherwise."""
+    """The manifest of a complete adapter for this version's prompt; AdapterError otherwise."""
     return check_adapter(folder, read_manifest(folder).base_model, PROMPT_VERSION)
 
 
 def _retire_active(connection: Connection, base_model: str) -> str | None:
-    """The digest of the one that was active."""
+    """Retire the active adapter; returns its digest, or None if there was none."""
     is_active = (Adapter.base_model == base_model) & (Adapter.state == AdapterState.ACTIVE)
     retire = update(Adapter).where(is_active).values(state=AdapterState.RETIRED).returning(Adapter.digest)
     return connection.scalar(retire)
@@ -204,7 +204,7 @@ def _activate(connection: Connection, digest: str) -> None:
 
 
 def _replaced_by(database: Engine, current: Entry) -> Entry | None:
-    """What the active adapter took the place of, if that is a registered one."""
+    """The registered adapter that the active one replaced, if any."""
     with reading(database) as connection:
         changes = [entry.change for entry in history.read(connection, current.base_model)]
     promotion = history.last_standing(changes)
@@ -216,7 +216,7 @@ def _replaced_by(database: Engine, current: Entry) -> Entry | None:
 
 def _overtaken(base_model: str) -> AdapterError:
     return AdapterError(
-        f"the active adapter of {base_model} was changed by somebody else at this moment; look at `aftercall adapters "
+        f"the active adapter of {base_model} was changed meanwhile by another command; check `aftercall adapters "
         "history` and try again"
     )
 

@@ -1,4 +1,4 @@
-"""The adapters that ship, beside those that the registry knows: people name both alike. Knows folders and rows."""
+"""Finds an adapter among the registered and the shipped ones, which users name in the same way."""
 
 from datetime import datetime
 from pathlib import Path
@@ -12,14 +12,14 @@ from worker.adapters.manifest import read_manifest
 
 
 def known(database: Engine) -> list[Entry]:
-    """The registered adapters, the newest first, then those that ship and are not registered."""
+    """The registered adapters, newest first, then the shipped ones that are not registered."""
     registered = registry.entries(database)
     digests = {entry.digest for entry in registered}
     return registered + [entry for entry in map(_describe, list_shipped()) if entry.digest not in digests]
 
 
 def find(database: Engine, digest: str) -> Entry:
-    """The one adapter, registered or shipped, whose digest begins so; AdapterError if not one does."""
+    """The adapter, registered or shipped, whose digest starts with `digest`; AdapterError unless exactly one does."""
     return registry.take_one([entry for entry in known(database) if entry.digest.startswith(digest)], digest)
 
 

@@ -1,9 +1,13 @@
-"""Writes an adapter into a model while an engine holds the model: staged beside its work, then exchanged at once.
+"""Writes an adapter into a model that an engine is using.
 
-On a GPU weights stay where they are in memory, since captured graphs hold their addresses; nothing there is touched
-before the exchange, as a graph may be in the making. A merged adapter is never subtracted again, which would leave its
-rounding behind: each layer that was ever written to keeps its original on the host, and every adapter is added to that.
-Knows layers and pairs.
+`stage` does everything that can be done while the engine works and returns a `WeightSwap`: the part that has to wait
+until the engine is idle.
+
+On a GPU, weights keep their place in memory, because captured CUDA graphs hold their addresses. `stage` does not touch
+the device at all: the engine may be capturing a graph, and any other work on the device would break the capture.
+
+A merged adapter is never subtracted again, because its rounding would stay behind. Each layer that was ever written to
+keeps its original weight on the host, and every adapter is added to that original.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping
@@ -15,42 +19,46 @@ import torch
 from torch import nn
 
 from aftercall.errors import AdapterError
-from worker.adapters.lora import LoraPair, NotExchangeableError, read_pairs
+from worker.adapters.lora import LoraPair, NotSwappableError, read_pairs
 from worker.engine.layers.packed_linear import PackedLinear, pack_weight
 
-#: What is left to do when the engine has nothing to do.
-Exchange = Callable[[], None]
+#: Changes the weights of a model. Call it only while the engine is idle.
+WeightSwap = Callable[[], None]
 
 
 class MergedLayers:
-    """Plain weights that take the adapter into themselves."""
+    """The linear layers of a model that an adapter is merged into.
+
+    `originals` holds the unmerged weight of every layer that was written to so far.
+    """
 
     def __init__(self, model: Any, originals: MutableMapping[str, torch.Tensor]) -> None:
         self._model = model
         self._originals = originals
 
-    def stage(self, pairs: Mapping[str, LoraPair]) -> Exchange:
-        """Original plus pair for every layer that has one, the original alone for the others.
+    def stage(self, pairs: Mapping[str, LoraPair]) -> WeightSwap:
+        """Prepare every layer with a pair to hold original plus pair, and every other layer to hold its original.
 
-        Raises AdapterError where a pair has no layer of its shape, NotExchangeableError where that is of another kind.
+        Raises AdapterError if a pair has no layer of its shape, NotSwappableError if that layer is not a plain linear
+        one.
         """
         for name, pair in pairs.items():
             shape = _find_linear(self._model, name).weight.shape
             if (pair.up.shape[0], pair.down.shape[1]) != shape:
                 raise _misfit(f"{name} has the shape {tuple(shape)}")
-        stage = self._merge if self._model.device.type == "cpu" else self._plan
-        return partial(_do_all, [stage(name, pairs.get(name)) for name in self._originals.keys() | pairs.keys()])
+        stage = self._merge if self._model.device.type == "cpu" else self._defer
+        return partial(_apply_all, [stage(name, pairs.get(name)) for name in self._originals.keys() | pairs.keys()])
 
-    def _merge(self, name: str, pair: LoraPair | None) -> Exchange:
-        """On the CPU: all but the change of pointers, as nobody holds addresses there."""
+    def _merge(self, name: str, pair: LoraPair | None) -> WeightSwap:
+        """On the CPU: merge now. No graph holds addresses there, so the swap only sets a pointer."""
         linear, module = _find_linear(self._model, name), self._model.get_submodule(name)
         original = self._originals.setdefault(name, linear.weight.data)
         merged = original + pair.delta(original.device).to(original.dtype) if pair else original.clone()
         packed = pack_weight(merged) if isinstance(module, PackedLinear) else None
         return partial(_point_to, module, linear, merged, packed)
 
-    def _plan(self, name: str, pair: LoraPair | None) -> Exchange:
-        """On a GPU: everything is left."""
+    def _defer(self, name: str, pair: LoraPair | None) -> WeightSwap:
+        """On a GPU: leave everything to the swap."""
         return partial(self._overwrite, name, _find_linear(self._model, name).weight, pair)
 
     def _overwrite(self, name: str, weight: torch.Tensor, pair: LoraPair | None) -> None:
@@ -62,53 +70,55 @@ class MergedLayers:
 
 
 class AttachedLayers:
-    """Quantized weights beside which the adapter stays: another one of the same ranks and layers takes its place."""
+    """Quantized layers with an attached adapter, which another one of the same layers and ranks can replace."""
 
     def __init__(self, model: Any) -> None:
-        #: peft's layers by the names that an adapter's file has for them; none where none is attached.
+        #: peft's layers, by their names in an adapter's file; empty if no adapter is attached.
         self._layers: dict[str, Any] = {
             name.removeprefix("base_model.model."): module
             for name, module in model.named_modules()
             if hasattr(module, "lora_A")
         }
 
-    def stage(self, pairs: Mapping[str, LoraPair]) -> Exchange:
-        """The pairs where those before were.
+    def stage(self, pairs: Mapping[str, LoraPair]) -> WeightSwap:
+        """Prepare to copy the pairs over the attached ones.
 
-        Raises NotExchangeableError if the adapter differs in more than numbers from the one that is there.
+        Raises NotSwappableError if the adapter has other layers, ranks or scaling than the attached one.
         """
         staged = {name: _shapes_and_scale(pair) for name, pair in pairs.items()}
         if not self._layers or staged != {
             name: _shapes_and_scale(_pair_of(layer)) for name, layer in self._layers.items()
         }:
-            raise NotExchangeableError("in the place of this one only one of the same layers, ranks and scaling fits")
-        return partial(_do_all, [partial(_put, self._layers[name], pair) for name, pair in pairs.items()])
+            raise NotSwappableError(
+                "only an adapter of the same layers, ranks and scaling can replace the one that is attached"
+            )
+        return partial(_apply_all, [partial(_copy_pair, self._layers[name], pair) for name, pair in pairs.items()])
 
 
 def copy_originals(model: Any, folder: Path) -> dict[str, torch.Tensor] | None:
-    """The weights that the adapter in `folder` is about to be merged into; None if it will be there for good."""
+    """Copy the weights that the adapter in `folder` will be merged into; None if it is not plain LoRA."""
     try:
         return {name: copy_to_host(_find_linear(model, name).weight) for name in read_pairs(folder)}
-    except NotExchangeableError:
+    except NotSwappableError:
         return None
 
 
 def copy_to_host(weight: torch.Tensor) -> torch.Tensor:
-    """A copy that does not change with the weight, and that a GPU can fetch at full speed."""
+    """Copy a weight to the host; pinned if it comes from a GPU, so that it travels back at full speed."""
     copy = weight.detach().to("cpu", copy=True)
     return copy.pin_memory() if weight.is_cuda else copy
 
 
 def _find_linear(model: Any, name: str) -> nn.Linear:
-    """The layer of that name, or the one inside what the engine has put in its place."""
+    """The linear layer of that name, unwrapped if the engine has replaced it by a `PackedLinear`."""
     try:
         module = model.get_submodule(name)
     except AttributeError:
         raise _misfit(f"there is no {name}") from None
     linear = getattr(module, "linear", module)
-    # A subclass, or a rounded one, stores its weight in a way of its own.
+    # Not isinstance: a quantized layer is a subclass that stores its weight in another form.
     if type(linear) is not nn.Linear:
-        raise NotExchangeableError(f"{name} is no plain linear layer here")
+        raise NotSwappableError(f"{name} is not a plain linear layer here")
     return linear
 
 
@@ -122,23 +132,24 @@ def _point_to(module: nn.Module, linear: nn.Linear, weight: torch.Tensor, packed
         module.packed = packed
 
 
-def _put(layer: Any, pair: LoraPair) -> None:
+def _copy_pair(layer: Any, pair: LoraPair) -> None:
+    """In place: the addresses stay, and graphs with them."""
     for matrix, live in ((pair.down, layer.lora_A["default"]), (pair.up, layer.lora_B["default"])):
         live.weight.copy_(matrix)
         if isinstance(live, PackedLinear):
             live.packed = pack_weight(live.weight)
 
 
-def _do_all(exchanges: list[Exchange]) -> None:
-    for exchange in exchanges:
-        exchange()
+def _apply_all(swaps: list[WeightSwap]) -> None:
+    for swap in swaps:
+        swap()
 
 
 def _pair_of(layer: Any) -> LoraPair:
-    """What peft holds beside a layer."""
+    """The adapter matrices that peft attached to a layer."""
     return LoraPair(layer.lora_A["default"].weight, layer.lora_B["default"].weight, layer.scaling["default"])
 
 
 def _shapes_and_scale(pair: LoraPair) -> tuple[torch.Size, torch.Size, float]:
-    """What has to agree: graphs hold the addresses and the scaling."""
+    """What two adapters must share to replace each other: graphs hold the shapes, the addresses and the scaling."""
     return pair.down.shape, pair.up.shape, pair.scaling

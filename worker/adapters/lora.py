@@ -1,7 +1,7 @@
-"""Plain LoRA: the pairs of matrices in an adapter's folder, and what each adds to a weight.
+"""Plain LoRA: the pairs of matrices in an adapter's folder, and what each pair adds to a weight.
 
-What peft merges at the start and what is merged here at an exchange are the same numbers: the same products in the
-same order. Whatever goes beyond plain LoRA is left to peft. Knows files and tensors; knows no model.
+A hot swap merges exactly what peft merges at a start: the same products in the same order, so the weights are equal bit
+for bit. Adapters that go beyond plain LoRA are left to peft and need a restart.
 """
 
 import json
@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from aftercall.errors import AdapterError
 from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE
 
-#: What may be said in a plain adapter's configuration: it is used here, or concerns training alone.
+#: Keys that a plain LoRA configuration may set: this module uses them, or only training does.
 _PLAIN_KEYS = frozenset(
     {"base_model_name_or_path", "exclude_modules", "inference_mode", "init_lora_weights", "layers_pattern"}
     | {"layers_to_transform", "lora_alpha", "lora_dropout", "megatron_core", "peft_type", "peft_version"}
@@ -27,27 +27,29 @@ _PLAIN_KEYS = frozenset(
 _PREFIX = "base_model.model."
 
 
-class NotExchangeableError(Exception):
-    """This adapter cannot be written into this model while it runs; the sentence says why."""
+class NotSwappableError(Exception):
+    """The adapter cannot be written into the running model; a fresh process can load it. The message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoraPair:
-    """What an adapter has for one linear layer: `down` is peft's A, `up` its B."""
+    """The two matrices that an adapter has for one linear layer."""
 
+    #: peft's A: [rank, in_features].
     down: torch.Tensor
+    #: peft's B: [out_features, rank].
     up: torch.Tensor
     scaling: float
 
     def delta(self, device: torch.device) -> torch.Tensor:
-        """What is added to the layer's weight, in float32 as peft computes it."""
+        """What is added to the layer's weight, [out_features, in_features]; in float32, as peft computes it."""
         return (self.up.to(device).float() @ self.down.to(device).float()) * self.scaling
 
 
 def read_pairs(folder: Path) -> dict[str, LoraPair]:
-    """The pairs by the name of their layer, on the host.
+    """Read the pairs of an adapter, checked by `check_contents`, to the host, by the name of their layer.
 
-    Raises NotExchangeableError if there is more to the adapter; AdapterError if its files cannot be read.
+    Raises NotSwappableError if the adapter is not plain LoRA; AdapterError if its files cannot be read.
     """
     config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_bytes())
     _check_plain(config)
@@ -55,8 +57,6 @@ def read_pairs(folder: Path) -> dict[str, LoraPair]:
         weights = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
         raise AdapterError(f"{folder / WEIGHTS_FILE} cannot be read: {error}. Copy the folder again.") from error
-    if not all(tensor.isfinite().all() for tensor in weights.values()):
-        raise AdapterError(f"{folder / WEIGHTS_FILE} holds numbers that are not finite. Train the adapter again.")
     return _pair(weights, config)
 
 
@@ -64,18 +64,18 @@ def _check_plain(config: Mapping[str, Any]) -> None:
     special = {key for key, value in config.items() if value and key not in _PLAIN_KEYS}
     if config.get("bias") == "none":
         special.discard("bias")
-    # Named ways to begin, such as PiSSA, begin by changing the base model.
+    # Named initializations, such as PiSSA, change the base model's weights too.
     if isinstance(config.get("init_lora_weights"), str):
         special.add("init_lora_weights")
     if special:
-        raise NotExchangeableError(f"its configuration sets {', '.join(sorted(special))}")
+        raise NotSwappableError(f"its configuration sets {', '.join(sorted(special))}")
 
 
 def _pair(weights: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> dict[str, LoraPair]:
     names = {key.removeprefix(_PREFIX).rpartition(".lora_")[0] for key in weights}
     keys = {(name, side): f"{_PREFIX}{name}.lora_{side}.weight" for name in names for side in "AB"}
     if set(keys.values()) != set(weights):
-        raise NotExchangeableError("it holds weights other than pairs of matrices")
+        raise NotSwappableError("it holds weights other than pairs of matrices")
     return {
         name: LoraPair(weights[keys[name, "A"]], weights[keys[name, "B"]], _scaling(config)) for name in sorted(names)
     }

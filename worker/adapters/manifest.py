@@ -1,15 +1,13 @@
-"""An adapter: LoRA weights as peft writes them, beside a manifest that says what they were made for.
+"""An adapter: LoRA weights as peft writes them, with a manifest that says what they were made for.
 
-A folder of `adapter_config.json`, `adapter_model.safetensors` and `manifest.json`, named by the digest of the
-first two. Knows files and peft; knows no base model's whereabouts, no registry and no database. Imports no
-torch: what only publishes or lists adapters stays light.
+A folder of `adapter_config.json`, `adapter_model.safetensors` and `manifest.json`, named by the digest of the first
+two. Imports no torch, so that commands that only publish or list adapters start quickly.
 """
 
 import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +15,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aftercall.errors import AdapterError
+from aftercall.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -24,13 +23,13 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 MANIFEST_FILE = "manifest.json"
 
-#: peft notes where the base model lay at training: a path of that machine, which no loader here reads.
+#: peft stores the path of the base model on the training machine. Nothing here reads it.
 _IGNORED_CONFIG_KEYS = frozenset({"base_model_name_or_path"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterManifest:
-    """What an adapter was made for, from and by."""
+    """What an adapter was made for, and from what."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
@@ -39,7 +38,7 @@ class AdapterManifest:
     digest: str
     #: Name of the base model, as `worker.loading.base_model` gives it: a hub id, a folder's name, never a path.
     base_model: str
-    #: Digest of the base model's files, where they were at hand to take it.
+    #: Digest of the base model's files, if they were available.
     base_digest: str | None
     #: How the base was stored in training: nf4, int8 or none.
     quantization: str
@@ -59,7 +58,7 @@ _SCHEMA: TypeAdapter[AdapterManifest] = TypeAdapter(AdapterManifest)
 
 
 def compute_digest(folder: Path) -> str:
-    """16 hex digits that name the adapter's content, whatever its manifest, file times and key order."""
+    """16 hex digits that identify the adapter's content, independent of manifest, file times and key order."""
     digest = hashlib.sha256(_canonical_config(_existing(folder, CONFIG_FILE)))
     with _existing(folder, WEIGHTS_FILE).open("rb") as weights:
         digest.update(hashlib.file_digest(weights, "sha256").digest())
@@ -88,14 +87,10 @@ def read_manifest(folder: Path) -> AdapterManifest:
 
 
 def write_manifest(folder: Path, manifest: AdapterManifest) -> None:
-    """Write the manifest whole or not at all: aside first, then renamed over what was there; else AdapterError."""
-    aside = folder / f".{MANIFEST_FILE}.partial"
+    """Write the manifest, whole or not at all. Raises AdapterError if it can't be written."""
     try:
-        aside.write_bytes(_SCHEMA.dump_json(manifest, indent=2) + b"\n")
-        aside.replace(folder / MANIFEST_FILE)
+        write_whole(folder / MANIFEST_FILE, _SCHEMA.dump_json(manifest, indent=2) + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
         raise AdapterError(
             f"The manifest of {folder} cannot be written: {error.strerror}. Make room or fix the rights, "
             "then try again."
@@ -105,9 +100,9 @@ def write_manifest(folder: Path, manifest: AdapterManifest) -> None:
 def check_adapter(
     folder: Path, base_model: str, prompt_version: str, *, base_digest: str | None = None
 ) -> AdapterManifest:
-    """The manifest of an adapter that is whole and fits this base model and prompt; AdapterError otherwise.
+    """The manifest of a complete adapter that fits this base model and prompt; raises AdapterError otherwise.
 
-    Names of base models are compared always, their digests where both sides know one.
+    The names of the base models are always compared, their digests only if both are known.
     """
     manifest = read_manifest(folder)
     digest = compute_digest(folder)
@@ -128,34 +123,34 @@ def check_adapter(
 
 
 def merge_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter's weights in its own, where they cost nothing while decoding.
+    """`model` with the adapter merged into its weights, where it costs nothing while decoding.
 
-    Not for 4-bit or 8-bit weights, which would round the adapter away. Raises AdapterError if it does not fit, or if
-    its numbers are not finite.
+    Not for 4-bit or 8-bit weights: the adapter would be lost in their rounding. Raises AdapterError if the adapter does
+    not fit, or if its weights are not finite.
     """
-    adapted = _load_beside(model, folder)
+    adapted = _attach(model, folder)
     try:
         return adapted.merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise AdapterError(
-            f"The adapter in {folder} cannot be merged: {error}. If its training ran away, train it again at a lower "
+            f"The adapter in {folder} cannot be merged: {error}. If its training diverged, train it again at a lower "
             "learning rate."
         ) from error
 
 
 def attach_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter beside its weights and in their type; AdapterError if it does not fit.
+    """`model` with the adapter attached, in the model's dtype. Raises AdapterError if it does not fit.
 
-    peft keeps an adapter in float32, and would convert the whole batch back and forth around it.
+    peft keeps an adapter in float32, and would convert the whole batch back and forth around every layer.
     """
-    adapted = _load_beside(model, folder)
+    adapted = _attach(model, folder)
     for name, weight in adapted.named_parameters():
         if "lora_" in name:
             weight.data = weight.data.to(model.dtype)
     return adapted
 
 
-def _load_beside(model: Any, folder: Path) -> Any:
+def _attach(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     with warnings.catch_warnings():
@@ -186,14 +181,14 @@ def _check_base(folder: Path, manifest: AdapterManifest, base_model: str, base_d
 
 
 def _is_same_name(trained: str, served: str) -> bool:
-    """Equal, or equal but for the owner where one side is a folder's name: `microsoft/phi-1_5`, `phi-1_5`."""
+    """Whether the names are equal; the owner is ignored if one side lacks it: `microsoft/phi-1_5`, `phi-1_5`."""
     if "/" in trained and "/" in served:
         return trained == served
     return trained.rpartition("/")[2] == served.rpartition("/")[2]
 
 
 def _canonical_config(path: Path) -> bytes:
-    """The configuration with its keys, and its lists of names (peft saves them from sets), in order."""
+    """The configuration with sorted keys and sorted lists of names, which peft saves from sets in any order."""
     config = {
         key: sorted(value) if _is_list_of_names(value) else value
         for key, value in _read_json(path).items()
@@ -212,7 +207,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
     if not isinstance(document, dict):
-        raise AdapterError(f"{path} holds no JSON object. Copy the adapter's folder again.")
+        raise AdapterError(f"{path} does not hold a JSON object. Copy the adapter's folder again.")
     return document
 
 

@@ -1,7 +1,4 @@
-"""Writes what became of jobs, whatever the database does: kept on disk while it is away, split where it refuses.
-
-Knows the ledger and the spool; knows no model, no engine and no message.
-"""
+"""Writes what became of jobs: waits while the database is unavailable, and splits what it refuses."""
 
 import logging
 import threading
@@ -14,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from aftercall.database_errors import describe, is_transient
 from aftercall.ledger import work
 from aftercall.ledger.work import JobFailure, SummaryRecord
 from aftercall.settings import Settings
@@ -21,7 +19,7 @@ from worker.jobs.spool import Finished, Spool
 
 logger = logging.getLogger(__name__)
 
-#: Waits between tries to reach a database that is away; the last one repeats.
+#: Seconds between attempts to reach an unavailable database; the last one repeats.
 RETRY_WAITS_S = (0.5, 1.0, 2.0, 5.0)
 
 Returned = TypeVar("Returned")
@@ -56,18 +54,18 @@ class Recorder:
             return self._num_done
 
     def stop(self) -> None:
-        """Wait no longer for a database that is away."""
+        """No longer wait for an unavailable database."""
         self._is_stopping.set()
 
     def replay_spool(self) -> None:
-        """Write what an earlier process finished while the database was away."""
+        """Write what an earlier process finished while the database was unavailable."""
         for path, finished in self._spool.files():
             num_written = self.retry_until_available(partial(self._store_late, finished))
             self._spool.drop(path)
             logger.info("wrote %d summaries from the spool", num_written)
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Summaries first, then what goes back untried, then failures."""
+        """Write summaries first, then what goes back untried, then failures."""
         self._complete([outcome for outcome in outcomes if isinstance(outcome, Finished)])
         untried = [outcome.job_id for outcome in outcomes if isinstance(outcome, Untried)]
         if untried:
@@ -81,29 +79,36 @@ class Recorder:
         self.retry_until_available(lambda: work.release(self._database, job_ids, self._owner))
 
     def record(self, failure: JobFailure) -> None:
-        """Count a failed attempt. Raises DBAPIError while the database is away."""
+        """Count a failed attempt. Raises DBAPIError if the database is unavailable."""
         work.fail(self._database, failure, self._owner, self._settings.max_attempts, self._settings.retry_delay_s)
 
     def retry_until_available(self, statement: Callable[[], Returned]) -> Returned:
-        """Run a statement until the database takes it. Gives up, raising DBAPIError, only when the worker stops."""
+        """Run a statement, again and again while the database is unavailable.
+
+        Raises DBAPIError if the error would not pass, or if the worker stops.
+        """
         waits = iter(RETRY_WAITS_S)
         wait_s = 0.0
         while True:
             try:
                 return statement()
             except DBAPIError as error:
+                if not is_transient(error):
+                    raise
                 wait_s = next(waits, wait_s)
-                logger.warning("database away (%s): next try in %g s", error.orig, wait_s)
+                logger.warning("database away (%s): next try in %g s", describe(error), wait_s)
                 if self._is_stopping.wait(wait_s):
                     raise
 
     def _complete(self, finished: Sequence[Finished]) -> None:
-        """Write summaries; while the database is away, keep them on disk and hold the work back."""
+        """Write summaries. If the database is unavailable, keep them on disk, wait for it and so take no new work."""
         try:
             num_done = self._store([each.summary for each in finished])
         except DBAPIError as error:
             path = self._keep(finished)
-            logger.warning("database away (%s): %d summaries wait in %s", error.orig, len(finished), path or "memory")
+            logger.warning(
+                "database away (%s): %d summaries wait in %s", describe(error), len(finished), path or "memory"
+            )
             num_done = self.retry_until_available(lambda: self._store_own(finished))
             if path is not None:
                 self._spool.drop(path)
@@ -111,18 +116,18 @@ class Recorder:
             self._num_done += num_done
 
     def _keep(self, finished: Sequence[Finished]) -> Path | None:
-        """The file in which the summaries wait; None if the disk has no room for it, as where the database lies too."""
+        """The file in which the summaries wait; None if the disk is full, as it may be when the database is on it."""
         try:
             return self._spool.keep(finished)
         except OSError as error:
-            logger.warning("no room for the spool (%s): should this worker die now, its work is done again", error)
+            logger.warning("cannot write the spool (%s): if this worker is killed now, its work is done again", error)
             return None
 
     def _store_late(self, finished: Sequence[Finished]) -> int:
-        """Write what the ledger does not have from this adapter yet, and say how many.
+        """Write what the ledger does not have from this adapter yet; returns how many summaries.
 
-        What it has may be queued since to be done again, by another adapter: to store the old one once more would be
-        to take that for done.
+        A job whose summary is stored may have been queued again for another adapter. Storing the old summary a second
+        time would mark that job as done.
         """
         stored = work.find_stored(self._database, [each.summary.job_id for each in finished])
         return self._store_own(
@@ -130,7 +135,7 @@ class Recorder:
         )
 
     def _store_own(self, finished: Sequence[Finished]) -> int:
-        """Write what is of this ledger's conversations, and say how many: what was away may have come back older."""
+        """Write the summaries of this ledger's conversations; returns how many. It may be restored from a backup."""
         own = work.find_own(self._database, {each.summary.job_id: each.job_key for each in finished})
         summaries = [each.summary for each in finished if each.summary.job_id in own]
         if num_foreign := len(finished) - len(summaries):
@@ -138,13 +143,13 @@ class Recorder:
         return self._store(summaries)
 
     def _store(self, summaries: Sequence[SummaryRecord]) -> int:
-        """Write summaries, and say how many; one that the database would refuse for ever fails alone."""
+        """Write summaries; returns how many. One that the database refuses fails alone."""
         try:
             work.complete(self._database, summaries)
         except (DataError, IntegrityError) as error:
             if len(summaries) > 1:
                 return sum(self._store([summary]) for summary in summaries)
-            reason = f"the database refuses the summary: {error.orig}"
+            reason = f"the database refuses the summary: {describe(error)}"
             logger.warning("job %d: %s", summaries[0].job_id, reason)
             self.record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
             return 0

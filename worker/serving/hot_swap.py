@@ -1,6 +1,7 @@
-"""Exchanges the adapter of a model that an engine runs: first read and checked beside it, then written into it.
+"""Replaces the adapter of a model that an engine runs.
 
-Knows a model and adapters' folders; knows no engine, no registry and no thread.
+`LiveAdapter.stage` reads and checks an adapter in the background; `LiveAdapter.apply` writes it into the model, and
+must be called while the engine is idle.
 """
 
 from dataclasses import dataclass, replace
@@ -10,17 +11,18 @@ import torch
 
 from aftercall.errors import AdapterError
 from aftercall.prompt import PROMPT_VERSION
-from worker.adapters.layer_weights import AttachedLayers, Exchange, MergedLayers
-from worker.adapters.lora import NotExchangeableError, read_pairs
+from worker.adapters.contents import check_contents
+from worker.adapters.layer_weights import AttachedLayers, MergedLayers, WeightSwap
+from worker.adapters.lora import NotSwappableError, read_pairs
 from worker.adapters.manifest import AdapterManifest, check_adapter
 from worker.loading.load import LoadedModel, ModelProvenance
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """An adapter that is whole and fits, ready to be exchanged."""
+class StagedAdapter:
+    """An adapter that is complete and fits the model, ready to be applied."""
 
-    exchange: Exchange
+    swap_weights: WeightSwap
     provenance: ModelProvenance
 
 
@@ -35,11 +37,11 @@ class LiveAdapter:
             AttachedLayers(loaded.model) if loaded.originals is None else MergedLayers(loaded.model, loaded.originals)
         )
 
-    def prepare(self, folder: Path | None, digest: str) -> Prepared:
-        """Read and check the adapter in `folder`, whose digest has to be this one; None: the base model alone.
+    def stage(self, folder: Path | None, digest: str) -> StagedAdapter:
+        """Read and check the adapter in `folder`, which must have this digest; None: the base model alone.
 
-        Leaves the device alone, whose engine may be capturing a graph at this moment. Raises AdapterError if the
-        adapter is not whole or not for this model, NotExchangeableError if it takes a fresh process.
+        Does nothing on the device, where the engine may be capturing a graph. Raises AdapterError if the adapter is
+        incomplete or made for another model, NotSwappableError if only a fresh process can load it.
         """
         manifest = self._check(folder, digest) if folder else None
         pairs = read_pairs(folder) if folder else {}
@@ -47,15 +49,15 @@ class LiveAdapter:
         is_merged = bool(pairs) and isinstance(self._layers, MergedLayers)
         provenance = replace(self._provenance, adapter_digest=digest, adapter_path=folder, is_adapter_merged=is_merged)
         with torch.no_grad():
-            return Prepared(self._layers.stage(pairs), provenance)
+            return StagedAdapter(self._layers.stage(pairs), provenance)
 
-    def exchange(self, prepared: Prepared) -> ModelProvenance:
-        """Write it into the model, whose engine has nothing to do meanwhile; returns what is in memory now."""
+    def apply(self, staged: StagedAdapter) -> ModelProvenance:
+        """Write the adapter into the model and return what is in memory now. The engine must be idle."""
         with torch.no_grad():
-            prepared.exchange()
+            staged.swap_weights()
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        self._provenance = prepared.provenance
+        self._provenance = staged.provenance
         return self._provenance
 
     def _check(self, folder: Path, digest: str) -> AdapterManifest:
@@ -63,13 +65,14 @@ class LiveAdapter:
         manifest = check_adapter(folder, current.base_model, PROMPT_VERSION, base_digest=current.base_digest)
         if manifest.digest != digest:
             raise AdapterError(
-                f"{folder} holds adapter {manifest.digest}, where the registry has {digest}. Put that one there, or "
-                "register and promote the one that is there."
+                f"{folder} holds adapter {manifest.digest}, but the registry expects {digest} there. Put that one "
+                "there, or register and promote the one that is there."
             )
+        check_contents(folder)
         return manifest
 
     def _check_weights(self, trained_on: str | None) -> None:
-        """A worker that went on with other weights would answer unlike one that starts with this adapter."""
+        """A fresh start with this adapter must quantize the base model as it is now, or the answers would differ."""
         wanted, held = self._choose_quantization(trained_on), self._provenance.rounded_to
         if wanted != held:
-            raise NotExchangeableError(f"it goes with weights of quantization {wanted}, and those here are {held}")
+            raise NotSwappableError(f"it needs weights of quantization {wanted}, and those here are {held}")

@@ -1,7 +1,8 @@
-"""Who is in the engine: chunks together, or one conversation alone.
+"""A lock with two modes: many holders together, or one alone.
 
-A conversation that kills the process takes along whatever shares the engine with it. On its last attempt it is alone
-there, so that it fails by itself and an innocent one that went down with it before gets through. Knows no job.
+A conversation that kills the process takes down every other conversation in the engine. On its last attempt it runs
+alone, so that it fails by itself and the innocent ones get through. An adapter swap runs alone for another reason: no
+engine call may see half of one adapter and half of another.
 """
 
 import threading
@@ -10,19 +11,19 @@ from contextlib import contextmanager
 
 
 class Isolation:
-    """Lets chunks in together; whoever wants to be alone waits until it is, and nobody enters meanwhile."""
+    """Admits holders together, or one alone, which waits for the others to leave while no new ones enter."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._num_inside = 0
-        #: Those that want to be alone, and the one that is.
-        self._num_loners = 0
+        #: Those that wait to be alone, plus the one that is.
+        self._num_exclusive = 0
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Be in there with others."""
+        """Hold the lock together with others while the block runs."""
         with self._changed:
-            self._changed.wait_for(lambda: self._num_loners == 0)
+            self._changed.wait_for(lambda: self._num_exclusive == 0)
             self._num_inside += 1
         try:
             yield
@@ -31,16 +32,16 @@ class Isolation:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Be in there with nobody else."""
+        """Hold the lock alone while the block runs."""
         with self._changed:
-            self._num_loners += 1
+            self._num_exclusive += 1
             self._changed.wait_for(lambda: self._num_inside == 0)
             self._num_inside += 1
         try:
             yield
         finally:
             with self._changed:
-                self._num_loners -= 1
+                self._num_exclusive -= 1
             self._leave()
 
     def _leave(self) -> None:

@@ -1,4 +1,4 @@
-"""What a worker serves with: one model behind one engine, and the provenance that its summaries carry."""
+"""One model behind one engine, the provenance that its summaries carry, and the swap of its adapter."""
 
 import json
 import time
@@ -25,7 +25,7 @@ class Served:
     tokenizer: Any
     provenance: "ModelProvenance"
     sampling: SamplingSettings
-    #: Puts another adapter's weights under the engine; None: the model stays as it was loaded.
+    #: Swaps the model's adapter; None: the model stays as it was loaded.
     live_adapter: "LiveAdapter | None" = None
 
     @property
@@ -43,18 +43,19 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """How long an exchange held generation up."""
+    """How long an adapter swap held up generation."""
 
-    #: From its request until the last call that was under way had ended; the engine works, on fewer and fewer.
+    #: From the request until the last running call ended; the engine works on fewer and fewer sequences.
     drain_s: float
-    #: From then until the next call may begin; the engine has nothing to do.
+    #: From then until the next call may begin; the engine is idle.
     idle_s: float
 
 
 class Serving:
-    """What is served at this moment. A call of the engine begins and ends under one adapter.
+    """What is served at this moment. Every engine call begins and ends under one adapter.
 
-    Calls run together; an exchange waits for those under way, runs alone, and what asked meanwhile goes on after it.
+    Calls run concurrently. A swap waits for the running ones and then runs alone; calls that arrive meanwhile wait for
+    the swap.
     """
 
     def __init__(self, served: Served) -> None:
@@ -63,30 +64,30 @@ class Serving:
 
     @property
     def now(self) -> Served:
-        """What is served; of its adapter this says nothing about the next call."""
+        """What is served. The adapter may be another one by the next call: use `using` for that."""
         return self._now
 
     @contextmanager
     def using(self) -> Iterator[Served]:
-        """What is served, and stays so until the block ends."""
+        """What is served, unchanged until the block ends."""
         with self._isolation.together():
             yield self._now
 
-    def exchange(self, change: Callable[[], "ModelProvenance"]) -> Pause:
-        """Let `change` put other weights under the engine; what it returns is what is served from then on.
+    def swap(self, change: Callable[[], "ModelProvenance"]) -> Pause:
+        """Call `change`, which replaces the weights, while no engine call runs; serve what it returns.
 
-        If it raises, the engine is closed: nobody knows what is under it.
+        If it raises, the engine is closed, because the weights may be half changed.
         """
-        asked = time.monotonic()
+        requested_at = time.monotonic()
         with self._isolation.alone():
-            drained = time.monotonic()
+            drained_at = time.monotonic()
             try:
                 self._now = replace(self._now, provenance=change())
             except BaseException:
                 self._now.engine.close()
                 raise
-            return Pause(drained - asked, time.monotonic() - drained)
+            return Pause(drained_at - requested_at, time.monotonic() - drained_at)
 
     def close(self) -> None:
-        """Close the engine; what runs comes back aborted."""
+        """Close the engine; running sequences come back as aborted."""
         self._now.engine.close()

@@ -1,4 +1,4 @@
-"""From settings to what is served: chooses the adapter, loads the model, starts the engine."""
+"""Starts what is served: chooses the adapter, loads the model, starts the engine."""
 
 import logging
 from pathlib import Path
@@ -20,8 +20,8 @@ from worker.serving.served import Served
 
 logger = logging.getLogger(__name__)
 
-#: Tokens of a conversation; support conversations are longer often enough to say so.
-_LITTLE_ROOM = 512
+#: In tokens. Many support conversations are longer than this, so a smaller limit is worth a warning.
+_SMALL_LIMIT = 512
 
 
 def load_served(settings: Settings, database: Database, device: Device) -> Served:
@@ -39,7 +39,7 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             device=device,
             cache_dir=settings.data_dir,
             may_dequantize=True,
-            is_exchangeable=is_following,
+            is_swappable=is_following,
         )
     )
     sampling = make_sampling(settings)
@@ -52,16 +52,16 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             f"AFTERCALL_MAX_NEW_TOKENS={settings.max_new_tokens} leaves no room for a conversation in this model's "
             "context: set a smaller one."
         )
-    if room < _LITTLE_ROOM:
+    if room < _SMALL_LIMIT:
         logger.warning(
-            "%s reads %d tokens of a conversation at most, by its context or its sliding window and what "
-            "AFTERCALL_MAX_NEW_TOKENS takes: longer ones are cut", loaded.provenance.base_model, room
+            "%s reads at most %d tokens of a conversation: its context or sliding window, less "
+            "AFTERCALL_MAX_NEW_TOKENS. Longer conversations are cut", loaded.provenance.base_model, room
         )  # fmt: skip
     return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter)
 
 
 def make_sampling(settings: Settings) -> SamplingSettings:
-    """The decoding that the settings ask for."""
+    """The sampling settings of the engine, from AFTERCALL_* settings."""
     return SamplingSettings(
         max_new_tokens=settings.max_new_tokens,
         do_sample=settings.do_sample,
@@ -73,12 +73,12 @@ def make_sampling(settings: Settings) -> SamplingSettings:
 
 
 def choose_adapter(settings: Settings, database: Database) -> Path | None:
-    """The folder of the adapter named; or of the base model's active one; or of the one that ships for it; or None."""
+    """The folder of the adapter that the settings name; with `auto`, of the active or shipped one; or None."""
     if settings.adapter == "none":
         return None
     if settings.adapter != "auto":
         return Path(settings.adapter)
-    # By name: a local folder's path says nothing about which model it holds.
+    # By name, because the path of a local folder does not say which model it holds.
     name = find_base_model(settings.base_model, settings.data_dir).name
     wanted = find_desired(database, name)
     if wanted.folder is None and (namesake := adapters.find_namesake(database, name)):

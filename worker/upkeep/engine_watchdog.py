@@ -1,7 +1,8 @@
 """Detects an engine that holds conversations and finishes none of them.
 
-A hung call raises nothing: its threads wait, its leases are extended, and the queue stands still. What counts is the
-time since the engine last answered any call. How long one call takes depends on how many there are.
+A hung call raises nothing: its threads wait, its leases are extended, and the queue stands still. The watchdog measures
+the time since the engine last answered any call. The duration of one call would be a worse sign, because it grows with
+the number of concurrent calls.
 """
 
 import threading
@@ -19,31 +20,31 @@ class EngineWatchdog:
         self._timeout_s = timeout_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._in_hand: set[int] = set()
-        #: When a call last returned, or began with no other under way.
+        self._held: set[int] = set()
+        #: When a call last returned, or began while no other was running.
         self._last_answer = 0.0
 
     @contextmanager
     def calling(self, job_ids: Sequence[int]) -> Iterator[None]:
-        """These jobs are in the engine for as long as the block runs."""
+        """Count these jobs as held by the engine while the block runs."""
         with self._lock:
-            if not self._in_hand:
+            if not self._held:
                 self._last_answer = self._clock()
-            self._in_hand.update(job_ids)
+            self._held.update(job_ids)
         try:
             yield
         finally:
             with self._lock:
-                # A chunk with nothing left to do has not been in the engine, and says nothing of it.
+                # An empty call never reached the engine, so it is no evidence that the engine works.
                 if job_ids:
                     self._last_answer = self._clock()
-                self._in_hand.difference_update(job_ids)
+                self._held.difference_update(job_ids)
 
     def hung_jobs(self) -> list[int]:
-        """What the engine has in hand, if it has been silent for too long."""
+        """The jobs that the engine holds if it has not answered within the timeout; else none."""
         with self._lock:
-            silent_s = self._clock() - self._last_answer
-            return sorted(self._in_hand) if silent_s > self._timeout_s else []
+            unanswered_s = self._clock() - self._last_answer
+            return sorted(self._held) if unanswered_s > self._timeout_s else []
 
     def start(self, on_hung: Callable[[list[int]], None]) -> None:
         """Call `on_hung` once, with the jobs, when the engine hangs."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.database_errors import describe
 from aftercall.ledger import work
 from worker.upkeep.periodic import Periodic
 
@@ -21,7 +22,7 @@ MAX_JOBS = 10_000
 
 
 class LeaseKeeper:
-    """Extends the leases of all chunks in hand, those of every thread in one statement."""
+    """Extends the leases of all held jobs, those of every thread in one statement."""
 
     def __init__(self, database: Engine, lease: work.Lease) -> None:
         self.lease = lease
@@ -32,13 +33,13 @@ class LeaseKeeper:
 
     @property
     def num_held(self) -> int:
-        """How many jobs are in hand."""
+        """How many jobs are held."""
         with self._lock:
             return len(self._held)
 
     @contextmanager
     def holding(self, job_ids: Sequence[int]) -> Iterator[None]:
-        """Keep the leases of these jobs for as long as the block runs."""
+        """Extend the leases of these jobs while the block runs."""
         with self._lock:
             self._held.update(job_ids)
         try:
@@ -46,6 +47,13 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 self._held.difference_update(job_ids)
+
+    def release_all(self) -> None:
+        """Give every held job back untried. For a process that ends at once: its threads may not finish any more."""
+        with self._lock:
+            held = sorted(self._held)
+        for start in range(0, len(held), MAX_JOBS):
+            work.release(self._database, held[start : start + MAX_JOBS], self.lease.owner)
 
     def _beat_all(self) -> None:
         with self._lock:
@@ -58,4 +66,4 @@ class LeaseKeeper:
             work.heartbeat(self._database, job_ids, self.lease)
         except DBAPIError as error:
             # The next one comes before the lease expires. A longer outage costs a second attempt, not a result.
-            logger.warning("no heartbeat for %d jobs: %s", len(job_ids), error.orig)
+            logger.warning("no heartbeat for %d jobs: %s", len(job_ids), describe(error))

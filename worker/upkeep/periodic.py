@@ -1,4 +1,4 @@
-"""A function that is called again and again in a daemon thread: the one shape of the worker's background loops."""
+"""Calls a function at intervals in a daemon thread. All background loops of a worker use it."""
 
 import logging
 import threading
@@ -10,8 +10,8 @@ logger = logging.getLogger(__name__)
 class Periodic:
     """Calls `action` every `interval_s` seconds until it is stopped. The thread ends with the process.
 
-    An action that raises is logged and called again: a background loop that died would go unnoticed until the jobs
-    it looks after are lost.
+    If the action raises, the error is logged and the loop goes on: a dead heartbeat or sweep would go unnoticed
+    until jobs are lost.
     """
 
     def __init__(self, name: str, action: Callable[[], None], interval_s: float, *, is_immediate: bool = False) -> None:
@@ -22,11 +22,11 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin: with the first call at once if it is immediate, else after one interval."""
+        """Start the thread. The first call comes at once if `is_immediate`, else after one interval."""
         self._thread.start()
 
     def stop(self, join_s: float = 0.0) -> None:
-        """Make no further call; wait up to `join_s` seconds for one under way. May be called by the action itself."""
+        """Make no further call; wait up to `join_s` seconds for a running one. The action itself may call this."""
         self._is_stopped.set()
         if join_s:
             self._thread.join(join_s)
@@ -41,4 +41,4 @@ class Periodic:
         try:
             self._action()
         except Exception:
-            logger.exception("%s failed; it is tried again in %g s", self._thread.name, self._interval_s)
+            logger.exception("%s failed; next try in %g s", self._thread.name, self._interval_s)

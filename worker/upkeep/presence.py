@@ -1,25 +1,29 @@
 """The worker's own heartbeat: its row in the ledger says that it is alive and what it serves.
 
-It begins before the model is loaded, which takes minutes. Leases of jobs are `leases`' business.
+It starts before the model is loaded, which can take minutes. The heartbeats of jobs are in `leases`.
 """
 
 import logging
 import threading
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from aftercall.database_errors import describe
 from aftercall.ledger import workers
 from aftercall.ledger.workers import WorkerRecord
 from worker.upkeep.periodic import Periodic
 
+if TYPE_CHECKING:
+    from worker.loading.load import ModelProvenance
+
 logger = logging.getLogger(__name__)
 
-#: After a day, the row of a worker that was killed is of no use.
-FORGOTTEN_AFTER_S = 86_400.0
+#: The row of a killed worker is deleted after a day.
+DELETE_AFTER_S = 86_400.0
 
 
 class Presence:
@@ -32,12 +36,12 @@ class Presence:
         self._database = database
         self._worker = worker
         self._lock = threading.Lock()
-        self._is_ended = False
-        self._heartbeat = Periodic("worker heartbeat", self._tell, workers.HEARTBEAT_INTERVAL_S)
+        self._has_ended = False
+        self._heartbeat = Periodic("worker heartbeat", self._beat, workers.HEARTBEAT_INTERVAL_S)
 
     def __enter__(self) -> Self:
-        workers.forget(self._database, FORGOTTEN_AFTER_S)
-        workers.seen(self._database, self._worker)
+        workers.delete_stale(self._database, DELETE_AFTER_S)
+        workers.record_heartbeat(self._database, self._worker)
         self._heartbeat.start()
         return self
 
@@ -45,22 +49,28 @@ class Presence:
         self._heartbeat.stop()
         try:
             with self._lock:
-                self._is_ended = True
-                workers.gone(self._database, self._worker.name)
+                self._has_ended = True
+                workers.remove(self._database, self._worker.name)
         except DBAPIError as away:
-            logger.warning("this worker's row stays until it goes stale: %s", away.orig)
+            logger.warning("this worker's row stays until it goes stale: %s", describe(away))
 
-    def serve(self, base_model: str, adapter_digest: str) -> None:
-        """Note, and tell at once, what the worker serves from now on."""
-        self._worker = replace(self._worker, base_model=base_model, adapter_digest=adapter_digest)
-        self._tell()
+    def serve(self, provenance: "ModelProvenance") -> None:
+        """Record what the worker serves from now on, with a heartbeat at once."""
+        self._worker = replace(
+            self._worker,
+            base_model=provenance.base_model,
+            adapter_digest=provenance.adapter_digest,
+            quantization=provenance.quantization,
+            compute_dtype=provenance.dtype,
+        )
+        self._beat()
 
-    def _tell(self) -> None:
-        # Under the lock: a heartbeat after the end would leave a row for a worker that is gone.
+    def _beat(self) -> None:
+        # Under the lock: a heartbeat after the end would restore the row that was just deleted.
         with self._lock:
-            if self._is_ended:
+            if self._has_ended:
                 return
             try:
-                workers.seen(self._database, self._worker)
+                workers.record_heartbeat(self._database, self._worker)
             except DBAPIError as error:
-                logger.warning("no worker heartbeat: %s", error.orig)
+                logger.warning("no worker heartbeat: %s", describe(error))

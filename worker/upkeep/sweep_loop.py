@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.broker import Broker
+from aftercall.database_errors import describe
 from aftercall.errors import BrokerError
 from aftercall.sweep import Sweeper
 from worker.upkeep.periodic import Periodic
@@ -38,7 +39,7 @@ class ConsumerWatchdog:
 
 
 class ThroughputLog:
-    """Logs once a minute how many conversations were done; a minute without any is passed over."""
+    """Logs once a minute how many conversations were done, unless there were none."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -78,18 +79,18 @@ class Upkeep:
         self._throughput = ThroughputLog()
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Start the loop in a thread of its own."""
         self._loop.start()
 
     def stop(self) -> None:
-        """End after the round under way."""
+        """Start no further round."""
         self._loop.stop()
 
     def _run(self) -> None:
         try:
             self._round()
         except (BrokerError, DBAPIError) as error:
-            logger.warning("upkeep waits: %s", error.orig if isinstance(error, DBAPIError) else error)
+            logger.warning("upkeep waits: %s", describe(error) if isinstance(error, DBAPIError) else error)
 
     def _round(self) -> None:
         self._throughput.update(self._num_done())
@@ -101,5 +102,5 @@ class Upkeep:
                 swept.num_lost,
             )
         if self._watchdog.is_stuck(self._broker.depth(), self._num_held()):
-            logger.error("messages are waiting and none arrives here: this worker ends and will be restarted")
+            logger.error("messages are waiting but none arrives here: this worker exits and will be restarted")
             self._on_stuck()

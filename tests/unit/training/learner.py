@@ -1,4 +1,4 @@
-"""A tiny model that can learn, and the data and the plan to let it: for the tests of the refresh loop."""
+"""A tiny model that can learn, with data and a plan, for the tests of the refresh loop."""
 
 import csv
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import torch
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from training.data.splits import load_splits
-from training.fit.recipe import LLAMA_LAYERS, Recipe
+from training.fit.recipe import Recipe
 from training.fit.train import Outputs
 from training.refresh import Plan
 
-#: What the tiny model learns to say of everything.
+#: The summary that the tiny model learns to write for every conversation.
 SUMMARY = "Refund sent."
 
 MAX_NEW_TOKENS = 16
@@ -25,7 +25,6 @@ RECIPE = Recipe(
     base="tiny-learner",
     quantization="none",
     compute_dtype="float32",
-    target_modules=LLAMA_LAYERS,
     batch_size=4,
     learning_rate=2e-2,
     max_steps=40,
@@ -34,8 +33,8 @@ RECIPE = Recipe(
 
 
 @contextmanager
-def standing_beside_base(folder: Path) -> Iterator[None]:
-    """The base model saved in `folder`, and that the current one, so that its name is its place."""
+def working_beside_base(folder: Path) -> Iterator[None]:
+    """Save the base model in `folder` and make that the working directory, so that the model is found by name."""
     save_base(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -43,7 +42,7 @@ def standing_beside_base(folder: Path) -> Iterator[None]:
 
 
 def save_base(parent: Path) -> None:
-    """The base model as a folder there: the tiny Llama, but able to write every byte, so that it can learn a space."""
+    """Save the tiny Llama there, with an output layer that can produce every byte, so that it can learn a space."""
     tiny = build_tiny_model("llama")
     torch.manual_seed(0)
     torch.nn.init.normal_(tiny.model.get_output_embeddings().weight, std=0.5)
@@ -51,18 +50,27 @@ def save_base(parent: Path) -> None:
     tiny.tokenizer.save_pretrained(parent / RECIPE.base)
 
 
-def write_labelled(path: Path) -> Path:
-    """Two dozen conversations and their summaries, as a CSV."""
+def write_labelled(path: Path, num_rows: int = 24) -> Path:
+    """Conversations and their summaries, as a CSV."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["id", "conversation", "summary"])
-        for number in range(24):
+        for number in range(num_rows):
             rows.writerow([number, f"user: order {number} late\nagent: sorry, refunded", SUMMARY])
     return path
 
 
+def write_split(folder: Path) -> Path:
+    """A folder of 24 conversations to train on and 32 held out: enough for the gate."""
+    folder.mkdir()
+    write_labelled(folder / "train.csv")
+    held_out = write_labelled(folder / "validation.csv", 32)
+    held_out.write_text(held_out.read_text().replace("order", "parcel"))
+    return folder
+
+
 def make_plan(data: Path, folder: Path, recipe: Recipe) -> Plan:
-    """A refresh whose runs and adapters lie in a folder."""
+    """A refresh that keeps its runs and adapters in `folder`."""
     return Plan(
         recipe=recipe,
         sources=[str(data)],

@@ -1,4 +1,4 @@
-"""Rouge and the baselines that every adapter stands beside."""
+"""ROUGE and the baselines that every adapter is compared with."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run goes on from a whole checkpoint, with what it was begun with, and with nothing else."""
+"""A run resumes from a complete checkpoint, with the options and data that it was started with, and no others."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def make_checkpoint(run: Path, step: int) -> Path:
     return folder
 
 
-def test_the_last_whole_checkpoint_is_found(tmp_path: Path) -> None:
+def test_the_last_complete_checkpoint_is_found(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 9)
     tenth = make_checkpoint(tmp_path, 10)
     (make_checkpoint(tmp_path, 11) / "trainer_state.json").unlink()
@@ -33,14 +33,14 @@ def test_the_last_whole_checkpoint_is_found(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path) == tenth
 
 
-def test_a_run_that_was_cut_short_at_once_has_nothing_to_go_on_from(tmp_path: Path) -> None:
+def test_a_run_killed_before_its_first_checkpoint_cannot_be_resumed(tmp_path: Path) -> None:
     (make_checkpoint(tmp_path, 1) / "trainer_state.json").unlink()
     assert not has_checkpoint(tmp_path)
-    with pytest.raises(AdapterError, match="has no checkpoint to go on from; train without --resume"):
+    with pytest.raises(AdapterError, match="has no checkpoint to resume from; train without --resume"):
         check_run(tmp_path, RECIPE, SPLITS, 1)
 
 
-def test_a_run_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
+def test_a_run_resumes_with_the_options_it_was_started_with(tmp_path: Path) -> None:
     begin_run(tmp_path / "run", RECIPE, SPLITS, 2)
     make_checkpoint(tmp_path / "run", 1)
     check_run(tmp_path / "run", RECIPE, SPLITS, 2)
@@ -57,24 +57,24 @@ def test_a_run_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
         (lambda run: check_run(run, RECIPE, replace(SPLITS, validation=SPLITS.train), 1), r"held-out data \w{16}, not"),
     ],
 )  # fmt: skip
-def test_whatever_differs_is_named(tmp_path: Path, change: Callable[[Path], None], said: str) -> None:
+def test_every_difference_is_named(tmp_path: Path, change: Callable[[Path], None], said: str) -> None:
     begin_run(tmp_path, RECIPE, SPLITS, 1)
     make_checkpoint(tmp_path, 1)
-    with pytest.raises(AdapterError, match=rf"was begun with {said}.*\. Go on with .* or train without --resume"):
+    with pytest.raises(AdapterError, match=rf"was started with {said}.*\. Resume it with .* or train without --resume"):
         change(tmp_path)
 
 
-def test_a_run_of_which_nobody_knows_what_it_was_begun_with_does_not_go_on(tmp_path: Path) -> None:
+def test_a_run_without_its_options_file_cannot_be_resumed(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 1)
-    with pytest.raises(AdapterError, match=r"run\.json does not say what the run was begun with .*without --resume"):
+    with pytest.raises(AdapterError, match=r"run\.json does not say what the run was started with .*without --resume"):
         check_run(tmp_path, RECIPE, SPLITS, 1)
     (tmp_path / "run.json").write_text(json.dumps(["no", "object"]))
     with pytest.raises(AdapterError, match=r"run\.json does not say"):
         check_run(tmp_path, RECIPE, SPLITS, 1)
 
 
-def test_only_what_the_disk_did_is_said_to_be_of_the_disk(tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match=r"a file was cut short\. Make room or fix"), saving(tmp_path):
+def test_only_disk_errors_are_reported_as_disk_errors(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match=r"a file was truncated\. Free some space or fix"), saving(tmp_path):
         raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 199488 vs 199376")
     with pytest.raises(RuntimeError, match="CUDA error"), saving(tmp_path):
         raise RuntimeError("CUDA error: an illegal memory access")

@@ -8,7 +8,9 @@ import pytest
 
 from aftercall.errors import SourceError
 from training.data import csv_rows
-from training.data.dataset import digest_examples, example_from_dialogstudio, load_examples
+from training.data.dataset import digest_examples, load_examples, read_training_csv
+from training.data.example import example_from_dialogstudio
+from training.data.labelled import Reading
 
 TWEETSUMM = Path(__file__).parents[4] / "shared" / "data" / "tweetsumm"
 
@@ -27,7 +29,7 @@ def make_row(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_dialogstudio_row_is_cleaned_as_serving_cleans() -> None:
-    example = example_from_dialogstudio(make_row(), "here")
+    example = example_from_dialogstudio(make_row())
     assert example.text == "user: where is it?\nagent: sorry & thanks it is on its way\n"
     assert example.references == ("Order late. Agent apologizes.", "Late order.")
 
@@ -41,29 +43,44 @@ def test_a_dialogstudio_row_is_cleaned_as_serving_cleans() -> None:
          "the summary is the conversation itself"),
         ({"log": [{"user utterance": "@shop", "system response": ""}]}, "empty once cleaned"),
         ({"log": [{"user": "hello"}]}, "not a DialogStudio row"),
-        ({"log": [{"user utterance": None, "system response": "hi"}]}, "not a DialogStudio row .*None is no text"),
-        ({"log": [{"user utterance": 7, "system response": "hi"}]}, "not a DialogStudio row .*7 is no text"),
+        ({"log": [{"user utterance": None, "system response": "hi"}]}, "not a DialogStudio row .*None is not text"),
+        ({"log": [{"user utterance": 7, "system response": "hi"}]}, "not a DialogStudio row .*7 is not text"),
         ({"summaries": None}, "not a DialogStudio row"),
         ({"summaries": [None]}, "not a DialogStudio row"),
-        ({"summaries": [[1]]}, "not a DialogStudio row .*1 is no text"),
+        ({"summaries": [[1]]}, "not a DialogStudio row .*1 is not text"),
         ({"original dialog info": "no json"}, "not a DialogStudio row"),
     ],
 )  # fmt: skip
-def test_a_bad_row_is_named_with_its_line(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+def test_a_bad_dialogstudio_row_says_what_is_wrong_with_it(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence):
+        example_from_dialogstudio(make_row(**changes))
+
+
+def test_a_bad_row_goes_to_the_rejected_file_with_its_line_and_the_others_are_read(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    file.write_text(json.dumps(make_row()) + "\n" + json.dumps(make_row(**changes)) + "\n")
-    with pytest.raises(SourceError, match=f"rows.jsonl, line 2: .*{sentence}"):
+    file.write_text(json.dumps(make_row()) + "\n" + json.dumps(make_row(summaries=[])) + "\n")
+    reading = Reading()
+    assert len(load_examples(str(file), "train", reading)) == 1
+    rows = reading.rejected[str(file)]
+    assert (rows.num_rows, rows.path) == (1, tmp_path / "rows.jsonl.rejected.csv")
+    assert rows.first == f"{file}, line 2: a conversation without a summary; add one or remove the row"
+    assert (tmp_path / "rows.jsonl.rejected.csv").read_text().startswith("line,reason,json\n2,a conversation without")
+
+
+def test_a_file_without_one_good_row_is_refused_with_its_first_line(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(make_row(summaries=[])) + "\n")
+    with pytest.raises(SourceError, match=r"rows\.jsonl, line 1: a conversation without a summary"):
         load_examples(str(file), "train")
+    assert not (tmp_path / "rows.jsonl.rejected.csv").exists()
 
 
 def test_a_summary_may_be_one_text_instead_of_a_list_of_sentences() -> None:
     for summaries in (["Customer wants a refund."], "Customer wants a refund."):
-        assert example_from_dialogstudio(make_row(summaries=summaries), "here").references == (
-            "Customer wants a refund.",
-        )
+        assert example_from_dialogstudio(make_row(summaries=summaries)).references == ("Customer wants a refund.",)
 
 
-def test_empty_lines_between_rows_are_no_rows(tmp_path: Path) -> None:
+def test_empty_lines_between_rows_are_skipped(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(f"{json.dumps(make_row())}\n\n  \n{json.dumps(make_row())}\n\n")
     assert len(load_examples(str(file), "train")) == 2
@@ -82,40 +99,32 @@ def test_a_csv_of_conversation_and_summary(tmp_path: Path, name: str) -> None:
     ("content", "sentence"),
     [
         ("conversation,text\n", "no column summary; expected conversation,summary"),
-        ("conversation,summary\n", "no labelled conversation"),
         ('conversation,summary\n"bob: hello",Hello.\n', "line 2: not a turn: 'bob: hello'"),
         ('conversation,summary\n"user: hello",\n', "line 2: a conversation without a summary"),
         ('conversation,summary\n"user: hello"\n', "line 2: a conversation without a summary"),
     ],
 )
-def test_a_bad_csv_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
+def test_a_bad_row_of_a_training_file_to_add_to_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(content)
     with pytest.raises(SourceError, match=sentence):
-        load_examples(str(file), "train")
+        read_training_csv(file)
 
 
-def test_a_table_that_is_not_utf8_says_how_to_save_it(tmp_path: Path) -> None:
+def test_a_training_file_to_add_to_that_is_not_utf8_says_how_to_save_it(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_bytes("conversation,summary\nuser: hello,Café.\n".encode("cp1252"))
     with pytest.raises(SourceError, match=r"rows\.csv: not UTF-8 .*save it as CSV UTF-8"):
-        load_examples(str(file), "train")
-    lines = tmp_path / "rows.jsonl"
-    lines.write_bytes(b'{"log": "caf\xe9"}\n')
-    with pytest.raises(SourceError, match=r"rows\.jsonl, line 1: not JSON"):
-        load_examples(str(lines), "train")
+        read_training_csv(file)
 
 
-def test_a_long_transcript_is_read_and_a_cell_that_never_ends_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cell_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(f"conversation,summary\nuser: {'hello ' * 40_000},Hello.\n")
-    (example,) = load_examples(str(file), "train")
-    assert len(example.text) > 200_000
-    monkeypatch.setattr(csv_rows, "MAX_RECORD_CHARS", 10_000)
+    assert len(read_training_csv(file)[0].text) > 200_000
+    monkeypatch.setattr(csv_rows, "MAX_CELL_CHARS", 10_000)
     with pytest.raises(SourceError, match=r"rows\.csv, after line 1: field larger than field limit"):
-        load_examples(str(file), "train")
+        read_training_csv(file)
 
 
 def test_a_single_file_has_no_test_split(tmp_path: Path) -> None:
@@ -127,13 +136,13 @@ def test_a_single_file_has_no_test_split(tmp_path: Path) -> None:
 
 
 def test_a_missing_split_says_what_is_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"neither a file nor a folder with test\.jsonl or test\.csv"):
+    with pytest.raises(SourceError, match=r"neither a file nor a folder with test\.jsonl, test\.csv or another file"):
         load_examples(str(tmp_path), "test")
 
 
 def test_the_digest_is_of_the_content() -> None:
-    one, same = (example_from_dialogstudio(make_row(), where) for where in ("here", "there"))
-    other = example_from_dialogstudio(make_row(summaries=[["Another."]]), "here")
+    one, same = (example_from_dialogstudio(make_row()) for _ in range(2))
+    other = example_from_dialogstudio(make_row(summaries=[["Another."]]))
     assert digest_examples([one]) == digest_examples([same]) != digest_examples([other])
 
 

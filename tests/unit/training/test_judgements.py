@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from aftercall.files import write_aside
+from aftercall.files import write_whole
 from tests.unit.training.examples import make_example
 from training.judge.judgement import EVALUATION_FILE, Judgement, judge, save_judgement
 from training.judge.store import Judgements
@@ -74,7 +74,7 @@ def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         for _ in range(num_rounds):
             barrier.wait()
             try:
-                write_aside(tmp_path / "evaluation.json", content)
+                write_whole(tmp_path / "evaluation.json", content)
             except BaseException as error:
                 failures.append(error)
 

@@ -1,4 +1,4 @@
-"""The figures that a loss makes, those of a model that ran away included."""
+"""The figures derived from a loss, including that of a model whose training diverged."""
 
 import math
 

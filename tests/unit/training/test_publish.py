@@ -1,4 +1,4 @@
-"""Publishing: a folder that is whole or not there, and a card that says where it came from."""
+"""Publishing: a folder appears complete or not at all, with a card that says where it came from."""
 
 import json
 import resource
@@ -40,7 +40,7 @@ def test_an_adapter_is_published_under_its_digest(saved: Path, tmp_path: Path) -
     assert [path.name for path in (tmp_path / "adapters").iterdir()] == [folder.name]
 
 
-def test_what_fails_half_way_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+def test_a_publication_that_fails_leaves_nothing_behind(saved: Path, tmp_path: Path) -> None:
     def disk_full(folder: Path, manifest: AdapterManifest) -> None:
         assert (folder / "manifest.json").exists()
         raise OSError(28, "No space left on device")
@@ -97,7 +97,7 @@ def make_card(manifest: AdapterManifest) -> Card:
     )
 
 
-def test_the_card_says_what_a_reader_asks(saved: Path, tmp_path: Path) -> None:
+def test_the_card_answers_a_readers_questions(saved: Path, tmp_path: Path) -> None:
     folder = publish(saved, tmp_path / "adapters", ORIGIN)
     card = make_card(read_manifest(folder))
     text = render_card(card)
@@ -107,7 +107,8 @@ def test_the_card_says_what_a_reader_asks(saved: Path, tmp_path: Path) -> None:
         "| words | two sentences % | whole % | copied % | unsupported % | roles swapped % |",
         "| this | 43.2 |",
         "| 30.0 | 98.5 | 97.5 | 20.0 | 2.0 | 1.5 |",
-        "its best is among one fewer",
+        "its best is over one reference fewer",
+        "LICENSE file puts its annotations under CC0 1.0, its README under CDLA-Sharing 1.0",
         "CC BY-NC-SA",
     ):
         assert fact in text

@@ -13,7 +13,7 @@ from aftercall.settings import PACKAGED_MODEL
 from producer.clean import CLEANER_VERSION
 from training.data.dataset import digest_examples
 from training.data.splits import check_unseen, load_held_out, load_splits
-from training.fit.recipe import Recipe
+from training.fit.recipe import check_recipe
 from training.fit.training_run import LossPoint, TrainingRun
 from training.judge.baselines import judge_baselines
 from training.judge.judgement import EVALUATION_FILE, judge, load_judgement
@@ -46,13 +46,12 @@ def test_its_card_states_the_licences_and_the_figures_of_its_judgement(shipped: 
 
 def test_its_card_is_what_its_figures_make_of_it(shipped: Path) -> None:
     document = json.loads((shipped / "card.json").read_bytes())
-    recipe = document["recipe"] | {"target_modules": tuple(document["recipe"]["target_modules"])}
     curve = tuple(LossPoint(**point) for point in document["training"]["curve"])
     card = Card(
         **document
         | {
             "manifest": read_manifest(shipped),
-            "recipe": Recipe(**recipe),
+            "recipe": check_recipe(document["recipe"], "card.json"),
             "training": TrainingRun(**document["training"] | {"curve": curve}),
         }
     )

@@ -12,7 +12,7 @@ from training.judge.judgement import judge
 from training.judge.loss import ReferenceLoss
 from worker.loading.load import ModelProvenance
 
-ON_PEOPLE = "people: each conversation's first summary against the others, so its best is among one fewer\n"
+ON_PEOPLE = "people: each conversation's first summary against the others, so its best is over one reference fewer\n"
 
 
 def print_evaluation(references: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ def print_evaluation(references: Sequence[str]) -> None:
     show.evaluation(Evaluation(ours, ReferenceLoss(1.0, 3), 1.0, provenance), judged)
 
 
-def test_it_is_said_that_people_have_a_reference_fewer(
+def test_the_table_notes_that_people_have_one_reference_fewer(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -31,7 +31,7 @@ def test_it_is_said_that_people_have_a_reference_fewer(
     assert ON_PEOPLE in capsys.readouterr().out
 
 
-def test_nothing_is_said_of_people_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_people_are_not_mentioned_without_several_references(capsys: pytest.CaptureFixture[str]) -> None:
     print_evaluation(["Customer waits."])
     assert "this adapter" in (printed := capsys.readouterr().out)
     assert "people" not in printed

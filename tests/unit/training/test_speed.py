@@ -1,4 +1,4 @@
-"""A layer that was dequantized once computes what it did in 4 bits, forward and backward."""
+"""A dequantized layer computes the same as the 4-bit one, forward and backward."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def run(model: Model) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_dequantized_layer_computes_what_it_did_in_four_bits() -> None:
+def test_a_dequantized_layer_computes_the_same_as_the_4_bit_one() -> None:
     model = Model(is_loaded_in_4bit=True)
     output, gradient = run(model)
     assert dequantize_layers(model)
@@ -45,7 +45,7 @@ def test_a_dequantized_layer_computes_what_it_did_in_four_bits() -> None:
     assert not any(parameter.requires_grad for parameter in model.quantized.parameters())
 
 
-def test_a_model_without_four_bits_is_left_alone() -> None:
+def test_a_model_without_4_bit_layers_is_unchanged() -> None:
     model = Model(is_loaded_in_4bit=False)
     assert not dequantize_layers(model)
     assert isinstance(model.quantized, Linear4bit)

@@ -1,4 +1,4 @@
-"""What is held out stays out of training, whatever the sources."""
+"""Held-out conversations stay out of training, whatever the sources."""
 
 import csv
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_file_is_split_by_conversation_and_always_the_same_way(tmp_path: Path)
     assert all(len(example.references) == 2 for example in [*splits.train, *splits.validation])
 
 
-def test_what_one_source_holds_out_no_other_trains_on(tmp_path: Path) -> None:
+def test_a_conversation_held_out_in_one_source_is_trained_on_in_none(tmp_path: Path) -> None:
     folder = tmp_path / "split"
     folder.mkdir()
     write_rows(folder / "train.csv", [("user: a b c", "One.")])
@@ -45,7 +45,7 @@ def test_what_one_source_holds_out_no_other_trains_on(tmp_path: Path) -> None:
     assert {example.text for example in splits.train} >= {"user: a b c\n"}
 
 
-def test_what_is_held_out_is_read_without_anything_to_train_on(tmp_path: Path) -> None:
+def test_held_out_examples_are_read_without_a_train_file(tmp_path: Path) -> None:
     (tmp_path / "split").mkdir()
     write_rows(tmp_path / "split" / "validation.csv", [(f"user: order {number}", "Held out.") for number in range(3)])
     other = write_rows(tmp_path / "other.csv", [(f"user: parcel {number}", "Late.") for number in range(40)])
@@ -66,7 +66,7 @@ def test_references_of_one_conversation_are_joined_and_each_is_kept_once() -> No
     assert [(example.conversation.external_id, example.references) for example in merged] == [("a", ("X.", "Y.", "Z."))]
 
 
-def test_an_adapter_is_not_judged_by_what_it_was_trained_on(tmp_path: Path) -> None:
+def test_an_adapter_is_not_judged_on_its_training_data(tmp_path: Path) -> None:
     known = [make_example(f"k{number}", "X.", user=f"order {number}") for number in range(4)]
     new = [make_example(f"n{number}", "X.", user=f"parcel {number}") for number in range(2)]
     check_unseen(tmp_path, known)

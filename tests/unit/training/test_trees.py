@@ -1,4 +1,4 @@
-"""Trees give the losses that one row a reference gives, whatever they are packed with."""
+"""Packed trees have the same losses as one row per reference."""
 
 import pytest
 import torch
@@ -49,10 +49,26 @@ def test_a_completion_ends_with_end_of_text_and_the_prompt_is_shared(tiny: TinyM
     assert trees[0].num_tokens == len(trees[0].prompt) + sum(len(c) - 1 for c in trees[0].completions)
 
 
-def test_rows_are_padded_and_their_length_is_no_more_than_needed(trees: list[Tree]) -> None:
+def test_rows_are_padded_to_the_next_multiple(trees: list[Tree]) -> None:
     batch = collate_trees(trees, 0)
     num_tokens = sum(tree.num_tokens for tree in trees)
     length = batch["input_ids"].shape[1]
     assert length % PAD_MULTIPLE == 0
     assert num_tokens <= length < num_tokens + PAD_MULTIPLE
     assert batch["labels"].shape[1] == len(batch["logits_to_keep"])
+
+
+def test_the_loss_on_the_full_text_also_covers_the_prompt_but_its_first_token(tiny: TinyModel) -> None:
+    """With one reference, the labels are those of the notebook's trainer: the text but for its first token."""
+    tree = encode_tree(tiny.tokenizer, make_example("a", "Late order."), 240)
+    other = encode_tree(tiny.tokenizer, make_example("b", "Refunded.", user="I want my money back"), 240)
+    batch = collate_trees([tree, other], tiny.tokenizer.pad_token_id, with_prompt=True)
+    texts = [each.prompt + each.completions[0] for each in (tree, other)]
+    assert batch["labels"][0].tolist() == [token for text in texts for token in text[1:]]
+    with torch.no_grad():
+        packed = cross_entropy(tiny.model(**model_inputs(batch)).logits[0], batch["labels"][0], reduction="none")
+        single = [
+            cross_entropy(tiny.model(torch.tensor([text])).logits[0, :-1], torch.tensor(text[1:]), reduction="none")
+            for text in texts
+        ]
+    torch.testing.assert_close(packed, torch.cat(single), atol=1e-4, rtol=1e-4)

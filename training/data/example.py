@@ -1,0 +1,74 @@
+"""One labelled conversation, cleaned by the producer's functions so that training sees the text that serving does."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aftercall.conversation import Conversation, Turn
+from aftercall.errors import SourceError
+from producer.clean import clean_turns
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One cleaned conversation and its reference summaries."""
+
+    conversation: Conversation
+    #: One summary per annotator; at least one.
+    references: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The conversation as it appears in the prompt."""
+        return self.conversation.text
+
+
+def example_from_dialogstudio(row: Mapping[str, Any]) -> Example:
+    """One row with DialogStudio's columns: the `log` of utterances, and the summaries inside `original dialog info`.
+
+    Raises SourceError if it is not such a row, or has no conversation or no summary in it.
+    """
+    try:
+        info = json.loads(row["original dialog info"])
+        summaries = [_join_sentences(summary) for summary in _list(info["summaries"]["abstractive_summaries"])]
+        turns = [turn for entry in row["log"] for turn in _turns_of_entry(entry)]
+        name = str(row["original dialog id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"not a DialogStudio row ({error!r}); expected the columns 'original dialog id', 'log' and "
+            "'original dialog info' with its 'summaries'"
+        ) from error
+    return make_example(name, turns, summaries)
+
+
+def _turns_of_entry(entry: Mapping[str, Any]) -> tuple[Turn, Turn]:
+    return Turn("user", _text(entry["user utterance"])), Turn("agent", _text(entry["system response"]))
+
+
+def _join_sentences(summary: Any) -> str:
+    return " ".join(map(_text, _list(summary)))
+
+
+def _list(value: Any) -> Any:
+    """The value, or a string as a list of one; iterating over the string itself would give its letters."""
+    return [value] if isinstance(value, str) else value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def make_example(name: str, turns: Iterable[Turn], references: Iterable[str]) -> Example:
+    """An example of uncleaned turns and references; SourceError says what keeps it from being one."""
+    conversation = Conversation(name, clean_turns(turns))
+    spoken = tuple(text for reference in references if (text := " ".join(reference.split())))
+    if not conversation.turns:
+        raise SourceError("the conversation is empty once cleaned; remove the row")
+    if not spoken:
+        raise SourceError("a conversation without a summary; add one or remove the row")
+    if any(reference == " ".join(conversation.text.split()) for reference in spoken):
+        raise SourceError("the summary is the conversation itself; write a summary or remove the row")
+    return Example(conversation, spoken)

@@ -1,0 +1,195 @@
+"""Imports reviewers' corrections as training rows, after checking each row against what was exported.
+
+Reads the ledger and does not change it. A reviewed file went through a spreadsheet, where one sorted column puts every
+correction next to another conversation, so a row whose cells do not belong together stops the import.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from aftercall.database import reading
+from aftercall.errors import SourceError
+from aftercall.models import Job, SubmissionJob, Summary
+from producer.export import FORMULA_STARTS, neutralise
+from training.data.corrections import Correction, open_training_file
+from training.data.review import read_reviewed
+
+#: Longest job number that a database can hold, in digits.
+_MAX_DIGITS = 18
+#: Number of jobs read per query.
+_NUM_AT_ONCE = 500
+#: Excel cuts a cell at 32,767 characters; a conversation cut there is still the same one.
+_CUT_CELL_CHARS = 32_000
+#: A correction outside of these limits is a remark or a paste by mistake, not a summary.
+_MIN_WORDS = 3
+_MAX_CHARS = 1_500
+#: Rows listed in an error.
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of a reviewed file's rows."""
+
+    num_corrected: int
+    #: Left as they were, or without a correction.
+    num_unchanged: int
+    #: Rows whose job is no longer in this database.
+    num_gone: int
+    #: Rows in the training file now.
+    num_rows: int
+    #: Corrections that are no summaries, a sentence each with file and line; they are left out.
+    unusable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    where: str
+    job_id: int
+    external_id: str
+    conversation: str
+    summary: str
+    #: Empty if the reviewer wrote nothing.
+    corrected: str
+    reviewer: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the ledger has of a job."""
+
+    text: str
+    external_ids: set[str] = field(default_factory=set)
+    summaries: set[str] = field(default_factory=set)
+
+    def has_summary(self, cell: str) -> bool:
+        """Whether a cell is one of the job's summaries, with or without the export's guard."""
+        forms = {_squeeze(str(form)) for text in self.summaries for form in (text, neutralise(text))}
+        return _squeeze(cell) in forms
+
+    def has_id(self, cell: str) -> bool:
+        """Whether a cell is the job's id, in any submission."""
+        return cell.strip() in {str(form).strip() for text in self.external_ids for form in (text, neutralise(text))}
+
+    def has_text(self, cell: str) -> bool:
+        """Whether a cell is the job's conversation, however a spreadsheet broke its lines or cut it."""
+        ours, theirs = _squeeze(self.text), _squeeze(cell)
+        return ours == theirs or (len(theirs) >= _CUT_CELL_CHARS and ours.startswith(theirs))
+
+
+def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
+    """Add the corrections of a reviewed file to the training file `out`.
+
+    A reviewer's corrections replace that reviewer's earlier ones of the same conversation, and references that no
+    reviewer wrote. The reviewer is the row's column `reviewer` if there is one, or else the file's name. Conversations
+    are taken from the ledger. Rows of purged conversations and unusable corrections are left out and reported.
+
+    Raises SourceError, naming the lines, before anything is written, if a row is not as it was exported.
+    """
+    entries = [_read_entry(row, where, reviewed.stem) for where, row in read_reviewed(reviewed)]
+    training_file = open_training_file(out)
+    stored = _read_stored(database, sorted({entry.job_id for entry in entries}))
+    known = [entry for entry in entries if entry.job_id in stored]
+    if entries and not known:
+        raise SourceError(f"{reviewed}: none of its jobs is in this database; import it where it was exported")
+    _check_rows(known, stored)
+    corrected = [entry for entry in known if entry.corrected and not stored[entry.job_id].has_summary(entry.corrected)]
+    problems = {entry.where: _find_problem(_unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
+    usable = [
+        Correction(entry.external_id, stored[entry.job_id].text, _unguard(entry.corrected), entry.reviewer)
+        for entry in corrected
+        if not problems[entry.where]
+    ]
+    return ImportReport(
+        num_corrected=len(usable),
+        num_unchanged=len(known) - len(corrected),
+        num_gone=len(entries) - len(known),
+        num_rows=training_file.add(usable) if usable else len(training_file.rows),
+        unusable=tuple(f"{where}: {problem}" for where, problem in problems.items() if problem),
+    )
+
+
+def _read_entry(row: Mapping[str, str], where: str, file_name: str) -> _Entry:
+    if not row["job"].isdecimal() or len(row["job"]) > _MAX_DIGITS:
+        raise SourceError(f"{where}: {row['job']!r} is not a job number; leave that column as it was exported")
+    return _Entry(
+        where=where,
+        job_id=int(row["job"]),
+        external_id=_unguard(row["id"]),
+        conversation=row["conversation"],
+        summary=row["summary"],
+        corrected=_squeeze(row["corrected"]),
+        reviewer=(row.get("reviewer") or "").strip() or file_name,
+    )
+
+
+def _read_stored(database: Engine, job_ids: Sequence[int]) -> dict[int, _Stored]:
+    stored: dict[int, _Stored] = {}
+    for start in range(0, len(job_ids), _NUM_AT_ONCE):
+        query = (
+            select(Job.id, Job.text, SubmissionJob.external_id, Summary.text.label("summary"))
+            .join(SubmissionJob, SubmissionJob.job_id == Job.id)
+            .join(Summary, Summary.job_id == Job.id)
+            .where(Job.id.in_(job_ids[start : start + _NUM_AT_ONCE]))
+        )
+        with reading(database) as connection:
+            for row in connection.execute(query):
+                job = stored.setdefault(row.id, _Stored(row.text))
+                job.external_ids.add(row.external_id)
+                job.summaries.add(row.summary)
+    return stored
+
+
+def _check_rows(entries: Iterable[_Entry], stored: Mapping[int, _Stored]) -> None:
+    found = [(entry, differing) for entry in entries if (differing := _find_differing(entry, stored[entry.job_id]))]
+    if not found:
+        return
+    named = "; ".join(
+        f"{entry.where}: {' and '.join(differing)} not as exported for job {entry.job_id}"
+        for entry, differing in found[:_MAX_NAMED]
+    )
+    more = f"; and {len(found) - _MAX_NAMED} more rows" if len(found) > _MAX_NAMED else ""
+    raise SourceError(
+        f"{named}{more}. If one column was sorted by itself, corrections stand next to other conversations: sort whole "
+        "rows, and write corrections in the column `corrected`. Nothing is imported."
+    )
+
+
+def _find_differing(entry: _Entry, stored: _Stored) -> list[str]:
+    """The columns of a row that are not what was exported for its job."""
+    # Trailing cells may be missing; without a correction that is harmless.
+    is_cut = not entry.summary and not entry.corrected
+    checks = {
+        "id": stored.has_id(entry.external_id),
+        "conversation": stored.has_text(entry.conversation),
+        "summary": is_cut or stored.has_summary(entry.summary),
+    }
+    return [name for name, is_same in checks.items() if not is_same]
+
+
+def _find_problem(correction: str, conversation: str) -> str | None:
+    """Why a correction cannot be trained on; None if it can."""
+    shown = correction if len(correction) <= 40 else f"{correction[:40]}…"
+    if len(correction.split()) < _MIN_WORDS:
+        return f"the correction {shown!r} has fewer than {_MIN_WORDS} words; write a whole summary"
+    if len(correction) > _MAX_CHARS:
+        return f"the correction has {len(correction):,} characters; a summary has at most {_MAX_CHARS:,}"
+    spoken = _squeeze(" ".join(line.partition(": ")[2] for line in conversation.splitlines()))
+    if correction in (_squeeze(conversation), spoken) or any(
+        _squeeze(line) == correction or _squeeze(line.partition(": ")[2]) == correction
+        for line in conversation.splitlines()
+    ):
+        return f"the correction {shown!r} is copied from the conversation; write a summary"
+    return None
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _unguard(cell: str) -> str:
+    """A cell without the apostrophe that the export puts before a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
