@@ -6,9 +6,11 @@
 
 The marked texts are those of tests/data/redaction: `standard.txt` and `strict.txt` with spans, `negatives.txt` with
 nothing to redact. A span counts as found if start, end and kind are the marked ones. "leaked" are marked values of
-which six characters in a row, or all if it is shorter, stay in the text, whatever kind was found. Speed is measured for cleaning and
-the job's key alone, and for reading a CSV file, cleaning and keys together: on TweetSumm's conversations, and on
-"plain" ones, in which the first look finds nothing. Time is that of the process on its CPU, so that other programs disturb little; the best round counts.
+which six characters in a row, or all if it is shorter, stay in the text, whatever kind was found.
+
+Speed is measured for cleaning and the job's key alone, and for reading a CSV file, cleaning and keys together: on
+TweetSumm's conversations, and on "plain" ones, in which the first look finds nothing. Time is that of the process on
+its CPU, so that other programs disturb little; the best round counts.
 """
 
 import argparse
@@ -128,10 +130,10 @@ def measure(work: dict[Mode, Callable[[], object]], num_rounds: int, num_convers
 
 def show_speed(path: Path, num_rounds: int) -> None:
     """Conversations a second, the modes next to each other."""
-    from training.data.dataset import example_from_dialogstudio
+    from training.data.example import example_from_dialogstudio
 
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    raw = [example_from_dialogstudio(row, "").conversation for row in rows]
+    raw = [example_from_dialogstudio(row).conversation for row in rows]
     plain = [each for each in raw if not needs_redaction(each.text, "standard")]
     print(f"\nconversations/s           {''.join(f'{mode:>10}' for mode in MODES)}   standard costs")
     _show_rates(f"TweetSumm ({len(raw)})", measure(_cleaning(raw), num_rounds, len(raw)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from aftercall.settings import load_settings
 from producer.source import SourceOptions, parse_mapping
 from training.data.labelled import Reading
 
@@ -15,7 +16,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(*args: Any, mapping: str | None, summary_column: str | None, **given: Any) -> Any:
-        options = SourceOptions(mapping=parse_mapping(mapping or ""))
+        options = SourceOptions(mapping=parse_mapping(mapping or ""), redact=load_settings().redact)
         return command(*args, reading=Reading(options, summary_column), **given)
 
     column = click.option("--summary-column", metavar="NAME", help="Column, or key in JSON, of the summary.")

@@ -93,6 +93,7 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
         quantization=provenance.quantization,
         recipe=plan.recipe.name,
         data_digest=digest_examples(plan.splits.train),
+        redact=plan.settings.redact,
         metrics={name: round(value, 4) for name, value in metrics.items()},
     )
 

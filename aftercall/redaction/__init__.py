@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from aftercall.conversation import Turn, render_turns
-from aftercall.redaction.kinds import Kind, Mode
+from aftercall.redaction.kinds import PLACEHOLDER, Kind, Mode
 from aftercall.redaction.redactor import Redactor, needs_redaction
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Kind",
     "Mode",
     "add_version",
-    "count_redacted",
+    "count_placeholders",
     "read_mode",
     "redact_summary",
     "redact_turns",
@@ -74,12 +74,11 @@ def redact_summary(text: str, conversation: str, cleaner_version: str) -> str:
     return Redactor(mode).redact_about(text, conversation) if needs_redaction(text, mode) else text
 
 
-def count_redacted(turns: Sequence[Turn], mode: Mode) -> Counter[Kind]:
-    """How many different values of each kind are redacted in a conversation."""
-    redactor = Redactor(mode, render_turns(turns))
-    if mode != "off":
-        _redact(redactor, turns)
-    return redactor.counts
+def count_placeholders(text: str) -> Counter[str]:
+    """How many different placeholders of each kind a conversation has."""
+    if "[" not in text:
+        return Counter()
+    return Counter(name[1:].partition("_")[0] for name in set(PLACEHOLDER.findall(text)))
 
 
 def _redact(redactor: Redactor, turns: Sequence[Turn]) -> tuple[Turn, ...]:

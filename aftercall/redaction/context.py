@@ -25,8 +25,8 @@ _REFERENCES = (
     r"[€$£]|\b(?:eur|usd|gbp|euros?|dollars?|price|cost|total|amount|charged|paid|betrag|preis|prix|precio|importe)\b"
 )
 _PHONES = (
-    r"phone|\bmobile|\bcell\b|cellphone|\btel\b|tel[.:]|tel[eé]f|télé|handy|mobil|portable|móvil|celular|whats ?app|\btext\b|"
-    r"\bsms\b|\bcall|dial|\bring\b|reach (?:me|us)|contact (?:me|number|no)|\bfax|\bfon\b|number to reach|"
+    r"phone|\bmobile|\bcell\b|cellphone|\btel\b|tel[.:]|tel[eé]f|télé|handy|mobil|portable|móvil|celular|whats ?app|"
+    r"\btext\b|\bsms\b|\bcall|dial|\bring\b|reach (?:me|us)|contact (?:me|number|no)|\bfax|\bfon\b|number to reach|"
     r"anruf|ruf(?:en|t)?\b|rückruf|erreich|rappel|appel|joindre|joignable|llam|contact[oa]r?\b|cellulare|chiam|"
     r"\bbel(?:len)?\b|telefoon|mobiel|ligar|ligue|zadzwo|hotline|helpline|toll[- ]free"
 )

@@ -9,28 +9,28 @@ from collections.abc import Iterator
 from aftercall.redaction.kinds import Kind, Span
 from aftercall.redaction.patterns import any_of, lower
 
-_PASSWORD = (
+_MEMORIZED = (
     r"pass ?(?:word|code|phrase)s?|passwd|pwd|pw|passwort|kennwort|zugangsdaten|mot de passe|mdp|contraseña|contrasena|"
     r"clave(?: de acceso| secreta)?|wachtwoord|hasło|parola d'ordine|credentials?|geheimwort"
 )
 _CODE = (
     r"pin|puk|otp|cvv2?|cvc2?|csc|tan|sms-?tan|pin-?code|geheimzahl|prüfziffer|kartenprüfnummer|"
-    r"(?:one[- ]time|verification|security|authentication|auth|authori[sz]ation|login|log-in|sign-in|access|sms|2fa|mfa|"
-    r"backup|recovery|unlock|secret|activation)[ -](?:pass)?code|one[- ]time[- ](?:pin|password)|"
+    r"(?:one[- ]time|verification|security|authentication|auth|authori[sz]ation|login|log-in|sign-in|access|sms|2fa|"
+    r"mfa|backup|recovery|unlock|secret|activation)[ -](?:pass)?code|one[- ]time[- ](?:pin|password)|"
     r"(?:einmal|sicherheits|bestätigungs|verifizierungs|zugangs|freischalt|aktivierungs|login|sms)-?(?:code|passwort|pin)|"
     r"code (?:de (?:vérification|sécurité|connexion|validation)|d'(?:accès|authentification|activation)|secret|"
     r"à usage unique|sms|pin)|cryptogramme|"
     r"c[oó]digo (?:de (?:verificación|verificacion|seguridad|acceso|autenticación|un solo uso)|sms|pin|secreto)|"
     r"codice (?:di (?:verifica|sicurezza))|verificatiecode|código de verificação|kod (?:weryfikacyjny|sms)"
 )
-_TOKEN = (
+_MACHINE_KEYS = (
     r"(?:api|access|secret|private|auth|bearer|refresh|session|license|encryption)[ _-]?(?:key|token|secret)s?|"
     r"apikey|token|api-?schlüssel|zugriffstoken|clé (?:api|secrète|d'api)|jeton|clave (?:api|secreta)|client[ _]secret|"
     r"bearer|secret"
 )
-_NAMES = any_of(f"{_PASSWORD}|{_TOKEN}")
+_NAMES = any_of(f"{_MEMORIZED}|{_MACHINE_KEYS}")
 _CODES = any_of(_CODE)
-_ASKED_FOR = any_of(f"{_PASSWORD}|{_CODE}")
+_ASKED_FOR = any_of(f"{_MEMORIZED}|{_CODE}")
 #: What may stand between the word and its value: `is now`, `für das Konto lautet`, `for my account:`.
 _LINK = (
     r"(?:\s?(?:\([^()]{0,20}\)))?"
@@ -48,7 +48,7 @@ _VALUE = r"(?:(?<=[\"“„«])(?P<quoted>[^\"“”»]{3,60})(?=[\"“”»])|(
 _NUMBER = r"(?P<value>(?:[A-Z]{1,2}-)?[0-9](?:[ -]?[0-9]){2,7})(?![\w]|[.,][0-9])"
 
 #: Where a word that a secret follows stands; what follows is then looked at by the patterns below.
-_NAMED = re.compile(any_of(f"{_PASSWORD}|{_CODE}|{_TOKEN}"))
+_NAMED = re.compile(any_of(f"{_MEMORIZED}|{_CODE}|{_MACHINE_KEYS}"))
 _IS_PASSWORD = re.compile(rf"{_NAMES}{_LINK}(?P<verb>{_VERB}|\s)(?P<quote>{_OPEN}){_VALUE}", re.I)
 _IS_CODE = re.compile(rf"{_CODES}{_LINK}(?:{_VERB}|\s){_OPEN}{_NUMBER}", re.I)
 _IS_MIXED_CODE = re.compile(rf"{_CODES}{_LINK}(?P<verb>{_VERB})(?P<quote>{_OPEN}){_VALUE}", re.I)
@@ -59,8 +59,9 @@ _CODE_FIRST = re.compile(
 )
 _ASKED = re.compile(rf"\b{_ASKED_FOR}\b[^.!]{{0,60}}[?.:!]?\s*$", re.I)
 _ANSWER = re.compile(
-    r"^(?:(?:sure|yes|ok(?:ay)?|it'?s|it is|here|the|code|is|ja|oui|sí|si|es|c'est|er|sie|lautet|voici|klar|hier|my|mein|"
-    r"it|you|go|thanks|one|sec)\b[\s,:.!-]*){0,5}(?P<value>[^\s\"“”„«»]{4,40}|[0-9]{3}[ -][0-9]{3})[.!]?(?:\s|$)",
+    r"^(?:(?:sure|yes|ok(?:ay)?|it'?s|it is|here|the|code|is|ja|oui|sí|si|es|c'est|er|sie|lautet|voici|klar|hier|my|"
+    r"mein|ist|it|you|go|thanks|one|sec)\b[\s,:.!-]*){0,5}"
+    r"(?P<value>[^\s\"“”„«»]{4,40}|[0-9]{3}[ -][0-9]{3})[.!]?(?:\s|$)",
     re.I,
 )
 
@@ -87,7 +88,7 @@ def find_secrets(text: str) -> Iterator[Span]:
         if code := _IS_CODE.match(text, start):
             yield Span(code.start("value"), code.end("value"), Kind.SECRET, code["value"])
         for pattern in (_IS_PASSWORD, _IS_MIXED_CODE):
-            if (match := pattern.match(text, start)) and (span := _read_value(match)):
+            if (named := pattern.match(text, start)) and (span := _read_value(named)):
                 yield span
 
 
@@ -141,8 +142,18 @@ _AMOUNT = re.compile(r"[€$£]?[0-9]+[.,:/][0-9.,:/]*[€$£%]?|[0-9]+(?:st|nd|
 
 #: What follows `password:` and is none.
 _PLAIN_WORDS = frozenset(
-    ["the", "and", "not", "but", "how", "what", "why", "when", "can", "can't", "cannot", "could", "does", "doesn't", "did", "didn't", "have", "has", "had", "was", "is", "isn't", "are", "wrong", "incorrect", "invalid", "correct", "expired", "forgotten", "forgot", "lost", "reset", "change", "changed", "none", "nothing", "unknown", "missing", "required", "blocked", "locked", "working", "works", "never", "always", "still", "your", "you", "my", "our", "their", "his", "her", "this", "that", "this", "please", "help", "hello", "thanks", "issue", "issues", "problem", "problems", "error", "login", "account", "email", "mail", "new", "old", "same", "nicht", "falsch", "vergessen", "ungültig", "abgelaufen", "geht", "ich", "das", "die", "der", "kein", "keine", "neu", "alt", "gesperrt", "wurde", "wird", "oublié", "incorrect", "erroné", "expiré", "perdu", "invalide", "pas", "non", "les", "une", "est", "mon", "votre", "bloqué", "olvidada", "incorrecta", "inválida", "caducada", "perdida", "no", "una", "los", "las", "mi", "bloqueada"]
-)  # fmt: skip
+    word
+    for line in (
+        "the and not but how what why when can can't cannot could does doesn't did didn't have has had was is isn't",
+        "are wrong incorrect invalid correct expired forgotten forgot lost reset change changed none nothing unknown",
+        "missing required blocked locked working works never always still your you my our their his her this that please help",
+        "hello thanks issue issues problem problems error login account email mail new old same",
+        "nicht falsch vergessen ungültig abgelaufen geht ich das die der kein keine neu alt gesperrt wurde wird",
+        "oublié erroné expiré perdu invalide pas non les une est mon votre bloqué",
+        "olvidada incorrecta inválida caducada perdida no una los las mi bloqueada",
+    )
+    for word in line.split()
+)
 
 
 def _is_odd(value: str) -> bool:

@@ -86,7 +86,10 @@ _NUMBERS = (
         r"[A-Z]{3} ?[A-Z]{3} ?[0-9]{2}[A-EHLMPRST][0-9]{2} ?[A-Z][0-9]{3}[A-Z]", checksums.is_codice_fiscale
     ),
     # Netherlands: burgerservicenummer
-    _Number("", _is_bsn, r"[0-9]{4}[. ]?[0-9]{2}[. ]?[0-9]{3}|[0-9]{3}[. ]?[0-9]{3}[. ]?[0-9]{3}", r"\bbsn\b|burgerserv|sofi"),
+    _Number(
+        "", _is_bsn, r"[0-9]{4}[. ]?[0-9]{2}[. ]?[0-9]{3}|[0-9]{3}[. ]?[0-9]{3}[. ]?[0-9]{3}",
+        r"\bbsn\b|burgerserv|sofi",
+    ),
     # Brazil: CPF
     _Number(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}", checksums.is_cpf, r"[0-9]{11}", r"\bcpf\b"),
     # India: Aadhaar, PAN
@@ -128,7 +131,7 @@ _SHAPES = [(number, shape) for number in _NUMBERS if (shape := _compile(number.s
 _BARE = [
     (number, bare, re.compile(number.words, re.IGNORECASE)) for number in _NUMBERS if (bare := _compile(number.bare))
 ]
-_DIGITS = re.compile(r"[0-9]{2}")
+_DIGITS = re.compile(r"[0-9][A-Za-z0-9]{0,3}[0-9]")
 #: Most texts have none of the words, and one search says so.
 _ANY_WORD = re.compile(any_of("|".join(number.words for number in _NUMBERS if number.words)))
 

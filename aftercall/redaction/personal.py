@@ -45,7 +45,8 @@ _POSTCODES = (
 _POSTCODE = re.compile("|".join(_POSTCODES))
 _NAMED_POSTCODE = re.compile(
     r"\b(?:zip(?: ?code)?|post(?:al)? ?code|plz|postleitzahl|code postal|c[óo]digo postal|cap|cep|pincode|postcode)"
-    r"(?: (?:is|ist|est|es|of|now|lautet|number))*\s?[:=]?\s(?P<value>[A-Z0-9]{2,5}[ -]?[0-9A-Z]{0,4}[0-9][A-Z0-9]{0,3})\b",
+    r"(?: (?:is|ist|est|es|of|now|lautet|number))*\s?[:=]?\s"
+    r"(?P<value>[A-Z0-9]{2,5}[ -]?[0-9A-Z]{0,4}[0-9][A-Z0-9]{0,3})\b",
     re.IGNORECASE,
 )
 _MONTH = (
@@ -59,14 +60,15 @@ _DATE = (
 )
 _BIRTHDATE = re.compile(
     r"\b(?:born(?: on| in)?|date of birth|birth ?da(?:y|te)|d\.?o\.?b\.?|geboren(?: am)?|geb\.|geburtsdatum|geburtstag|"
-    r"née?(?: le)?|date de naissance|nac[ií](?:do|da|ó|miento)?(?: el)?|fecha de nacimiento|data di nascita|nato il|nata il|"
-    r"geboortedatum|data de nascimento|data urodzenia)"
+    r"née?(?: le)?|date de naissance|nac[ií](?:do|da|ó|miento)?(?: el)?|fecha de nacimiento|data di nascita|nato il|"
+    r"nata il|geboortedatum|data de nascimento|data urodzenia)"
     rf"(?: (?:is|was|ist|war|lautet|est|es|on|am|le|el|the))*\s?[:=]?\s(?P<value>{_DATE})",
     re.IGNORECASE,
 )
 _PLATE = re.compile(
-    r"\b(?i:licen[cs]e plate|number plate|plate(?: number| no\.?)?|registration(?: number| plate| no\.?)?|reg(?: no\.?)?|"
-    r"kennzeichen|nummernschild|immatriculation|plaque(?: d'immatriculation)?|matr[íi]cula|targa|kenteken|placa)"
+    r"\b(?i:licen[cs]e plate|number plate|plate(?: number| no\.?)?|registration(?: number| plate| no\.?)?|"
+    r"reg(?: no\.?)?|kennzeichen|nummernschild|immatriculation|plaque(?: d'immatriculation)?|matr[íi]cula|"
+    r"targa|kenteken|placa)"
     r"(?i: (?:is|ist|est|es|of|number|my car|meines autos|lautet|:))*\s?[:=]?\s"
     r"(?P<value>(?=[A-ZÄÖÜ0-9 -]*[0-9])(?=[A-ZÄÖÜ0-9 -]*[A-ZÄÖÜ])[A-ZÄÖÜ0-9]{1,8}(?:[ -][A-ZÄÖÜ0-9]{1,4}){0,3})(?![\w])"
 )

@@ -1,7 +1,6 @@
 """A conversation with placeholders in place of personal data and secrets, the same value always under the same one."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, count
 
@@ -81,11 +80,6 @@ class Redactor:
     def num_known(self) -> int:
         """How many spellings of values are known; when it grows, earlier turns may hold one that was not known then."""
         return len(self._written)
-
-    @property
-    def counts(self) -> Counter[Kind]:
-        """How many different values of each kind were replaced so far."""
-        return Counter(kind for kind, _ in self._given)
 
     def redact(self, text: str, question: str = "") -> str:
         """The text with placeholders.

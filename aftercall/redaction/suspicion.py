@@ -27,7 +27,8 @@ _WORDS = tuple(
     re.compile(pattern)
     for pattern in (
         # password passcode passport, pin, puk, pw pwd, api key, otp, mdp, glpat
-        rb"p(?:ass[kcepn]|asap|in[ :=c](?<=[ -]pin.)|uk[ :=]|k[d :=]|i(?:[ _-]k|k)|(?<=otp)[ :=]|(?<=mdp)|at(?<=clpat))",
+        rb"p(?:ass[kcepn]|asap|in[ :=c](?<=[ -]pin.)|uk[ :=]|k[d :=]|i(?:[ _-]k|k)|(?<=otp)[ :=]|(?<=mdp)|"
+        rb"at(?<=clpat))",
         # code, cvv, clave, codice, contraseña, secret, licence, geheim, código de
         rb"c(?:ode|v[vc]|lave|odice|redential|ontrase|rypto|ret|en[cs]e|eheim|o (?:de|sms|pin|sec))",
         # token, kennwort, key, kod, AKIA, sk-, wachtwoord, ausweis

@@ -14,6 +14,7 @@ from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
 from aftercall.prompt import extract_summary
+from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
 from worker.jobs.recorder import Outcome, Recorder, Untried
@@ -38,6 +39,8 @@ class _Prompted:
     """A claimed job and the prompt of its conversation."""
 
     job: ClaimedJob
+    #: The conversation as it was sent.
+    text: str
     prompt: TokenizedPrompt
 
 
@@ -148,7 +151,7 @@ class Summarizer:
         whole = tokenize_whole([sent.text for _, sent in jobs], tokenizer) if jobs else []
         for (job, sent), token_ids in zip(jobs, whole, strict=True):
             try:
-                prompted.append(_Prompted(job, fit(sent.text, token_ids, tokenizer, max_tokens)))
+                prompted.append(_Prompted(job, sent.text, fit(sent.text, token_ids, tokenizer, max_tokens)))
             except ValueError as error:
                 failures.append(self._failure(job.job_id, "unreadable_conversation", str(error)))
         return prompted, failures
@@ -190,7 +193,7 @@ class Summarizer:
             if completion.code == ABORTED:
                 return Untried(job.job_id)
             return self._failure(job.job_id, completion.code, completion.reason)
-        text = extract_summary(completion.text)
+        text = redact_summary(extract_summary(completion.text), prompted.text, job.cleaner_version)
         if not text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
         record = SummaryRecord(
