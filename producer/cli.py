@@ -10,12 +10,13 @@ import click
 from aftercall import schema
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import account, adapters, control
+from aftercall.ledger import account, adapters, audit, control
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings
 from aftercall.terminal import show_error
 from producer import advice, show
 from producer.dry_run import dry_run
+from producer.free_disk import disk_floor
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
 from producer.source import OwnFileError, SourceOptions, open_source, readable
 from producer.source_options import source_options
@@ -93,7 +94,9 @@ def _dry_run(source: str, path: Path, options: SourceOptions) -> SubmitReport:
 
 def _submit(source: str, path: Path, options: SourceOptions, services: Services) -> SubmitReport:
     with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
-        report = submit_source(opened, services.database, services.sweeper, path, on_progress)
+        report = submit_source(
+            opened, services.database, services.sweeper, path, on_progress, disk_floor(services.settings)
+        )
     show.submitted(opened, report, path, is_dry_run=False)
     if report.broker_error is not None:
         raise BrokerError(
@@ -137,6 +140,7 @@ def export(submission: int, format_: str, out: Path, with_provenance: bool) -> N
         num_lines = export_to(
             services.database, submission, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
         )
+        audit.record(services.database, audit.Entry(audit.Action.EXPORT, submission, {"rows": num_lines}))
         standing = account.account(services.database, submission)
     show.exported(num_lines, standing, out)
 

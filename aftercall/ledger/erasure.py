@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Select, bindparam, delete, func, select
 
 from aftercall.database import reading
 from aftercall.ledger import audit
@@ -97,19 +97,6 @@ def erase(engine: Engine, external_id: str, submission_ids: Sequence[int]) -> Er
         return Erased(len(places), tuple(unheld), num_summaries)
 
 
-def scrub(engine: Engine) -> bool:
-    """Move what was deleted out of SQLite's write-ahead log; whether nothing of it is left there.
-
-    False while another process reads from the log; the last one that closes the database empties it. PostgreSQL has
-    nothing to do here: it keeps deleted rows until it vacuums the table.
-    """
-    if engine.dialect.name != "sqlite":
-        return True
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-    return not busy
-
-
 def _submissions(connection: Connection, submission_id: int | None) -> Iterator[Sequence[int]]:
     """The ids, in batches: with them the primary key finds a place, which begins with the submission."""
     if submission_id is not None:
@@ -126,11 +113,15 @@ def _places(submission_ids: Sequence[int], external_id: str) -> Select[int, int]
 
 
 def _is_among(submission_ids: Sequence[int]) -> ColumnElement[bool]:
-    ids = bindparam(None, list(submission_ids), expanding=True, literal_execute=True)
-    return SubmissionJob.submission_id.in_(ids)
+    return SubmissionJob.submission_id.in_(_literal(submission_ids))
 
 
 def _hold_submissions(connection: Connection, submission_ids: Sequence[int]) -> None:
     """Wait until nothing is being added to them, and let nothing be added until the end of the transaction."""
-    ids = bindparam(None, list(submission_ids), expanding=True, literal_execute=True)
-    connection.execute(select(Submission.id).where(Submission.id.in_(ids)).order_by(Submission.id).with_for_update())
+    held = select(Submission.id).where(Submission.id.in_(_literal(submission_ids)))
+    connection.execute(held.order_by(Submission.id).with_for_update())
+
+
+def _literal(ids: Sequence[int]) -> BindParameter[int]:
+    """Written into the statement: there may be more submissions than a statement may have parameters."""
+    return bindparam(None, list(ids), expanding=True, literal_execute=True)
