@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from difflib import get_close_matches
 from typing import NoReturn
 
 import click
@@ -16,8 +17,12 @@ COMMANDS = {
     "submit": ("producer.cli", "Clean sources and queue their conversations."),
     "inspect": ("producer.inspect_cli", "Show what a source would be submitted as."),
     "status": ("producer.admin_cli", "Show the state of the submissions, and the workers."),
+    "wait": ("producer.night_cli", "Wait until submissions have ended, or until time is up."),
     "failures": ("producer.admin_cli", "Say why conversations failed."),
     "export": ("producer.cli", "Write a submission's summaries to a file."),
+    "night": ("producer.night_cli", "Do a night's work in one command, for cron or systemd."),
+    "report": ("producer.night_cli", "Write one HTML page about a night."),
+    "metrics": ("producer.night_cli", "Write metrics for Prometheus."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.admin_cli", "Send again what waits, failed or was cancelled."),
     "purge": ("producer.admin_cli", "Delete old submissions from the database, for good."),
@@ -52,6 +57,19 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[name][0])
         command: click.Command = getattr(module, name)
         return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called; the nearest name is suggested for a misspelt one."""
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            if not near:
+                raise
+            message = f"there is no command {args[0]!r}. Did you mean {near[0]!r}?"
+            raise click.UsageError(message, context) from None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in --help, from the table: importing every part would take seconds."""

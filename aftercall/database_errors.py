@@ -38,6 +38,7 @@ _TRANSIENT_STATES = frozenset(
         "57P03",  # server starting
         "57P05",  # idle_session_timeout
         "58030",  # input/output error
+        "XX000",  # internal error: the state of file errors that have none of their own, such as an exceeded quota
     }
 )
 

@@ -68,6 +68,12 @@ class AlreadyRunningError(AftercallError):
     exit_code = 14
 
 
+class NotReadyError(AftercallError):
+    """Another night holds the lock, or an export must wait until its submission has ended."""
+
+    exit_code = 16
+
+
 def explain_file(error: OSError) -> AftercallError:
     """The message for a file that can't be read or written: which one, what the system said, what to do."""
     where = f"{error.filename}: " if error.filename else ""
@@ -90,5 +96,11 @@ EXIT_SOME_REJECTED = 4
 EXIT_SOME_FAILED = 10
 #: `aftercall doctor` found an error.
 EXIT_NOT_WELL = 13
+#: The timeout or the deadline came before the end of the work, which goes on.
+EXIT_TIME_UP = 15
 #: Ctrl-C: stopped cleanly. The same command continues where it stopped.
 EXIT_INTERRUPTED = 130
+#: `aftercall refresh`: the gate kept what is served; there was too little data; a step failed.
+EXIT_KEPT = 20
+EXIT_NOT_ENOUGH_DATA = 21
+EXIT_REFRESH_FAILED = 22

@@ -137,6 +137,16 @@ class Settings(BaseSettings):
         description="Memory of the process that reads an Excel workbook or a Parquet file.",
     )
 
+    # -- what a night is held against
+    deadline: str = Field(
+        "",
+        pattern=r"^(([01]?[0-9]|2[0-3]):[0-5][0-9])?$",
+        description="Local time of the day by which a night's work is due, such as 05:30; empty: no deadline.",
+    )
+    gpu_hour_cost: float = Field(
+        0.0, ge=0, description="What an hour of one GPU costs, in any currency, for the report; 0: not shown."
+    )
+
     @property
     def ledger_url(self) -> str:
         """The database's URL; by default, that of the embedded database."""

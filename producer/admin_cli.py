@@ -1,6 +1,7 @@
 """The commands status, failures, cancel, requeue, purge and doctor. Each only calls its module."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,9 +12,12 @@ from aftercall.masking import printable
 from aftercall.models import JobState
 from aftercall.settings import load_settings
 from aftercall.sweep import Swept
+from producer import as_json
 from producer import purge as purging
+from producer.options import choose, deadline_option, json_option, latest_option
 from producer.output import STDOUT
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
+from producer.standing import read_standings
 from producer.status import status as show_status
 
 NO_DEAD = "there are no dead messages: workers could read all that came."
@@ -21,14 +25,25 @@ NO_DEAD = "there are no dead messages: workers could read all that came."
 
 @click.command()
 @click.argument("submission", type=int, required=False)
+@latest_option
 @click.option("--watch", "is_watching", is_flag=True, help="Show it again every two seconds until nothing is open.")
-def status(submission: int | None, is_watching: bool) -> None:
+@deadline_option
+@json_option
+def status(submission: int | None, is_latest: bool, is_watching: bool, deadline: str | None, is_json: bool) -> None:
     """Show the account of SUBMISSION, or of all, and the workers.
 
     Always: submitted = waiting + running + done + failed + cancelled + insufficient. Rejected rows are not among them.
     """
+    if is_json and is_watching:
+        raise click.UsageError("--json goes without --watch: call it again, or use `aftercall wait --json`.")
     with open_services(may_create=False) as services:
-        show_status(services.database, submission, is_watching=is_watching)
+        database = services.database
+        chosen = choose(database, submission, is_latest)
+        read = partial(read_standings, database, chosen, deadline or services.settings.deadline)
+        if is_json:
+            as_json.write("status", as_json.status(read()))
+        else:
+            show_status(read, is_watching=is_watching)
 
 
 @click.command()
@@ -36,14 +51,19 @@ def status(submission: int | None, is_watching: bool) -> None:
 @click.option("--code", help="Only what failed with this code, one conversation per line.")
 @click.option("--ids", "with_ids", is_flag=True, help="One conversation per line: submission, id, code, reason.")
 @click.option("--out", type=OUT, help="Write them to this CSV file instead; - for stdout.")
-def failures(submission: int | None, code: str | None, with_ids: bool, out: Path | None) -> None:
+@json_option
+def failures(submission: int | None, code: str | None, with_ids: bool, out: Path | None, is_json: bool) -> None:
     """Show why conversations of SUBMISSION, or of all, failed: counted by code, with an example."""
     from producer import failures as shown
 
+    if is_json and out is not None:
+        raise click.UsageError("--json prints to stdout: leave --out away, or redirect it.")
     with open_services(may_create=False) as services:
         if submission is not None:
             account.submission(services.database, submission)
-        if out is not None:
+        if is_json:
+            shown.write_json(services.database, submission, code, with_ids=with_ids)
+        elif out is not None:
             num_lines = shown.write(services.database, submission, code, out)
             if out != STDOUT:
                 click.echo(f"{num_lines} failed conversations written to {out}")
@@ -65,7 +85,7 @@ def cancel(submission: int) -> None:
             f"{num_cancelled} conversations cancelled" if is_cancelled else "nothing is open, nothing is cancelled"
         )
         click.echo(f"submission {submission} ({printable(record.name)}): {outcome}")
-        show_status(services.database, submission, is_watching=False)
+        show_status(partial(read_standings, services.database, [submission]), is_watching=False)
 
 
 @click.command()
@@ -148,7 +168,8 @@ def _purge_dead(services: Services, is_dry_run: bool, is_agreed: bool) -> None:
 
 
 @click.command()
-def doctor() -> int:
+@json_option
+def doctor(is_json: bool) -> int:
     """Check every part, and say what is wrong and what to do: ledger, Redis, queue, workers, disk, model.
 
     Changes nothing. Reads whole tables: some seconds at a million conversations.
@@ -157,9 +178,15 @@ def doctor() -> int:
     from producer.doctor.finding import Level
     from producer.show import finding
 
-    levels = Counter[Level]()
+    found = []
     for each in examine(load_settings()):
-        finding(each)
-        levels[each.level] += 1
-    click.echo(f"errors: {levels[Level.ERROR]}, warnings: {levels[Level.WARNING]}")
-    return EXIT_NOT_WELL if levels[Level.ERROR] else 0
+        found.append(each)
+        if not is_json:
+            finding(each)
+    levels = Counter(each.level for each in found)
+    exit_code = EXIT_NOT_WELL if levels[Level.ERROR] else 0
+    if is_json:
+        as_json.write("doctor", as_json.findings(found, exit_code))
+    else:
+        click.echo(f"errors: {levels[Level.ERROR]}, warnings: {levels[Level.WARNING]}")
+    return exit_code

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,38 +15,77 @@ from aftercall.ledger import account, adapters, audit, control
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings
 from aftercall.terminal import show_error
-from producer import advice, show
+from producer import advice, as_json, show
 from producer.dry_run import dry_run
 from producer.free_disk import disk_floor
+from producer.options import choose_one, json_option, latest_option
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
 from producer.source import OwnFileError, SourceOptions, open_source, readable
 from producer.source_options import source_options
 from producer.source_paths import refuse_leftover, rejected_path, rejected_paths
+from producer.standing import check_ended
 from producer.submit import SubmitReport
 from producer.submit import submit as submit_source
+
+if TYPE_CHECKING:
+    from producer.wait import Waited
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Queue nothing: say what would be, write rejected rows.")
+@click.option("--wait", "is_waiting", is_flag=True, help="Then wait until all of it is done.")
+@json_option
 @source_options
-def submit(sources: tuple[str, ...], is_dry_run: bool, options: SourceOptions) -> int:
+def submit(sources: tuple[str, ...], is_dry_run: bool, is_waiting: bool, is_json: bool, options: SourceOptions) -> int:
     """Clean the conversations of SOURCES (exports of help desks: CSV, JSON, Excel, ZIP …; - for stdin) and queue them.
 
     Submitting a source again adds nothing; an overlapping one adds what is new. Rejected rows go to
     SOURCE.rejected.csv with line and reason.
     """
+    if is_dry_run and is_waiting:
+        raise click.UsageError("--dry-run queues nothing that --wait could wait for.")
+    told: list[as_json.Json] = []
+    waited = None
     with ExitStack() as stack:
+        stdout = stack.enter_context(as_json.keeping_stdout(is_json))
         # As Ctrl-C does, in order: what was piped in lies in a temporary file.
         stack.enter_context(handling_signals(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP))
         if is_dry_run:
-            return _each(sources, lambda source, path: _dry_run(source, path, options))
-        services = stack.enter_context(open_services())
-        return _each(sources, lambda source, path: _submit(source, path, options, services))
+            code = _each(sources, lambda source, path: _dry_run(source, path, options), told)
+        else:
+            services = stack.enter_context(open_services())
+            code = _each(sources, lambda source, path: _submit(source, path, options, services), told)
+            waited = _wait(services, told) if is_waiting else None
+            code = worse(code, waited.exit_code if waited else 0)
+        if is_json:
+            status = as_json.status(waited.standings) if waited else None
+            content = {"dry_run": is_dry_run, "sources": told, "status": status, "exit_code": code}
+            as_json.write("submit", content, stdout)
+    return code
 
 
-def _each(sources: tuple[str, ...], submit_one: Callable[[str, Path], SubmitReport]) -> int:
-    """Every source, whatever is wrong with another. Returns the first problem's exit code.
+def _wait(services: Services, told: list[as_json.Json]) -> "Waited | None":
+    """Wait for what was submitted, until the deadline that is set."""
+    from producer import wait as waiting
+
+    numbers = [each["submission"] for each in told if each["submission"]]
+    if not numbers:
+        return None
+    waited = waiting.wait(services.database, numbers, waiting.make_limits(None, services.settings.deadline))
+    waiting.tell(waited)
+    return waited
+
+
+def worse(submitted: int, waited: int) -> int:
+    """The exit code of both: a source that can't be read, then what became of the others, then rejected rows."""
+    return submitted if submitted not in (0, EXIT_SOME_REJECTED) else waited or submitted
+
+
+def _each(sources: tuple[str, ...], submit_one: Callable[[str, Path], SubmitReport], told: list[as_json.Json]) -> int:
+    """Every source, whatever is wrong with another; what became of each is added to `told`, for --json.
+
+    Returns the first problem's exit code.
 
     What aftercall wrote is passed over; if there is nothing else, that is the problem.
 
@@ -58,14 +98,21 @@ def _each(sources: tuple[str, ...], submit_one: Callable[[str, Path], SubmitRepo
     for number, source in enumerate(sources):
         try:
             refuse_leftover(source, sources, paths)
-            reports.append(submit_one(source, paths[source]))
+            report = submit_one(source, paths[source])
+            reports.append(report)
+            told.append(as_json.submitted(source, report, str(paths[source])))
+            if report.broker_error is not None:
+                codes.append(_tell(report.broker_error))
+                told[-1]["error"] = as_json.problem(codes[-1], str(report.broker_error))
         except OwnFileError as error:
             passed_over.append(error)
+            told.append(as_json.not_submitted(source, 0, str(error)))
         except DatabaseError as error:
             unread = ", ".join(map(readable, sources[number:]))
             raise type(error)(f"{error} Not read to the end: {unread}.") from None
         except (AftercallError, OSError) as error:
             codes.append(_tell(error))
+            told.append(as_json.not_submitted(source, codes[-1], str(error)))
     if passed_over and not (codes or reports):
         raise passed_over[0]
     for refused in passed_over:
@@ -99,7 +146,7 @@ def _submit(source: str, path: Path, options: SourceOptions, services: Services)
         )
     show.submitted(opened, report, path, is_dry_run=False)
     if report.broker_error is not None:
-        raise BrokerError(
+        report.broker_error = BrokerError(
             f"submission {report.submission_id} is committed, but not all is sent: {report.broker_error}"
             + (f" {advice.RUN_NEEDS_NO_REDIS}" if advice.is_one_machine(services.settings) else "")
         )
@@ -115,8 +162,9 @@ def _only_one(context: click.Context, parameter: click.Parameter, sources: tuple
 @click.command()
 @click.argument("source", nargs=-1, required=True, metavar="SOURCE", callback=_only_one)
 @click.option("--out", type=OUT, help="Results file; otherwise SOURCE.summaries.csv here.")
+@json_option
 @source_options
-def run(source: str, out: Path | None, options: SourceOptions) -> int:
+def run(source: str, out: Path | None, is_json: bool, options: SourceOptions) -> int:
     """Summarize SOURCE on this machine, in one command: queue, database and worker are started and stopped.
 
     Stopped or killed, the same command goes on where it was.
@@ -124,25 +172,37 @@ def run(source: str, out: Path | None, options: SourceOptions) -> int:
     from producer.results import results_path
     from producer.run import RunRequest, run_source
 
-    return run_source(RunRequest(source, options, out or results_path(source), rejected_path(source)))
+    request = RunRequest(source, options, out or results_path(source), rejected_path(source))
+    with as_json.keeping_stdout(is_json) as stdout:
+        return run_source(request, stdout if is_json else None)
 
 
 @click.command()
-@click.argument("submission", type=int)
+@click.argument("submission", type=int, required=False)
+@latest_option
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @click.option("--out", type=OUT, required=True, help="File to write; - for stdout.")
 @click.option("--provenance", "with_provenance", is_flag=True, help="Also what made each summary: model, adapter, …")
-def export(submission: int, format_: str, out: Path, with_provenance: bool) -> None:
+@click.option("--require-done", is_flag=True, help="Write nothing while a conversation is open (exit code 16).")
+def export(
+    submission: int | None, is_latest: bool, format_: str, out: Path, with_provenance: bool, require_done: bool
+) -> None:
     """Write what became of each conversation of SUBMISSION, in the order of its source."""
     from producer.export import export as export_to
 
     with open_services(may_create=False) as services:
+        database = services.database
+        number = choose_one(database, submission, is_latest)
+        if require_done:
+            check_ended(database, number)
         num_lines = export_to(
-            services.database, submission, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
+            database, number, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
         )
-        audit.record(services.database, audit.Entry(audit.Action.EXPORT, submission, {"rows": num_lines}))
-        standing = account.account(services.database, submission)
+        is_audited = audit.try_to_record(database, audit.Entry(audit.Action.EXPORT, number, {"rows": num_lines}))
+        standing = account.account(database, number)
     show.exported(num_lines, standing, out)
+    if not is_audited:
+        click.echo("not in the audit: the ledger can't be written to", err=True)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from aftercall.ledger import failures
 from aftercall.ledger.failures import Failure, FailureCount
 from aftercall.settings import load_settings
+from producer import as_json
 from producer.advice import RUN, is_one_machine
 from producer.export import write_csv
 from producer.output import write_out
@@ -52,6 +53,19 @@ def list_each(database: Engine, submission_id: int | None, code: str | None) -> 
         click.echo("\t".join(map(_printable, parts)))
     if each is None:
         click.echo(f"nothing failed with {code}" if code else "nothing failed", err=True)
+
+
+def write_json(database: Engine, submission_id: int | None, code: str | None, *, with_ids: bool) -> None:
+    """The counts by code as JSON; with ids, every failed conversation too."""
+    counted = [each for each in failures.counts(database, submission_id) if code in (None, each.code)]
+    content: as_json.Json = {
+        "submission": submission_id,
+        "total": sum(each.num_conversations for each in counted),
+        "by_code": as_json.failure_counts(counted),
+    }
+    if with_ids:
+        content["conversations"] = [as_json.failure(each) for each in failures.each(database, submission_id, code)]
+    as_json.write("failures", content)
 
 
 def write(database: Engine, submission_id: int | None, code: str | None, out: Path) -> int:

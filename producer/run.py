@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 import click
 from rich.text import Text
@@ -20,12 +21,12 @@ from aftercall.broker import Broker
 from aftercall.database import show_url
 from aftercall.embedded import broker_log, check_worker, embedded_broker, embedded_worker
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
-from aftercall.ledger import account, audit
+from aftercall.ledger import account, audit, failures
 from aftercall.ledger.account import Account
 from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
-from producer import show
+from producer import as_json, show
 from producer.export import RESULT_COLUMNS
 from producer.free_disk import disk_floor
 from producer.output import STDOUT, check_out
@@ -33,6 +34,7 @@ from producer.progress import showing_progress
 from producer.results import results_path, write_results
 from producer.source import SourceOptions, open_source
 from producer.source_options import to_arguments
+from producer.standing import read_standings
 from producer.submit import SubmitReport, submit
 
 POLL_INTERVAL_S = 0.5
@@ -77,8 +79,8 @@ class RunOutcome:
         return EXIT_SOME_REJECTED if self.report.num_rejected else 0
 
 
-def run_source(request: RunRequest) -> int:
-    """Summarize a source; returns the exit code.
+def run_source(request: RunRequest, json_to: TextIO | None = None) -> int:
+    """Summarize a source; returns the exit code. The account goes to `json_to` as JSON, too.
 
     Raises AftercallError, such as SourceError or ModelError, if the run can't begin or go on.
     """
@@ -98,6 +100,8 @@ def run_source(request: RunRequest) -> int:
                 return EXIT_INTERRUPTED
         outcome = _write(request, report, database, started)
         _show(request, outcome, settings, database)
+        if json_to is not None:
+            as_json.write("run", _to_json(request, outcome, database), json_to)
     return outcome.exit_code
 
 
@@ -207,6 +211,19 @@ def _show(request: RunRequest, outcome: RunOutcome, settings: Settings, database
             show.console.print(Text(f"{what:<10} {where}"), soft_wrap=True)
     if outcome.older_path is not None:
         show.console.print(Text(f"the older {request.out} is kept as {outcome.older_path}"), soft_wrap=True)
+
+
+def _to_json(request: RunRequest, outcome: RunOutcome, database: Engine) -> as_json.Json:
+    number = outcome.report.submission_id
+    standings = read_standings(database, [number])
+    return {
+        "source": as_json.submitted(request.source, outcome.report, str(request.rejected_path)),
+        "submission": as_json.submission(standings.submissions[0]),
+        "failures": as_json.failure_counts(failures.counts(database, number)),
+        "results_file": str(request.out),
+        "elapsed_s": round(outcome.elapsed_s, 3),
+        "exit_code": outcome.exit_code,
+    }
 
 
 def _account_line(outcome: RunOutcome) -> str:

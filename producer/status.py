@@ -2,62 +2,72 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Engine, make_url
+from sqlalchemy import make_url
 
 from aftercall.database import show_url
-from aftercall.ledger import account, workers
-from aftercall.ledger.account import Account, SubmissionRecord
+from aftercall.ledger import workers
 from aftercall.ledger.workers import LiveWorker
 from aftercall.masking import printable
 from aftercall.settings import Settings, load_settings
+from producer import as_json
 from producer.advice import how_to_begin, how_to_work
+from producer.estimate import Verdict
 from producer.show import console
+from producer.standing import Standing, Standings
 
 WATCH_INTERVAL_S = 2.0
 
 #: Columns that stay when they are zero.
-ALWAYS_SHOWN = frozenset({"submitted", "waiting", "done", "failed"})
+ALWAYS_SHOWN = ("submitted", "waiting", "done", "failed")
 
-#: On a narrower terminal, a table of more counts has no room for the time of submission.
-WIDE = 100
-NUM_NARROW = 5
+#: What stands below the table where the terminal has no room for a column of its own.
+RARE = ("cancelled", "insufficient", "rejected")
 
-Line = tuple[SubmissionRecord, Account]
+#: Of a source's name, where the terminal is narrow.
+MIN_NAME = 12
+
+#: With room for this much of it, the time of submission is shown too.
+ROOMY_NAME = 20
+
+GAP = 2
+TIME_WIDTH = len("11-28 05:12")
+
+#: A deadline that is missed, or will be, is shown in this style.
+STYLES = {Verdict.LATE: "yellow", Verdict.MISSED: "red", Verdict.MET: "green"}
 
 
-def status(database: Engine, submission_id: int | None, *, is_watching: bool) -> None:
-    """The account of one submission or all, once, or again and again until nothing is open."""
+def status(read: Callable[[], Standings], *, is_watching: bool) -> None:
+    """The accounts and the workers, once, or again and again until nothing is open."""
     if not is_watching:
-        console.print(_picture(database, _read(database, submission_id)))
+        console.print(_picture(read()))
         return
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            lines = _read(database, submission_id)
-            live.update(_picture(database, lines), refresh=True)
-            if not any(each.open for _, each in lines):
+            standings = read()
+            live.update(_picture(standings), refresh=True)
+            if not standings.total.open:
                 return
             time.sleep(WATCH_INTERVAL_S)
 
 
-def _read(database: Engine, submission_id: int | None) -> list[Line]:
-    if submission_id is not None:
-        return [(account.submission(database, submission_id), account.account(database, submission_id))]
-    by_id = account.accounts(database)
-    return [(record, by_id.get(record.id, account.EMPTY)) for record in account.submissions(database)]
-
-
-def _picture(database: Engine, lines: Sequence[Line]) -> Group | Text:
-    if not lines:
+def _picture(standings: Standings) -> Group | Text:
+    if not standings.submissions:
         return _nothing(load_settings())
-    num_open = sum(each.open for _, each in lines)
-    return Group(_table(lines), _workers(workers.alive(database), num_open))
+    columns = _choose_columns(standings)
+    return Group(
+        _table(standings.submissions, columns),
+        *_rare_counts(standings, columns),
+        *_sentences(standings),
+        _workers(standings.workers, standings.total.open),
+    )
 
 
 def _nothing(settings: Settings) -> Text:
@@ -68,44 +78,84 @@ def _nothing(settings: Settings) -> Text:
     return Text(f"nothing was submitted yet in {where}{hint}.\nTo begin: {how_to_begin(settings)}")
 
 
-def _table(lines: Sequence[Line]) -> Table:
-    """A line a submission. What is zero for all takes no column, so that a usual night fits a usual terminal."""
-    counts = [_counts(each, record.num_rejected) for record, each in lines]
-    shown = [name for name in counts[0] if name in ALWAYS_SHOWN or any(count[name] for count in counts)]
-    table = Table("id", "source", box=None, header_style="bold", pad_edge=False)
-    with_time = console.width >= WIDE or len(shown) <= NUM_NARROW
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What the terminal has room for."""
+
+    #: Counts with a column of their own, and those that stand below the table.
+    shown: list[str]
+    below: list[str]
+    #: Width left for the name and the time of submission.
+    room: int
+    total: dict[str, int]
+
+
+def _choose_columns(standings: Standings) -> _Columns:
+    total = as_json.counts(standings.total, standings.num_rejected)
+    shown = [name for name in total if name in ALWAYS_SHOWN or total[name]]
+    below: list[str] = []
+    id_width = max(len("id"), len(str(standings.submissions[-1].record.id)))
+
+    def room() -> int:
+        counts = sum(GAP + max(len(name), len(f"{total[name]:,}")) for name in shown)
+        return console.width - id_width - GAP - counts
+
+    for name in reversed(RARE):
+        if name in shown and room() < MIN_NAME:
+            shown.remove(name)
+            below.insert(0, name)
+    return _Columns(shown, below, room(), total)
+
+
+def _table(lines: Sequence[Standing], columns: _Columns) -> Table:
+    """A line a submission. What is zero for all takes no column."""
+    name_width = max(len(_name(each)) for each in lines)
+    with_time = columns.room - GAP - TIME_WIDTH >= min(name_width, ROOMY_NAME)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("id", no_wrap=True)
+    # The one column that may wrap: rich takes missing room from these first, and never from id and counts.
+    table.add_column("source", overflow="fold", min_width=MIN_NAME)
     if with_time:
         table.add_column("when", no_wrap=True)
-    for name in shown:
+    for name in columns.shown:
         table.add_column(name, justify="right", no_wrap=True)
-    for (record, _), count in zip(lines, counts, strict=True):
-        when = [datetime.fromtimestamp(record.created_at).strftime("%m-%d %H:%M")] * with_time
-        table.add_row(
-            str(record.id), Text(printable(record.name) + _mark(record)), *when, *(f"{count[name]:,}" for name in shown)
-        )
+    for each in lines:
+        when = [datetime.fromtimestamp(each.record.created_at).strftime("%m-%d %H:%M")] * with_time
+        count = as_json.counts(each.account, each.record.num_rejected)
+        table.add_row(str(each.record.id), Text(_name(each)), *when, *(f"{count[name]:,}" for name in columns.shown))
     if len(lines) > 1:
-        total = {name: sum(count[name] for count in counts) for name in shown}
-        table.add_row("", "all", *[""] * with_time, *(f"{count:,}" for count in total.values()), style="bold")
+        totals = (f"{columns.total[name]:,}" for name in columns.shown)
+        table.add_row("", "all", *[""] * with_time, *totals, style="bold")
     return table
 
 
-def _counts(each: Account, num_rejected: int) -> dict[str, int]:
-    return {
-        "submitted": each.submitted,
-        "waiting": each.waiting,
-        "running": each.running,
-        "done": each.done,
-        "failed": each.failed,
-        "cancelled": each.cancelled,
-        "insufficient": each.insufficient,
-        "rejected": num_rejected,
-    }
+def _rare_counts(standings: Standings, columns: _Columns) -> list[Text]:
+    """What found no room in the table."""
+    lines = []
+    for each in standings.submissions:
+        count = as_json.counts(each.account, each.record.num_rejected)
+        if rare := ", ".join(f"{count[name]:,} {name}" for name in columns.below if count[name]):
+            lines.append(Text(f"{each.record.id}: {rare}"))
+    return lines
 
 
-def _mark(record: SubmissionRecord) -> str:
-    if record.is_cancelled:
-        return " (cancelled)"
-    return "" if record.is_read else " (not read to its end)"
+def _name(each: Standing) -> str:
+    name = printable(each.record.name)
+    if each.record.is_cancelled:
+        return f"{name} (cancelled)"
+    return name if each.record.is_read else f"{name} (not read to its end)"
+
+
+def _sentences(standings: Standings) -> list[Text]:
+    """When each open submission ends, and how each stands to a deadline."""
+    told = [each for each in standings.submissions if each.account.open or each.estimate.deadline_at is not None]
+    return [Text(sentence(each), style=STYLES.get(each.estimate.verdict or Verdict.UNKNOWN, "")) for each in told]
+
+
+def sentence(each: Standing) -> str:
+    """How fast a submission goes and when it ends, such as `3: 12.4 conversations/s, done by 05:12`."""
+    rate = f"{each.rate:.1f} conversations/s, " if each.rate else ""
+    return f"{each.record.id}: {rate}{each.estimate.sentence}"
 
 
 def _workers(alive: Sequence[LiveWorker], num_open: int) -> Text:

@@ -6,7 +6,10 @@ import click
 
 from aftercall.database import reading
 from aftercall.prompt import PROMPT_VERSION
+from producer import as_json
+from producer.options import json_option
 from producer.output import STDOUT
+from producer.when import to_utc
 from training import show
 from training.context import base_name, open_context, resolve
 from training.data.review import export_review
@@ -25,10 +28,26 @@ def adapters() -> None:
 
 
 @adapters.command("list")
-def list_() -> None:
+@json_option
+def list_(is_json: bool) -> None:
     """List the registered adapters, newest first, and the shipped ones."""
     with open_context(may_create=False) as context:
-        show.entries(shipped.known(context.database))
+        entries = shipped.known(context.database)
+    if is_json:
+        as_json.write("adapters", {"adapters": [_to_json(entry) for entry in entries]})
+    else:
+        show.entries(entries)
+
+
+def _to_json(entry: registry.Entry) -> as_json.Json:
+    return {
+        "digest": entry.digest,
+        "base_model": entry.base_model,
+        "state": entry.state,
+        "path": str(entry.path),
+        "created_at": to_utc(entry.created_at or None),
+        "promoted_at": to_utc(entry.promoted_at),
+    }
 
 
 @adapters.command(short_help="Register a published adapter as a candidate.")

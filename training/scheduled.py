@@ -13,7 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from aftercall.errors import AdapterError, AftercallError
+from aftercall.errors import (
+    EXIT_KEPT,
+    EXIT_NOT_ENOUGH_DATA,
+    EXIT_REFRESH_FAILED,
+    AdapterError,
+    AftercallError,
+)
 from training.context import TrainingContext, find_served, register
 from training.data.dataset import DEFAULT_READING, Example, digest_examples
 from training.data.labelled import Reading
@@ -35,24 +41,27 @@ _LOCK_FILE = "lock"
 
 
 class Outcome(StrEnum):
-    """How a refresh ended."""
+    """How a refresh ended that did not fail."""
 
     PROMOTED = "promoted"
     #: The gate refused the new adapter; what was served stays.
     KEPT = "kept"
     NOT_ENOUGH_DATA = "not enough data"
-    FAILED = "failed"
 
     @property
     def exit_code(self) -> int:
         """One code per outcome."""
-        return {Outcome.PROMOTED: 0, Outcome.KEPT: 20, Outcome.NOT_ENOUGH_DATA: 21, Outcome.FAILED: 22}[self]
+        return {
+            Outcome.PROMOTED: 0,
+            Outcome.KEPT: EXIT_KEPT,
+            Outcome.NOT_ENOUGH_DATA: EXIT_NOT_ENOUGH_DATA,
+        }[self]
 
 
 class RefreshFailedError(AftercallError):
     """A refresh that could not come to a decision; what was served is unchanged."""
 
-    exit_code = 22
+    exit_code = EXIT_REFRESH_FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ def _record(row: Row[Any]) -> SubmissionRecord:
 
 def account(engine: Engine, submission_id: int) -> Account:
     """The account of one submission, in one query."""
-    query = _account_query().where(SubmissionJob.submission_id == submission_id)
+    query = account_query().where(SubmissionJob.submission_id == submission_id)
     with reading(engine) as connection:
         return Account(*connection.execute(query).one())
 
@@ -111,7 +111,7 @@ def accounts(engine: Engine) -> dict[int, Account]:
 
     A job that two submissions share counts in both.
     """
-    query = _account_query(SubmissionJob.submission_id).group_by(SubmissionJob.submission_id)
+    query = account_query(SubmissionJob.submission_id).group_by(SubmissionJob.submission_id)
     with reading(engine) as connection:
         return {submission_id: Account(*counts) for submission_id, *counts in connection.execute(query)}
 
@@ -127,10 +127,11 @@ _STATES = (
 )  # fmt: skip
 
 
-def _account_query(*group: Any) -> Select[Any]:
+def account_query(*columns: Any) -> Select[Any]:
+    """These columns, then the fields of an account; grouped by a column, an account for each of its values."""
     counts = [func.count(case((Job.state == state, 1))) for state in _STATES]
     # Places are counted, not states, so that a job without a state or a place without a job shows up.
-    return select(*group, func.count(), *counts).select_from(SubmissionJob).outerjoin(Job)
+    return select(*columns, func.count(), *counts).select_from(SubmissionJob).outerjoin(Job)
 
 
 def results(engine: Engine, submission_id: int) -> Iterator[Result]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import now, reading
 from aftercall.models import Audit
@@ -48,6 +49,15 @@ def record(engine: Engine, entry: Entry) -> None:
     """Add a row, by the user of this process."""
     with engine.begin() as connection:
         record_with(connection, entry)
+
+
+def try_to_record(engine: Engine, entry: Entry) -> bool:
+    """Add a row if the ledger can be written to, for what works on one that can only be read; whether it did."""
+    try:
+        record(engine, entry)
+    except DBAPIError:
+        return False
+    return True
 
 
 def record_with(connection: Connection, entry: Entry) -> None:

@@ -146,8 +146,8 @@ _PLAIN_WORDS = frozenset(
     for line in (
         "the and not but how what why when can can't cannot could does doesn't did didn't have has had was is isn't",
         "are wrong incorrect invalid correct expired forgotten forgot lost reset change changed none nothing unknown",
-        "missing required blocked locked working works never always still your you my our their his her this that please",
-        "help hello thanks issue issues problem problems error login account email mail new old same",
+        "missing required blocked locked working works never always still your you my our their his her this that",
+        "please help hello thanks issue issues problem problems error login account email mail new old same",
         "nicht falsch vergessen ungültig abgelaufen geht ich das die der kein keine neu alt gesperrt wurde wird",
         "oublié erroné expiré perdu invalide pas non les une est mon votre bloqué",
         "olvidada incorrecta inválida caducada perdida no una los las mi bloqueada",

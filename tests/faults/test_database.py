@@ -184,7 +184,7 @@ def finished(database: Engine, job_id: int, text_: str | None) -> Finished:
     return Finished(job_key, SummaryRecord(**{name: row[name] for name in names} | {"job_id": job_id, "text": text_}))
 
 
-def test_what_the_database_will_never_take_keeps_no_worker_from_starting(
+def test_what_the_database_would_never_take_keeps_no_worker_from_starting(
     tmp_path: Path, settings: Settings, database: Engine, start_worker: WorkerStarter
 ) -> None:
     report = submit_file(write_source(tmp_path / "night.csv", IDS), database, settings)
@@ -199,5 +199,6 @@ def test_what_the_database_will_never_take_keeps_no_worker_from_starting(
     assert list(summaries_by_id(database, report.submission_id).values()).count("kept from before") == 1
     log = worker.log.read_text()
     assert "1 summaries are of conversations that this ledger does not have: dropped" in log
-    assert "job 18: the database refuses the summary" in log
+    assert "is damaged or of another version" in log
     assert not spooled(settings)
+    assert len(list((settings.data_dir / "spool").glob("*.refused"))) == 1

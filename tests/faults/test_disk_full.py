@@ -115,7 +115,7 @@ def test_what_sqlite_cannot_store_waits_in_the_spool_or_in_memory(
     worker.hold.unlink()
     wait_until(lambda: "next try in" in worker.log.read_text(), "another try")
     assert num_spooled(settings) == is_room_for_spool
-    assert ("no room for the spool" in worker.log.read_text()) is not is_room_for_spool
+    assert ("cannot write the spool" in worker.log.read_text()) is not is_room_for_spool
     assert account.account(database, report.submission_id).done == 0
     limit_files(worker.process.pid, None)
 

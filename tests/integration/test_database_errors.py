@@ -168,6 +168,16 @@ def test_a_recorder_does_not_wait_for_what_will_not_pass(tmp_path: Path, setting
     assert num_calls == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_summary_that_the_database_refuses_fails_alone(tmp_path: Path, settings: Settings, database: Engine) -> None:
+    report = submit_file(write_source(tmp_path / "night.csv", ["C-1", "C-2"]), database, settings)
+    work.claim(database, [1, 2], work.Lease("worker", 60.0), 1)
+    # PostgreSQL stores no NUL.
+    Recorder(database, "worker", settings.model_copy(update={"max_attempts": 1})).write([record(1, "a\0b"), record(2)])
+    standing = account.account(database, report.submission_id)
+    assert (standing.done, standing.failed) == (1, 1)
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_summaries_that_a_database_refuses_stay_in_the_spool(
     tmp_path: Path, settings: Settings, database: Engine

@@ -107,5 +107,5 @@ def test_what_goes_wrong_in_a_process_is_said_here(tmp_path: Path) -> None:
 def test_a_launcher_from_outside_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(SettingsError, match=r"start `aftercall train --gpus 4` alone"):
+    with pytest.raises(SettingsError, match=r"run `aftercall train --gpus 4` without one"):
         train_and_save(make_plan(tmp_path, RECIPE, 1), tmp_path / "adapter")

@@ -229,3 +229,21 @@ def test_a_text_that_stands_twice_in_a_source_is_not_of_another_submission(after
     assert "1,001 new (1 with a text known before, whose summary is taken over)" in (
         " ".join(aftercall("submit", "night.csv").output.split())
     )
+
+
+def test_the_nearest_command_is_suggested(aftercall: Callable[..., Answer]) -> None:
+    answer = aftercall("exprot", "1")
+    assert answer.exit_code == 2
+    assert "there is no command 'exprot'. Did you mean 'export'?" in answer.errors
+    assert "Did you mean" not in aftercall("zzz").errors
+
+
+def test_the_shell_completes_commands() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-m", "aftercall"],
+        env={**os.environ, "_AFTERCALL_COMPLETE": "bash_complete", "COMP_WORDS": "aftercall wa", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.stdout.split() == ["plain,wait"]

@@ -21,7 +21,7 @@ from tests.fixtures.command import Answer
         (["requeue", "1", "--failed"], 11),
         (["requeue", "--failed"], 6),
         (["purge", "1", "--yes"], 11),
-        (["purge", "--older-than", "1d", "--yes"], 0),
+        (["purge", "--older-than", "1d", "--yes"], 11),
         (["resummarize", "--adapter", "0123456789abcdef"], 8),
         (["doctor"], 13),
         (["adapters", "list"], 0),

@@ -35,7 +35,7 @@ LOADING = Account(submitted=65, waiting=65, running=0, done=0, failed=0, cancell
 def test_the_command_to_go_on_with_asks_for_the_same(given: list[str], aftercall: Callable[..., Answer]) -> None:
     told = run.make_context("run", ["night of the 1st.csv", *given]).params
     out = told.pop("out") or Path("night of the 1st.summaries.csv")
-    read = read_options({name: value for name, value in told.items() if name != "source"})
+    read = read_options({name: value for name, value in told.items() if name not in ("source", "is_json")})
     request = RunRequest("night of the 1st.csv", read, out, Path("rejected.csv"))
 
     words = shlex.split(request.command)

@@ -81,10 +81,14 @@ def test_a_damaged_value_sets_its_file_aside_once(kind: str, tmp_path: Path, cap
     rows[0]["summary"] |= DAMAGE[kind]
     damaged.write_text(json.dumps(rows))
     kept = spool.keep([record(2)])
+    mixed = spool.keep([record(3)])
+    mixed.write_text(json.dumps([rows[0], json.loads(mixed.read_text())[0]]))
 
-    for _ in range(2):
-        assert list(spool.files()) == [(kept, [record(2)])]
-    assert caplog.text.count("is damaged or of another version") == 1
+    assert dict(spool.files()) == {kept: [record(2)], mixed: [record(3)]}
+    spool.drop(mixed)
+    assert mixed.with_suffix(".refused").exists()
+    assert list(spool.files()) == [(kept, [record(2)])]
+    assert caplog.text.count("is damaged or of another version") == 2
     assert damaged.with_suffix(".refused").exists()
 
 

@@ -70,7 +70,7 @@ def _open(path: Path, reading: Reading) -> Source:
     try:
         return open_source(str(path), reading.options)
     except SourceError as error:
-        if reading.options.mapping:
+        if reading.options.mapping or reading.options.layout:
             raise
         with suppress(SourceError):
             return open_source(str(path), replace(reading.options, mapping=OWN_COLUMNS))

@@ -50,6 +50,11 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def num_processes() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @record
 def _run_one(work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     if torch.cuda.is_available():

@@ -8,6 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -100,9 +101,15 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def override(recipe: Recipe, changes: Mapping[str, object]) -> Recipe:
-    """The recipe with the values of options that were given; SettingsError if one is wrong."""
+    """The recipe with the values of options that were given; SettingsError if it cannot be trained here."""
     given = {name: value for name, value in changes.items() if value not in (None, ())}
-    return check_recipe(asdict(recipe) | given, "options of `aftercall train`")
+    changed = check_recipe(asdict(recipe) | given, "options of `aftercall train`")
+    missing = [name for name in changed.report_to if find_spec(name) is None]
+    if missing:
+        raise SettingsError(
+            f"report_to names {missing[0]}, which is not installed; run `pip install {missing[0]}` or name another"
+        )
+    return changed
 
 
 def check_recipe(values: dict[str, object], where: str) -> Recipe:

@@ -17,7 +17,7 @@ from training.data.dataset import Example
 from training.data.splits import Splits
 from training.data.trees import Tree, encode_tree
 from training.fit.checkpoint import find_checkpoint
-from training.fit.distributed import is_first
+from training.fit.distributed import is_first, num_processes
 from training.fit.forecast import apply, free_memory, measure_cost, plan_run
 from training.fit.recipe import Recipe
 from training.fit.reference_choice import choose_references
@@ -88,7 +88,8 @@ def _plan(
     if outputs.is_progress_shown and is_first():
         click.echo(f"LoRA of rank {recipe.lora_r} on {found}")
         click.echo(forecast.describe())
-    return model, apply(recipe, forecast), found
+    # Processes see different amounts of free memory, and have to take the same batches.
+    return model, recipe if num_processes() > 1 else apply(recipe, forecast), found
 
 
 def add_adapter(model: Any, recipe: Recipe, found: FoundLayers) -> Any:

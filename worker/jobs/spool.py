@@ -33,7 +33,7 @@ class Finished:
     summary: SummaryRecord
 
 
-_FILE = TypeAdapter(list[Finished])
+_ROW = TypeAdapter(Finished)
 
 
 class Spool:
@@ -52,19 +52,17 @@ class Spool:
         """The waiting files, oldest first. Drop a file once it is in the ledger.
 
         The workers of a machine share the folder, so a file that another one deletes meanwhile is skipped. A file of
-        another user is skipped with a warning. A damaged file, or one of another version of aftercall, is renamed to
-        `NAME.refused` and never read again.
+        another user is skipped with a warning. A damaged file, or one of another version of aftercall, is set aside as
+        `NAME.refused` and never read again. What is sound in it is yielded all the same.
         """
         for path in self._paths():
-            finished = None
+            finished: list[Finished] = []
             with _skipping(path):
-                try:
-                    finished = _read(path)
-                except ValueError:
-                    # The reason is not logged: it would quote the summary.
-                    logger.warning("%s is damaged or of another version: its conversations are summarized again", path)
-                    path.rename(path.with_suffix(".refused"))
-            if finished is not None:
+                content = path.read_bytes()
+                finished, is_sound = _parse(content)
+                if not is_sound:
+                    _set_aside(path, content, is_empty=not finished)
+            if finished:
                 yield path, finished
 
     def drop(self, path: Path) -> None:
@@ -79,25 +77,44 @@ class Spool:
         return sorted(paths, key=_written_at)
 
 
-def _read(path: Path) -> list[Finished]:
-    """The summaries of a file. Raises ValueError unless every value has the type and the range of its column.
+def _parse(content: bytes) -> tuple[list[Finished], bool]:
+    """The sound summaries of a file, and whether that is all of it."""
+    try:
+        rows = json.loads(content)
+    except (ValueError, RecursionError):
+        return [], False
+    # More than a chunk would be too many ids for one statement.
+    if not isinstance(rows, list) or len(rows) > MAX_CHUNK_JOBS:
+        return [], False
+    finished = [each for each in map(_parse_row, rows) if each is not None]
+    return finished, len(finished) == len(rows)
+
+
+def _parse_row(row: object) -> Finished | None:
+    """The summary in a row; None unless every value has the type and the range of its column.
 
     Checked here, because a database refuses such a value with an error that may look like an outage.
     """
-    finished = _FILE.validate_json(path.read_bytes(), strict=True)
-    if len(finished) > MAX_CHUNK_JOBS:
-        raise ValueError("more summaries than a chunk has")
-    for each in finished:
-        summary = each.summary
-        if not 1 <= summary.job_id <= MAX_JOB_ID:
-            raise ValueError("a job id out of range")
-        if not all(
-            0 <= number <= _MAX_INTEGER for number in (summary.num_prompt_tokens, summary.num_completion_tokens)
-        ):
-            raise ValueError("a token count out of range")
-        if any(isinstance(value, float) and not math.isfinite(value) for value in astuple(summary)):
-            raise ValueError("a number that is not finite")
-    return finished
+    try:
+        finished = _ROW.validate_json(json.dumps(row), strict=True)
+    except ValueError:
+        return None
+    summary = finished.summary
+    counts = (summary.num_prompt_tokens, summary.num_completion_tokens)
+    is_finite = all(math.isfinite(value) for value in astuple(summary) if isinstance(value, float))
+    is_in_range = 1 <= summary.job_id <= MAX_JOB_ID and all(0 <= count <= _MAX_INTEGER for count in counts)
+    return finished if is_finite and is_in_range else None
+
+
+def _set_aside(path: Path, content: bytes, *, is_empty: bool) -> None:
+    # The reason is not logged: it would quote the summary.
+    logger.warning("%s is damaged or of another version: what can't be read of it is summarized again", path)
+    refused = path.with_suffix(".refused")
+    if is_empty:
+        path.rename(refused)
+    else:
+        # The file itself is dropped once its sound summaries are in the ledger.
+        write_whole(refused, content, is_private=True)
 
 
 def _written_at(path: Path) -> float:

@@ -50,12 +50,12 @@ def save_base(parent: Path) -> None:
     tiny.tokenizer.save_pretrained(parent / RECIPE.base)
 
 
-def write_labelled(path: Path, num_rows: int = 24) -> Path:
+def write_labelled(path: Path, num_rows: int = 24, first: int = 0) -> Path:
     """Conversations and their summaries, as a CSV."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["id", "conversation", "summary"])
-        for number in range(num_rows):
+        for number in range(first, first + num_rows):
             rows.writerow([number, f"user: order {number} late\nagent: sorry, refunded", SUMMARY])
     return path
 
@@ -64,8 +64,7 @@ def write_split(folder: Path) -> Path:
     """A folder of 24 conversations to train on and 32 held out: enough for the gate."""
     folder.mkdir()
     write_labelled(folder / "train.csv")
-    held_out = write_labelled(folder / "validation.csv", 32)
-    held_out.write_text(held_out.read_text().replace("order", "parcel"))
+    write_labelled(folder / "validation.csv", 32, first=24)
     return folder
 
 

@@ -1,6 +1,7 @@
 """Recipes are TOML files: what is read, and how mistakes in them are reported."""
 
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_an_unknown_recipe_names_those_there_are(tmp_path: Path) -> None:
         get_recipe("foo")
     with pytest.raises(SettingsError, match=r"no recipe 'nix/mine\.toml'"):
         get_recipe("nix/mine.toml")
+
+
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="mlflow is installed")
+def test_a_reporter_that_is_not_installed_is_named() -> None:
+    recipe = get_recipe("smollm2-135m-tweetsumm")
+    with pytest.raises(SettingsError, match="report_to names mlflow, which is not installed; run `pip install mlflow`"):
+        override(recipe, {"report_to": ("tensorboard", "mlflow")})
 
 
 def test_every_value_is_an_option_of_train() -> None:

@@ -1,0 +1,1 @@
+"""`aftercall report`: one HTML page about a night, for people."""
