@@ -23,7 +23,7 @@ from producer.services import OUT, confirm, open_services
     "--file",
     "files",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Also from this CSV or JSON file: results, a review, a training file. May be repeated.",
 )
 @click.option("--out", type=OUT, default=STDOUT, help="Write the receipt here; otherwise to stdout.")
@@ -35,6 +35,8 @@ def erase(external_id: str, submission: int | None, files: tuple[Path, ...], out
     """
     from producer.erasing import erase as erasing
 
+    if missing := [str(path) for path in files if not path.is_file()]:
+        raise click.UsageError(f"nothing is erased: there is no file {', '.join(missing)}.")
     with open_services(may_create=False) as services:
         if submission is not None:
             account.submission(services.database, submission)

@@ -95,4 +95,4 @@ def _redact_each(redactor: Redactor, turns: Iterable[Turn]) -> Iterator[Turn]:
     for turn in turns:
         text = redactor.redact(turn.text, question)
         yield turn if text == turn.text else Turn(turn.speaker, text)
-        question = text
+        question = text if redactor.asks(text) else ""

@@ -81,6 +81,10 @@ class Redactor:
         """How many spellings of values are known; when it grows, earlier turns may hold one that was not known then."""
         return len(self._written)
 
+    def asks(self, text: str) -> bool:
+        """Whether a turn may ask for a secret: then the turn after it is looked at with it."""
+        return bool(self._within & suspicion.WORD and suspect(text, suspicion.WORD) & suspicion.WORD)
+
     def redact(self, text: str, question: str = "") -> str:
         """The text with placeholders.
 
@@ -119,6 +123,8 @@ class Redactor:
         """What is to be replaced: spans that overlap neither each other nor a placeholder, from left to right."""
         folded = _fold(text)
         found = suspect(folded, self._within)
+        if not (found & _NEEDED or self._written or question or self._mode == "strict"):
+            return []
         candidates = self._candidates(folded, found, question)
         taken = [(match.start(), match.end()) for match in PLACEHOLDER.finditer(text)] if "[" in text else []
         spans: list[Span] = []
