@@ -6,7 +6,7 @@ carries.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,11 +15,12 @@ import kombu.exceptions
 import redis
 from celery import Celery
 
-from aftercall import dead_letters, transport
+from aftercall import dead_letters, queue_erasure, transport
 from aftercall.envelope import describe_arguments, jobs_header
 from aftercall.errors import BrokerError
 from aftercall.masking import mask_password, printable
 from aftercall.message import TASK_NAME, Chunk, queue_name
+from aftercall.queue_erasure import Removed
 from aftercall.settings import Settings
 from aftercall.signing import sign
 from aftercall.waiting import WaitingJobs
@@ -193,6 +194,18 @@ class Broker:
         """Delete the messages that were set aside. Returns how many."""
         with self._explaining():
             return dead_letters.purge(self._redis, self._queue)
+
+    def erase(self, job_ids: Set[int]) -> Removed:
+        """Remove the messages with these jobs from all queues, also those of other message versions."""
+        with self._explaining():
+            names = {key.decode() for key in self._redis.scan_iter(f"{self._prefix}.v*", _type="list")}
+            names = {name for name in names if not name.endswith(":dead")} | {self._prefix, self._queue}
+            return queue_erasure.remove_jobs(self._redis, names, job_ids, self._message_key)
+
+    def rewrite_log(self) -> str:
+        """Let the server write its append-only file anew; returns what came of it."""
+        with self._explaining():
+            return queue_erasure.rewrite_log(self._redis)
 
     def is_due(self, name: str, interval_s: float) -> bool:
         """Whether no process asked for `name` in the last `interval_s` seconds. True for one process only."""

@@ -26,6 +26,8 @@ COMMANDS = {
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.admin_cli", "Send again what waits, failed or was cancelled."),
     "purge": ("producer.admin_cli", "Delete old submissions from the database, for good."),
+    "erase": ("producer.privacy_cli", "Delete one conversation everywhere, with a receipt."),
+    "audit": ("producer.privacy_cli", "Show who submitted, exported, erased, purged and promoted what."),
     "doctor": ("producer.admin_cli", "Check every part, and say what is wrong and what to do."),
     "worker": ("worker.cli", "Run workers, one process a GPU."),
     "train": ("training.cli", "Train an adapter on labelled conversations."),

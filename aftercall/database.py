@@ -169,3 +169,20 @@ def explain(engine: Engine, error: DBAPIError) -> DatabaseError:
     """The message for a database error: which database, what it said, and what to do."""
     happened = "does not answer" if is_transient(error) else "refuses"
     return DatabaseError(f"the database {show_url(engine.url)} {happened}: {describe(error)}. {advise(error)}")
+
+
+def empty_log(engine: Engine) -> bool:
+    """Move everything out of SQLite's write-ahead log, deleted rows too; whether nothing is left there.
+
+    False while another process reads from the log; the last one that closes the database empties it. PostgreSQL has
+    nothing to do here: it keeps deleted rows until it vacuums the table.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    # The driver's own connection: the engine's would begin a transaction, in which no checkpoint is possible.
+    connection = engine.raw_connection()
+    try:
+        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return not busy

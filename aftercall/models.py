@@ -221,3 +221,20 @@ class Worker(Base):
     queue: Mapped[str] = mapped_column(String(255), server_default="")
     started_at: Mapped[float] = mapped_column(Float(53))
     seen_at: Mapped[float] = mapped_column(Float(53))
+
+
+class Audit(Base):
+    """Something that a person did to customers' conversations. Rows are only ever added."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    action: Mapped[str] = mapped_column(String(16))
+    os_user: Mapped[str] = mapped_column(String(128))
+    #: Not a foreign key: the row stays when the submission is purged.
+    submission_id: Mapped[int | None] = mapped_column(BigInteger)
+    #: Counts and digests as JSON.
+    details: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = (NUMBERED_ONCE,)

@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         10_000_000_000, ge=1_000, description="A larger source is refused; counted decompressed, with all of its files."
     )
     max_source_files: int = Field(100_000, ge=1, description="An archive or a folder of more files is refused.")
+    redact: Literal["off", "standard", "strict"] = Field(
+        "standard",
+        description="Personal data and secrets that become placeholders; `strict`: addresses and birth dates too.",
+    )
+    min_free_bytes: int = Field(
+        200_000_000, ge=0, description="With less free disk than this, nothing is submitted; 0: not looked at."
+    )
     max_convert_bytes: int = Field(
         4_000_000_000,
         ge=500_000_000,

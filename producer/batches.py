@@ -13,11 +13,13 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from aftercall.conversation import Conversation
+from aftercall.conversation import Conversation, render_turns
 from aftercall.errors import SourceError
 from aftercall.ledger.intake import NewJob, make_job_key
 from aftercall.processes import safe_path_for_children
-from producer.clean import CLEANER_VERSION, clean_conversation, has_content
+from aftercall.redaction import Mode, redact_turns
+from producer.clean import clean_conversation, has_content
+from producer.preparing import prepared_version
 from producer.readers.account import Account
 from producer.source import Rejected, Source
 
@@ -64,7 +66,7 @@ def prepare(source: Source) -> Iterator[Batch]:
         if isinstance(row, Rejected):
             batch.append(row)
         else:
-            job = _new_job(row.conversation, position)
+            job = _new_job(row.conversation, position, source.redact)
             batch.append(Prepared(row.line, row.row, job))
             num_chars += len(job.text)
             position += 1
@@ -75,15 +77,17 @@ def prepare(source: Source) -> Iterator[Batch]:
         yield batch
 
 
-def _new_job(conversation: Conversation, position: int) -> NewJob:
+def _new_job(conversation: Conversation, position: int, redact: Mode) -> NewJob:
     cleaned = clean_conversation(conversation)
-    text = cleaned.text
+    text = render_turns(redact_turns(cleaned.turns, redact))
+    version = prepared_version(redact)
     return NewJob(
         external_id=cleaned.external_id,
         position=position,
         text=text,
-        job_key=make_job_key(text, CLEANER_VERSION),
-        cleaner_version=CLEANER_VERSION,
+        job_key=make_job_key(text, version),
+        cleaner_version=version,
+        # Of what was said: a placeholder is no word.
         is_sufficient=has_content(cleaned.turns),
     )
 

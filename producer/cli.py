@@ -11,12 +11,13 @@ import click
 from aftercall import schema
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import account, adapters, control
+from aftercall.ledger import account, adapters, audit, control
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings
 from aftercall.terminal import show_error
 from producer import advice, as_json, show
 from producer.dry_run import dry_run
+from producer.free_disk import disk_floor
 from producer.options import choose_one, json_option, latest_option
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
 from producer.source import OwnFileError, SourceOptions, open_source, readable
@@ -140,7 +141,9 @@ def _dry_run(source: str, path: Path, options: SourceOptions) -> SubmitReport:
 
 def _submit(source: str, path: Path, options: SourceOptions, services: Services) -> SubmitReport:
     with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
-        report = submit_source(opened, services.database, services.sweeper, path, on_progress)
+        report = submit_source(
+            opened, services.database, services.sweeper, path, on_progress, disk_floor(services.settings)
+        )
     show.submitted(opened, report, path, is_dry_run=False)
     if report.broker_error is not None:
         report.broker_error = BrokerError(
@@ -195,8 +198,11 @@ def export(
         num_lines = export_to(
             database, number, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
         )
+        is_audited = audit.try_to_record(database, audit.Entry(audit.Action.EXPORT, number, {"rows": num_lines}))
         standing = account.account(database, number)
     show.exported(num_lines, standing, out)
+    if not is_audited:
+        click.echo("not in the audit: the ledger can't be written to", err=True)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,10 @@ from rich.text import Text
 from aftercall.conversation import Conversation, parse_turns
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError
 from aftercall.files import writing_whole
+from aftercall.redaction import count_placeholders
 from producer.batches import Prepared, read_batches
-from producer.clean import clean_conversation
 from producer.dry_run import open_rehearsal
+from producer.preparing import prepare_conversation
 from producer.readers.layouts.layout_files import to_toml
 from producer.readers.raw import RawConversation
 from producer.readers.scratch import open_scratch
@@ -43,7 +45,9 @@ def write_jsonl(path: str, options: SourceOptions, limit: int | None, save_layou
     with open_source(path, options) as source:
         _save_layout(source, save_layout)
         report = SubmitReport(submission_id=0)
+        redacted = Counter[str]()
         for number, (external_id, text) in enumerate(_taken(source, report)):
+            redacted += count_placeholders(text)
             if limit is None or number < limit:
                 turns = [{"speaker": turn.speaker, "text": turn.text} for turn in parse_turns(text)]
                 sys.stdout.write(json.dumps({"id": external_id, "turns": turns}, ensure_ascii=False) + "\n")
@@ -52,7 +56,8 @@ def write_jsonl(path: str, options: SourceOptions, limit: int | None, save_layou
         for warning in source.account.warnings:
             sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.flush()
-    sys.stderr.write(json.dumps({"conversations": report.num_read, "rejected": report.num_rejected}) + "\n")
+    counts = {"conversations": report.num_read, "rejected": report.num_rejected, "redacted": dict(redacted)}
+    sys.stderr.write(json.dumps(counts) + "\n")
     return EXIT_SOME_REJECTED if report.num_rejected else 0
 
 
@@ -73,9 +78,11 @@ def show_text(path: str, options: SourceOptions, limit: int, save_layout: Path |
     with open_source(path, options) as source:
         shown = _first(source, limit)
         report = SubmitReport(submission_id=0)
-        for _ in _taken(source, report):
-            pass
+        redacted = Counter[str]()
+        for _, text in _taken(source, report):
+            redacted += count_placeholders(text)
         _show_head(source, report)
+        _show_redacted(source, redacted)
         _show_speakers(source)
         show_account(source)
         for raw, cleaned in shown:
@@ -88,7 +95,7 @@ def show_text(path: str, options: SourceOptions, limit: int, save_layout: Path |
 
 def _first(source: Source, limit: int) -> list[tuple[RawConversation | None, Conversation]]:
     pairs = ((raw, outcome) for raw, outcome in source.pairs() if isinstance(outcome, SourceRow))
-    return [(raw, clean_conversation(row.conversation)) for raw, row in islice(pairs, limit)]
+    return [(raw, prepare_conversation(row.conversation, source.redact)) for raw, row in islice(pairs, limit)]
 
 
 def _show_head(source: Source, report: SubmitReport) -> None:
@@ -101,6 +108,11 @@ def _show_head(source: Source, report: SubmitReport) -> None:
     sides = {"user": "customer", "agent": "agent"}
     turns = ", ".join(f"{account.speakers[side]:,} {name}" for side, name in sides.items())
     console.print(Text(f"  turns         {account.num_turns:,}: {turns}"))
+
+
+def _show_redacted(source: Source, redacted: Counter[str]) -> None:
+    counts = ", ".join(f"{num:,} {kind}" for kind, num in redacted.most_common()) or "nothing"
+    console.print(Text(f"  redacted      {counts if source.redact != 'off' else 'off'}"))
 
 
 def _show_speakers(source: Source) -> None:

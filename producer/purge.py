@@ -12,7 +12,7 @@ import click
 from sqlalchemy import Engine
 
 from aftercall.errors import NotFoundError
-from aftercall.ledger import account, retention
+from aftercall.ledger import account, audit, retention
 from aftercall.ledger.account import SubmissionRecord
 from aftercall.ledger.retention import Deleted, Holdings, SubmissionOpenError
 from aftercall.masking import printable
@@ -107,6 +107,9 @@ def delete(database: Engine, plan: Plan) -> None:
                 line.update(f"deleting submission {submission_id}: {num_conversations:,} conversations so far")
         # The submissions' own rows last and together. Until then the same command finds them.
         num_submissions = retention.drop_empty(database, plan.ids)
+    only = plan.ids[0] if len(plan.ids) == 1 else None
+    counts = {"submissions": num_submissions, "conversations": num_conversations, "summaries": num_summaries}
+    audit.record(database, audit.Entry(audit.Action.PURGE, only, counts))
     click.echo(f"deleted: {_counted(num_submissions, num_conversations, num_summaries)}")
 
 

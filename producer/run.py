@@ -21,13 +21,14 @@ from aftercall.broker import Broker
 from aftercall.database import show_url
 from aftercall.embedded import broker_log, check_worker, embedded_broker, embedded_worker
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
-from aftercall.ledger import account, failures
+from aftercall.ledger import account, audit, failures
 from aftercall.ledger.account import Account
 from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from producer import as_json, show
 from producer.export import RESULT_COLUMNS
+from producer.free_disk import disk_floor
 from producer.output import STDOUT, check_out
 from producer.progress import showing_progress
 from producer.results import results_path, write_results
@@ -131,7 +132,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _submit(request: RunRequest, settings: Settings, database: Engine) -> SubmitReport:
     with closing(Broker(settings)) as broker, open_source(request.source, request.options) as opened:
         with show.submitting(opened.name) as on_progress:
-            report = submit(opened, database, Sweeper(database, broker, settings), request.rejected_path, on_progress)
+            sweeper = Sweeper(database, broker, settings)
+            floor = disk_floor(settings)
+            report = submit(opened, database, sweeper, request.rejected_path, on_progress, floor)
         show.submitted(opened, report, request.rejected_path, is_dry_run=False)
     return report
 
@@ -164,6 +167,7 @@ def _work(settings: Settings, database: Engine, submission_id: int) -> None:
 def _write(request: RunRequest, report: SubmitReport, database: Engine, started: float) -> RunOutcome:
     older_path = write_results(database, report.submission_id, request.out)
     standing = account.account(database, report.submission_id)
+    audit.record(database, audit.Entry(audit.Action.EXPORT, report.submission_id, {"rows": standing.submitted}))
     num_to_review = account.count_to_review(database, report.submission_id)
     return RunOutcome(report, standing, num_to_review, time.monotonic() - started, older_path)
 

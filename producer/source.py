@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from aftercall.errors import SourceError
+from aftercall.redaction import REDACTION_VERSION, Mode
 from producer.parts import Part, open_parts
 from producer.readers.account import Account
 from producer.readers.containers.content import Contents, readable, staying_as_it_was
@@ -58,6 +59,8 @@ class SourceOptions:
     keep_notes: bool = False
     #: What is a warning otherwise refuses the source.
     is_strict: bool = False
+    #: What of the cleaned conversations becomes placeholders.
+    redact: Mode = "off"
 
     def __post_init__(self) -> None:
         delimiter = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
@@ -103,6 +106,11 @@ class Source:
     def shape(self) -> Shape:
         """What a record is."""
         return self.layout.shape
+
+    @property
+    def redact(self) -> Mode:
+        """What of its cleaned conversations becomes placeholders."""
+        return self._options.redact
 
     def __iter__(self) -> Iterator[Outcome]:
         for _, outcome in self.pairs():
@@ -192,5 +200,7 @@ def _digest(content_digests: list[str], layout: Layout, options: SourceOptions) 
         options.customers,
         options.keep_notes,
         layout if options.layout else None,
+        # Redacted otherwise, the conversations are others. Without redaction, the digest is that of older versions.
+        *((f"redacted {REDACTION_VERSION} {options.redact}",) if options.redact != "off" else ()),
     )
     return sha256(f"{content_digests!r} {told!r}".encode()).hexdigest()

@@ -47,7 +47,13 @@ def read_options(told: dict[str, Any]) -> SourceOptions:
     settings = load_settings()
     limits = Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
     mapping = parse_mapping(told.pop("mapping") or "")
-    return SourceOptions(mapping=mapping, max_conversation_chars=settings.max_conversation_chars, limits=limits, **told)
+    return SourceOptions(
+        mapping=mapping,
+        max_conversation_chars=settings.max_conversation_chars,
+        limits=limits,
+        redact=settings.redact,
+        **told,
+    )
 
 
 def to_arguments(options: SourceOptions) -> list[str]:

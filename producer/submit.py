@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import explain
 from aftercall.errors import BrokerError
-from aftercall.ledger import intake
+from aftercall.ledger import audit, intake
 from aftercall.ledger.intake import Added, NewJob
 from aftercall.sweep import Sweeper
 from producer.batches import Batch, Prepared, read_batches
+from producer.free_disk import NO_FLOOR, DiskFloor
 from producer.rejected import RejectedFile
 from producer.source import Rejected, Source
 
@@ -64,27 +65,37 @@ def submit(
     sweeper: Sweeper,
     rejected_path: Path,
     on_progress: Callable[[SubmitReport], None] = lambda report: None,
+    floor: DiskFloor = NO_FLOOR,
 ) -> SubmitReport:
     """Commit every conversation of `source` to the ledger and send what the window has room for.
 
     Rejected rows go to `rejected_path`. Submitting again, after an end or half-way, adds only what is missing.
 
-    Raises SourceError if the source turns out to be unreadable as a whole, DatabaseError if the database is away;
-    what was committed before stays and is taken up by the next try.
+    Raises SourceError if the source turns out to be unreadable as a whole, DatabaseError if the database is away,
+    DiskFullError if less disk is free than `floor` asks for; what was committed before stays and is taken up by
+    the next try.
     """
+    floor.check()
     try:
         report = SubmitReport(intake.open_submission(database, source.name, source.digest))
         add_jobs = partial(intake.add_jobs, database, report.submission_id)
         with RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars) as rejected:
             for batch in read_batches(source):
+                floor.check()
                 take_in(batch, add_jobs, report, rejected)
                 _send(sweeper, report)
                 on_progress(report)
         report.older_rejected_path = rejected.older_path
         intake.close_submission(database, report.submission_id, report.num_rejected, source.account.to_json())
+        audit.record(database, _audited(report))
     except DBAPIError as error:
         raise explain(database, error) from None
     return report
+
+
+def _audited(report: SubmitReport) -> audit.Entry:
+    counts = {"read": report.num_read, "new": report.num_added, "rejected": report.num_rejected}
+    return audit.Entry(audit.Action.SUBMIT, report.submission_id, counts)
 
 
 def take_in(batch: Batch, add_jobs: AddJobs, report: SubmitReport, rejected: RejectedRows) -> frozenset[int]:

@@ -95,6 +95,7 @@ def _origin(plan: Plan, provenance: ModelProvenance, metrics: dict[str, float]) 
         recipe=plan.recipe.name,
         prompt_version=load_profile(plan.recipe.profile).id,
         data_digest=digest_examples(plan.splits.train),
+        redact=plan.settings.redact,
         metrics={name: round(value, 4) for name, value in metrics.items()},
     )
 

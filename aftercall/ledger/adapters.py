@@ -50,5 +50,11 @@ def find_writer(engine: Engine, digest: str) -> str:
     return found[0]
 
 
+def folders(engine: Engine) -> list[Path]:
+    """The folders of all registered adapters, whether they still exist or not."""
+    with reading(engine) as connection:
+        return [Path(path) for path in connection.execute(select(Adapter.path).order_by(Adapter.digest)).scalars()]
+
+
 def _bare(base_model: str) -> str:
     return base_model.rpartition("/")[2]

@@ -12,10 +12,11 @@ from pathlib import Path
 import click
 
 from aftercall.errors import EXIT_SOME_REJECTED, EXIT_TIME_UP, AftercallError, DatabaseError, NotFoundError
-from aftercall.ledger import account
+from aftercall.ledger import account, audit
 from aftercall.processes import handling_signals
 from aftercall.terminal import show_error
 from producer import advice, purge, show, wait
+from producer.free_disk import disk_floor
 from producer.night.inbox import Arrival, Inbox, archive_file, open_inbox
 from producer.night.journal import Journal
 from producer.night.lock import night_lock
@@ -121,6 +122,7 @@ def _write_results(request: NightRequest, services: Services, night: Night) -> N
     for name, number in night.submissions.items():
         night.results[name] = request.outbox / f"{name}.summaries.csv"
         write_results(services.database, number, night.results[name])
+        audit.record(services.database, audit.Entry(audit.Action.EXPORT, number, {}))
     unread = [(each.name, str(each.error)) for each in night.files if each.error]
     if night.submissions or unread:
         report = gather(
@@ -180,7 +182,8 @@ def rejected_file(request: NightRequest, name: str) -> Path:
 def _submit(request: NightRequest, services: Services, arrival: Arrival) -> SubmitReport:
     rejected_path = rejected_file(request, arrival.path.name)
     with open_source(str(arrival.path), request.options) as opened:
-        report = submit(opened, services.database, services.sweeper, rejected_path)
+        floor = disk_floor(services.settings)
+        report = submit(opened, services.database, services.sweeper, rejected_path, floor=floor)
         show.submitted(opened, report, rejected_path, is_dry_run=False)
     if report.broker_error is not None:
         click.echo(f"not all is sent yet; a worker that reaches Redis does it: {report.broker_error}")

@@ -34,7 +34,7 @@ def test_jsonl_is_for_scripts(aftercall: Callable[..., Answer]) -> None:
             {"speaker": "agent", "text": "a new one is on its way to you"},
         ],
     }
-    assert json.loads(answer.errors.splitlines()[-1]) == {"conversations": 1, "rejected": 1}
+    assert json.loads(answer.errors.splitlines()[-1]) == {"conversations": 1, "rejected": 1, "redacted": {}}
     assert "line 5: no id" in answer.errors
     assert not Path("a.csv.rejected.csv").exists()
 

@@ -10,7 +10,7 @@ from aftercall.conversation import Turn, parse_turns
 from aftercall.errors import SourceError
 from training.data.chat_rows import has_splits, is_saved_dataset
 from training.data.csv_rows import read_rows
-from training.data.example import Example, example_from_dialogstudio, make_example
+from training.data.example import Example, example_from_dialogstudio, make_example, redact_example
 from training.data.labelled import Reading, read_labelled
 
 __all__ = ["HUB_NAME", "Example", "digest_examples", "is_split_source", "load_examples", "read_training_csv"]
@@ -37,8 +37,10 @@ def load_examples(data: str, split: str, reading: Reading = DEFAULT_READING) -> 
     Raises SourceError, with file and line, if there are none.
     """
     if data == HUB_NAME:
-        return list(_from_hub(split))
-    return read_labelled(_find_file(Path(data), split), split, reading)
+        examples = list(_from_hub(split))
+    else:
+        examples = read_labelled(_find_file(Path(data), split), split, reading)
+    return [redact_example(example, reading.options.redact) for example in examples]
 
 
 def is_split_source(data: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aftercall.conversation import Conversation, Turn
 from aftercall.errors import SourceError
+from aftercall.redaction import Mode, redact_with_texts
 from producer.clean import clean_turns
 from training.data.service import Labels, read_service_row
 
@@ -81,3 +82,9 @@ def make_example(name: str, turns: Iterable[Turn], references: Iterable[str]) ->
     if any(reference == " ".join(conversation.text.split()) for reference in spoken):
         raise SourceError("the summary is the conversation itself; write a summary or remove the row")
     return Example(conversation, spoken)
+
+
+def redact_example(example: Example, redact: Mode) -> Example:
+    """The example as serving redacts conversations; its references have the conversation's placeholders."""
+    turns, references = redact_with_texts(example.conversation.turns, example.references, redact)
+    return Example(Conversation(example.conversation.external_id, turns), references)

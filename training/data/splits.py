@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from aftercall.errors import AdapterError, SourceError
+from aftercall.errors import SourceError
+from aftercall.trained_on import TRAINED_ON_FILE, digest_text, read_trained_on
 from training.data.dataset import DEFAULT_READING, Example, is_split_source, load_examples
 from training.data.labelled import Reading
 from training.files import write_artifact
 
 #: In a file without splits, one conversation in this many is held out.
 HELD_OUT_ONE_IN = 10
-#: In an adapter's folder: the digests of the conversations that it was trained on.
-TRAINED_ON_FILE = "trained_on.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +104,11 @@ def check_unseen(folder: Path, examples: Sequence[Example]) -> None:
 
 def find_unseen(folder: Path, examples: Sequence[Example]) -> list[Example]:
     """The examples that an adapter was not trained on; all of them if it has no record of its training data."""
-    path = folder / TRAINED_ON_FILE
-    if not path.exists():
+    trained_on = read_trained_on(folder)
+    if trained_on is None:
         return list(examples)
-    try:
-        trained_on = set(json.loads(path.read_bytes()))
-    except ValueError as error:
-        raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
     return [example for example in examples if _digest(example) not in trained_on]
 
 
 def _digest(example: Example) -> str:
-    return sha256(example.text.encode()).hexdigest()[:16]
+    return digest_text(example.text)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from aftercall.database import now
+from aftercall.ledger import audit
 from aftercall.models import Promotion
 
 
@@ -46,6 +47,8 @@ class Entry:
 def write(connection: Connection, change: Change) -> None:
     """Append a change, timed by the database's clock."""
     connection.execute(insert(Promotion).values(asdict(change) | {"created_at": now()}))
+    details = {"base model": change.base_model, "adapter": change.adapter_digest or "none"}
+    audit.record_with(connection, audit.Entry(audit.Action(change.action.value), None, details))
 
 
 def read(connection: Connection, base_model: str | None = None) -> list[Entry]:

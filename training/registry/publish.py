@@ -11,7 +11,8 @@ from typing import Any
 
 from aftercall.errors import AdapterError
 from aftercall.profile import TWEETSUMM
-from producer.clean import CLEANER_VERSION
+from aftercall.redaction import Mode
+from producer.preparing import prepared_version
 from training.files import filling_artifact, write_artifact
 from worker.adapters.manifest import (
     CONFIG_FILE,
@@ -41,6 +42,8 @@ class Origin:
     prompt_version: str = TWEETSUMM.id
     #: Digests of the adapters whose training it continues, oldest first.
     parents: tuple[str, ...] = ()
+    #: How its conversations were redacted.
+    redact: Mode = "off"
 
 
 def save_weights(model: Any, folder: Path, base_model: str) -> None:
@@ -92,7 +95,7 @@ def describe(saved: Path, origin: Origin) -> AdapterManifest:
     return AdapterManifest(
         digest=compute_digest(saved),
         prompt_version=origin.prompt_version,
-        cleaner_version=CLEANER_VERSION,
+        cleaner_version=prepared_version(origin.redact),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         library_versions=_library_versions(),
         base_model=origin.base_model,

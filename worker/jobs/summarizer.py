@@ -4,16 +4,18 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.conversation import Turn, parse_turns
+from aftercall.conversation import Turn, parse_turns, render_turns
 from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.message import Chunk, ChunkJob
+from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
 from worker.jobs.checks import check_completion
@@ -209,9 +211,11 @@ class Summarizer:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
         if is_degenerate(checked.written.text):
             return self._failure(job.job_id, "degenerate", "the model repeated itself instead of ending")
+        redact = partial(redact_summary, conversation=render_turns(prompted.turns), cleaner_version=job.cleaner_version)
+        written = {name: redact(text) for name in ("issue", "action", "follow_up") if (text := checked.columns[name])}
         record = SummaryRecord(
             job_id=job.job_id,
-            text=checked.written.text,
+            text=redact(checked.written.text),
             cleaner_version=job.cleaner_version,
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
@@ -220,7 +224,7 @@ class Summarizer:
             duration_s=completion.duration_s,
             worker=self._owner,
             **served.columns,
-            **checked.columns,
+            **(checked.columns | written),
         )
         return Finished(job.job_key, record)
 
