@@ -70,6 +70,7 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "account.results": lambda engine: list(account.results(engine, SUBMISSION)),
     "adapters.folders": adapters.folders,
     "audit.record": lambda engine: audit.record(engine, audit.Entry(audit.Action.EXPORT, SUBMISSION, {"rows": 1})),
+    "audit.try_to_record": lambda engine: audit.try_to_record(engine, audit.Entry(audit.Action.EXPORT, SUBMISSION, {})),
     "audit.entries": lambda engine: audit.entries(engine, 10),
     "adapters.active": lambda engine: adapters.active(engine, "base"),
     "adapters.find_namesake": lambda engine: adapters.find_namesake(engine, "base"),
