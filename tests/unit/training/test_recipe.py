@@ -24,7 +24,7 @@ def test_a_users_file_is_a_recipe_named_by_its_file(tmp_path: Path) -> None:
 
 def test_the_built_in_recipes_are_such_files() -> None:
     names = sorted(path.stem for path in RECIPES_DIR.glob("*.toml"))
-    assert names == ["phi-1_5-tweetsumm", "smollm2-135m-tweetsumm"]
+    assert names == ["phi-1_5-tweetsumm", "smollm2-135m-service", "smollm2-135m-tweetsumm"]
     for name in names:
         assert get_recipe(name) == get_recipe(str(RECIPES_DIR / f"{name}.toml"))
     notebook = get_recipe("phi-1_5-tweetsumm")
@@ -64,7 +64,7 @@ def test_a_mistake_in_a_recipe_is_named(text: str, said: str, tmp_path: Path) ->
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        SettingsError, match="no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-tweetsumm, and"
+        SettingsError, match="no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-service, smollm2-135m-tweetsumm, and"
     ):
         get_recipe("foo")
     with pytest.raises(SettingsError, match=r"no recipe 'nix/mine\.toml'"):
