@@ -114,7 +114,9 @@ def test_an_adapter_attached_to_quantized_weights_is_replaced_by_one_of_the_same
     assert put(live, alike) == alike.name
     assert answers(engine, loaded) == expected
     for other in (many, None):
-        with pytest.raises(NotSwappableError, match="only one of the same layers, ranks and scaling fits"):
+        with pytest.raises(
+            NotSwappableError, match="only an adapter of the same layers, ranks and scaling can replace"
+        ):
             put(live, other)
     engine.close()
 

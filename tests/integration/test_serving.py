@@ -51,4 +51,4 @@ def test_a_short_context_is_spoken_of(settings: Settings, database: Engine, capl
     served = load_served(settings.model_copy(update={"max_new_tokens": 4}), database, "cpu")
     served.engine.close()
     assert "tiny-llama reads " in caplog.text
-    assert "longer ones are cut" in caplog.text
+    assert "Longer conversations are cut" in caplog.text
