@@ -85,6 +85,12 @@ def make_example(name: str, turns: Iterable[Turn], references: Iterable[str]) ->
 
 
 def redact_example(example: Example, redact: Mode) -> Example:
-    """The example as serving redacts conversations; its references have the conversation's placeholders."""
-    turns, references = redact_with_texts(example.conversation.turns, example.references, redact)
-    return Example(Conversation(example.conversation.external_id, turns), references)
+    """The example as serving redacts conversations; references and fields have the conversation's placeholders."""
+    labels = example.labels
+    told = (labels.issue, labels.action, labels.follow_up) if labels else ()
+    turns, texts = redact_with_texts(example.conversation.turns, (*example.references, *told), redact)
+    references, fields = texts[: len(example.references)], texts[len(example.references) :]
+    if labels:
+        issue, action, follow_up = fields
+        labels = replace(labels, issue=issue, action=action, follow_up=follow_up)
+    return Example(Conversation(example.conversation.external_id, turns), references, labels)

@@ -207,9 +207,14 @@ def _refuse_twins(names: Sequence[str], columns: Columns) -> None:
             raise SourceError(f"two columns are called {column!r}, which would be the {field}; rename one of them.")
 
 
-def _refusal(names: Sequence[str], sentence: str) -> SourceError:
+def refuse_summaries(names: Sequence[str]) -> None:
+    """Raises OwnFileError if the columns are those of summaries: their fields look like an export's."""
     if tuple(names[: len(_OF_SUMMARIES)]) == _OF_SUMMARIES:
-        return OwnFileError("these are summaries that aftercall wrote, not an export.")
+        raise OwnFileError("these are summaries that aftercall wrote, not an export.")
+
+
+def _refusal(names: Sequence[str], sentence: str) -> SourceError:
+    refuse_summaries(names)
     return SourceError(sentence)
 
 

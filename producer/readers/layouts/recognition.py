@@ -50,6 +50,8 @@ def choose(table: Table, mapping: Mapping[str, str], layout_name: str | None) ->
 
     Raises SourceError if none reads it.
     """
+    if not (layout_name or mapping):
+        columns.refuse_summaries(table.names)
     candidates = list(_candidates(table))
     if layout_name:
         return _told(find_layout(layout_name), candidates, mapping)
