@@ -19,6 +19,7 @@ from producer.readers.layouts.columns import Columns
 from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
 from producer.readers.scratch import open_scratch, stage
 from producer.readers.sides.speakers import take_inbound
+from producer.readers.tables import resolver
 from producer.readers.threads import Thread, Tweet, split_tree
 from producer.readers.timing.times import parse_time
 
@@ -46,7 +47,9 @@ _ROWS_OF_TREE = "SELECT staged.* FROM place CROSS JOIN staged USING (line) WHERE
 
 def read_tweets(table: Table, columns: Columns, max_chars: int) -> Iterator[Outcome]:
     """Every conversation that the tweets make; a row that is no tweet is rejected alone."""
-    reader = _TweetReader(table, columns)
+    # The layout names columns as the export usually has them; this header may spell them otherwise, or lack the time.
+    spelled = resolver(table.names)
+    reader = _TweetReader(table, {field: name for field, column in columns.items() if (name := spelled.column(column))})
     with open_scratch() as scratch:
         yield from stage(scratch, table, "id UNIQUE, parent, time", reader.place)
         _grow_trees(scratch)
