@@ -65,7 +65,7 @@ def test_a_mistake_in_a_recipe_is_named(text: str, said: str, tmp_path: Path) ->
 def test_an_unknown_recipe_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError,
-        match="no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-service, smollm2",
+        match="no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-service, smollm2-135m-tweetsumm, and",
     ):
         get_recipe("foo")
     with pytest.raises(SettingsError, match=r"no recipe 'nix/mine\.toml'"):
