@@ -15,7 +15,7 @@ from aftercall.cli import COMMANDS
 from aftercall.errors import EXIT_SOME_REJECTED
 from aftercall.settings import PREFIX
 from producer.batches import MAX_BATCH_ROWS
-from producer.export import RESULT_COLUMNS
+from producer.export import FIELD_COLUMNS, RESULT_COLUMNS
 from tests.fixtures.command import Answer, open_embedded
 from tests.fixtures.workers import conversation_text, read_status, write_source
 
@@ -219,7 +219,10 @@ def test_an_export_goes_to_stdout_alone_where_it_is_asked_for(aftercall: Callabl
     write_source(Path("night.csv"), ["a"])
     aftercall("submit", "night.csv")
     answer = aftercall("export", "1", "--out", "-")
-    assert answer.output.splitlines() == [",".join(RESULT_COLUMNS), "a,queued" + "," * (len(RESULT_COLUMNS) - 2)]
+    assert answer.output.splitlines() == [
+        ",".join(RESULT_COLUMNS + FIELD_COLUMNS),
+        "a,queued" + "," * (len(RESULT_COLUMNS + FIELD_COLUMNS) - 2),
+    ]
     assert answer.errors == "1 waiting; export again when they are done\n"
     assert aftercall("export", "1", "--format", "jsonl", "--out", "-").output.startswith('{"id": "a"')
     assert not Path("-").exists()

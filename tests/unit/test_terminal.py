@@ -11,7 +11,7 @@ import pytest
 from aftercall.cli import main
 from aftercall.errors import AftercallError
 from aftercall.terminal import show_error
-from producer.export import RESULT_COLUMNS
+from producer.export import FIELD_COLUMNS, RESULT_COLUMNS
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
 
@@ -49,7 +49,9 @@ def test_an_export_is_utf_8_whatever_the_terminal_has(
     aftercall("submit", "night.csv")
     written = latin_stdout(monkeypatch)
     aftercall("export", "1", "--out", "-")
-    assert written.getvalue().decode("utf-8").splitlines()[1] == "zażółć,queued" + "," * (len(RESULT_COLUMNS) - 2)
+    assert written.getvalue().decode("utf-8").splitlines()[1] == "zażółć,queued" + "," * (
+        len(RESULT_COLUMNS + FIELD_COLUMNS) - 2
+    )
 
 
 def test_an_error_is_wrapped_at_words_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
