@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     one_sided: Literal["summarize", "refuse"] = Field(
         "summarize", description="What happens to a conversation in which only one side wrote; `refuse`: it fails."
     )
+    tries: Literal["off", "auto", "all"] = Field(
+        "off",
+        description="Choose the best of five completions: for every conversation, or with `auto` where the first one "
+        "needs review.",
+    )
     do_sample: bool = Field(False, description="Draw tokens instead of taking the likeliest.")
     top_k: int = Field(50, ge=1, description="With sampling: among how many tokens.")
     top_p: float = Field(0.95, gt=0, le=1, description="With sampling: within which share of the probability.")

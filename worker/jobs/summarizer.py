@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.conversation import Turn, parse_turns, render_turns
+from aftercall.conversation import parse_turns, render_turns
 from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
@@ -18,15 +18,14 @@ from aftercall.message import Chunk, ChunkJob
 from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
-from worker.jobs.checks import check_completion
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
+from worker.jobs.tries import Asked, Result, complete
 from worker.serving.isolation import Isolation
-from worker.serving.prompts import PromptEncoder, TokenizedPrompt
+from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
-from worker.verdict.rules import is_degenerate
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +44,7 @@ class _Prompted:
     """A claimed job and the prompt of its conversation."""
 
     job: ClaimedJob
-    turns: tuple[Turn, ...]
-    prompt: TokenizedPrompt
+    asked: Asked
 
 
 class Summarizer:
@@ -145,8 +143,8 @@ class Summarizer:
         # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
         # Watched from outside: an exchange that hangs holds them up as an engine does.
         with self._watch.calling([each.job.job_id for each in prompted]), self._serving.using() as served:
-            completions = self._generate(served, [each.prompt for each in prompted])
-        outcomes = [self._check(*pair, served) for pair in zip(prompted, completions, strict=True)]
+            results = complete(served, [each.asked for each in prompted], partial(self._generate, served))
+        outcomes = [self._finish(*pair, served) for pair in zip(prompted, results, strict=True)]
         self._recorder.write([*failures, *outcomes])
 
     def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[_Prompted], list[JobFailure]]:
@@ -165,15 +163,15 @@ class Summarizer:
             if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
                 failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
             else:
-                prompted.append(_Prompted(job, turns, prompt))
+                prompted.append(_Prompted(job, Asked(turns, prompt)))
         return prompted, failures
 
-    def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
+    def _generate(
+        self, served: Served, prompts: Sequence[Sequence[int]], draws: Sequence[int]
+    ) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
-        if not prompts:
-            return []
         try:
-            return served.engine.generate([prompt.token_ids for prompt in prompts])
+            return served.engine.generate(prompts, draws)
         except Exception as error:
             logger.exception("the engine is lost, this worker ends and is to be started again")
             self._on_engine_lost()
@@ -198,20 +196,19 @@ class Summarizer:
         except DBAPIError as error:
             logger.warning("database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids))
 
-    def _check(self, prompted: _Prompted, completion: Completion | PromptFailure, served: Served) -> Outcome:
-        """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
-        job = prompted.job
-        if isinstance(completion, PromptFailure):
-            if completion.code == ABORTED:
+    def _finish(self, prompted: _Prompted, result: Result, served: Served) -> Outcome:
+        """A usable completion becomes a summary; everything else has a reason, or goes back untried."""
+        job, turns = prompted.job, prompted.asked.turns
+        if isinstance(result, PromptFailure):
+            if result.code == ABORTED:
                 return Untried(job.job_id)
-            return self._failure(job.job_id, completion.code, completion.reason)
-        coverage = prompted.prompt.coverage
-        checked = check_completion(completion, prompted.turns, served.profile, served.tokenizer, coverage)
+            return self._failure(job.job_id, result.code, result.reason)
+        completion, checked = result.completion, result.checked
         if not checked.written.text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
-        if is_degenerate(checked.written.text):
+        if not result.is_usable:
             return self._failure(job.job_id, "degenerate", "the model repeated itself instead of ending")
-        redact = partial(redact_summary, conversation=render_turns(prompted.turns), cleaner_version=job.cleaner_version)
+        redact = partial(redact_summary, conversation=render_turns(turns), cleaner_version=job.cleaner_version)
         written = {name: redact(text) for name in ("issue", "action", "follow_up") if (text := checked.columns[name])}
         record = SummaryRecord(
             job_id=job.job_id,
@@ -220,7 +217,7 @@ class Summarizer:
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
             finish_reason=completion.finish_reason,
-            coverage=coverage,
+            coverage=prompted.asked.prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
             **served.columns,
