@@ -44,11 +44,11 @@ def test_lines_of_broken_quotes_are_read_again_in_proportion(line: str, num_line
 
 
 def test_two_quotes_that_are_never_closed_cost_two_rows_of_a_large_file(tmp_path: Path) -> None:
-    rows = [["id", "transcript"], *([str(number), f"user: said {number}"] for number in range(60_000))]
+    rows = [["id", "transcript"], *([str(number), f"user: said {number} {'a' * 300}"] for number in range(4_000))]
     text = to_csv(rows).replace("\r\n2,", '\r\n2,"').replace("\r\n5,", '\r\n5,"')
     found, rejected = read(write(tmp_path, text))
     assert len(rejected) == 2
-    assert len(found) == 59_998
+    assert len(found) == 3_998
 
 
 def _huge(num_rows: int, shape: str) -> Iterator[str]:
