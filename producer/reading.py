@@ -142,7 +142,7 @@ class Reading:
             names = ", ".join(repr(each.label[:_MAX_NAME_CHARS]) for each in sides[:_MAX_NAMES])
             raise SourceError(
                 f"{self._what}: nothing says which of its {len(sides):,} speakers is an agent and which a customer: "
-                f"{names}{' …' if len(sides) > _MAX_NAMES else ''}. {how_to_tell(sides[0].label).capitalize()}."
+                f"{names}{' …' if len(sides) > _MAX_NAMES else ''}. S{how_to_tell(sides[0].label)[1:]}."
             )
 
     def _take_census(self) -> Sides:

@@ -79,6 +79,11 @@ class Account:
         found = []
         if self.unused:
             found.append(f"nobody in the source is called {', '.join(map(repr, self.unused))}; look at the names.")
+        if self.num_out_of_order:
+            found.append(
+                f"{self.num_out_of_order:,} conversations have times that cannot all be read or contradict their "
+                "order; their turns stand as in the file."
+            )
         if self.num_conversations < _MIN_CONVERSATIONS:
             return found
         if len(sides := [side for side in self.speakers if self.speakers[side]]) == 1:
@@ -95,11 +100,6 @@ class Account:
             found.append(
                 "every conversation is one turn long. Name the column that says which rows are one conversation: "
                 "--map id=COLUMN"
-            )
-        if self.num_out_of_order:
-            found.append(
-                f"{self.num_out_of_order:,} conversations have times that cannot all be read or contradict their "
-                "order; their turns stand as in the file."
             )
         return found
 

@@ -104,6 +104,8 @@ def take_id(value: Value, column: str | None) -> str:
     Raises RowError.
     """
     external_id = present(value.strip()) if isinstance(value, str) else ""
+    if external_id[:2] == '="' and external_id[-1:] == '"':  # how exports keep Excel from rounding a number
+        external_id = external_id[2:-1]
     if not external_id or external_id in _MISSING_IDS:
         raise RowError(f"no id in column {column!r}; every row needs one.")
     if len(external_id) > MAX_ID_CHARS or not external_id.isprintable():

@@ -21,7 +21,7 @@ In JSON a column is a path, such as `author.type`.
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aftercall.errors import SourceError
@@ -171,16 +171,27 @@ def is_known(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
         return False
 
 
-def question_and_answer(names: Sequence[str]) -> Layout | None:
-    """The layout of a table with the customer's words in one column and the company's in another."""
+def question_and_answer(names: Sequence[str], holds_sentences: Callable[[str], bool]) -> Layout | None:
+    """The layout of a table with the customer's words in one column and the company's in another.
+
+    A column that is called `customer` may as well hold names: `holds_sentences` tells.
+    """
     found = {plain(name): name for name in reversed(names)}
-    questions = [found[plain(name)] for name in known_names.QUESTIONS if plain(name) in found]
-    answers = [found[plain(name)] for name in known_names.ANSWERS if plain(name) in found]
+
+    def find(sure: Sequence[str], vague: Sequence[str]) -> list[str]:
+        surely = [found[plain(name)] for name in sure if plain(name) in found]
+        return surely or [name for each in vague if (name := found.get(plain(each))) and holds_sentences(name)]
+
+    questions = find(known_names.QUESTIONS, known_names.VAGUE_QUESTIONS)
+    answers = find(known_names.ANSWERS, known_names.VAGUE_ANSWERS)
     if not questions or not answers:
         return None
+    pairs = [("user", questions[0]), ("agent", answers[0])]
+    # A question comes before its answer. Of two sides, the one in the first column speaks first.
+    are_sides = plain(questions[0]) in map(plain, known_names.VAGUE_QUESTIONS)
     turns = ", ".join(
         f"{{speaker: '{speaker}', text: {quote_name(name)}}}"
-        for speaker, name in (("user", questions[0]), ("agent", answers[0]))
+        for speaker, name in sorted(pairs, key=lambda pair: are_sides and names.index(pair[1]))
     )
     external_id = next((found[plain(name)] for name in known_names.IDS if plain(name) in found), None)
     return Layout(

@@ -14,14 +14,17 @@ from producer.readers.layouts import columns, names
 from producer.readers.layouts.candidates import Candidate, shown_keys
 from producer.readers.layouts.discovery import discover_turn
 from producer.readers.layouts.documents import KEY
-from producer.readers.layouts.items import parse_list
 from producer.readers.layouts.layout import Layout
 from producer.readers.layouts.lists import discover_conversation, discover_turn_record
 from producer.readers.layouts.paths import Getter, compile_path, quote_name
+from producer.readers.layouts.places import find_order
 from producer.readers.layouts.values import is_missing
+from producer.readers.layouts.written import parse_list
 
 #: With fewer rows, ids that are all different say nothing.
 _MIN_ROWS = 5
+#: Names have fewer words.
+_MIN_SENTENCE_WORDS = 3
 _WHO = frozenset(("speaker", "inbound", "outbound"))
 
 
@@ -58,7 +61,12 @@ def _question_and_answer(candidate: Candidate) -> Layout | None:
     found = candidate.table.names
     if columns.is_known(found, {}) and columns.recognise(found, {})[0] != "conversations":
         return None
-    return columns.question_and_answer(found)
+
+    def holds_sentences(name: str) -> bool:
+        said = [str(item.get(name) or "").split() for item in candidate.samples]
+        return sum(map(len, said)) >= _MIN_SENTENCE_WORDS * max(1, len(said))
+
+    return columns.question_and_answer(found, holds_sentences)
 
 
 def _refine(layout: Layout, candidate: Candidate, mapping: Mapping[str, str]) -> Layout:
@@ -71,6 +79,8 @@ def _refine(layout: Layout, candidate: Candidate, mapping: Mapping[str, str]) ->
         if who:
             turn = {field: path for field, path in turn.items() if field not in _WHO} | who
     turn |= {field: found[field] for field in ("kind",) if field in found and field not in mapping}
+    if "time" not in mapping:
+        turn |= find_order(candidate.samples, turn.get("time"))
     _refuse_message_ids(layout, candidate, mapping)
     return replace(layout, turn=turn)
 

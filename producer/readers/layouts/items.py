@@ -4,8 +4,6 @@ A value that a layout does not list is looked up among the words for roles, and 
 `sides` decides about labels over the whole file.
 """
 
-import ast
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from producer.readers.layouts.layout import OTHERS, Layout
 from producer.readers.layouts.names import SPEAKERS
 from producer.readers.layouts.paths import compile_path
 from producer.readers.layouts.values import is_missing, take_flag, take_key, take_label, take_words
+from producer.readers.layouts.written import parse_list
 from producer.readers.raw import Kind, RawConversation, RawTurn
 from producer.readers.rows import RowError, Table
 from producer.readers.sides.speakers import find_role, take_inbound
@@ -257,18 +256,3 @@ def _inner_list(value: Mapping[str, Any]) -> list[Any]:
     if not inner and not all(isinstance(each, Mapping) for each in value.values()):
         raise RowError("the transcript is an object; expected text or a list of turns.")
     return inner[0] if inner else list(value.values())
-
-
-def parse_list(text: str) -> Any:
-    """The list or object that a text writes out as JSON or as Python does, or None."""
-    text = text.strip()
-    if text[:1] not in ("[", "{") or text[-1:] not in ("]", "}"):
-        return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(text)
-        return found if isinstance(found, list | dict) else None
-    if text[1:].lstrip()[:1] in ("{", "[", "'", '"'):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = ast.literal_eval(text)
-            return found if isinstance(found, list | dict) else None
-    return None

@@ -6,20 +6,25 @@ Looks at the first records only. Says in a sentence why it chose; refuses rather
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import Any
 
 from aftercall.errors import SourceError
 from producer.readers.jsonlines import is_json
 from producer.readers.layouts import columns
 from producer.readers.layouts.candidates import Candidate, find_candidates, sample_records, shown_keys
 from producer.readers.layouts.guessing import make_layout
-from producer.readers.layouts.items import parse_list
 from producer.readers.layouts.layout import Layout
 from producer.readers.layouts.layout_files import find_layout, shipped_layouts
+from producer.readers.layouts.names import snake
 from producer.readers.layouts.paths import compile_path
-from producer.readers.layouts.values import is_missing
+from producer.readers.layouts.values import is_missing, take_label
+from producer.readers.layouts.written import parse_list
 from producer.readers.rows import Table
+from producer.readers.sides.speakers import find_role, is_bot_word
 from producer.readers.tables import resolver
 
+#: Words for customers only.
+_CUSTOMERS = frozenset(("contact", "end_user", "enduser", "customer", "visitor", "requester", "client"))
 #: Mapped fields that say how a record is to be read, so that no shipped layout is asked.
 _TELLING = frozenset(("transcript", "speaker", "inbound", "outbound", "text", "reply_to"))
 
@@ -44,8 +49,9 @@ def choose(table: Table, mapping: Mapping[str, str], layout_name: str | None) ->
     if layout_name:
         return _told(find_layout(layout_name), candidates, mapping)
     if not _TELLING & mapping.keys():
-        for layout in shipped_layouts():
-            for candidate in candidates:
+        # The outermost records first: those inside are parts of them, and alone are half a conversation.
+        for candidate in candidates:
+            for layout in shipped_layouts():
                 if candidate.fits(layout):
                     found = candidate.with_siblings(candidates, layout)
                     fitting = _override(_without_absent_id(layout, candidate), mapping)
@@ -55,21 +61,36 @@ def choose(table: Table, mapping: Mapping[str, str], layout_name: str | None) ->
 
 def sample_times(found: Recognised) -> Iterator[str]:
     """Times of the first records, as they are written."""
-    if "time" not in found.layout.turn:
+    return map(str, _sample(found.layout, found.table, "time"))
+
+
+def _sample(layout: Layout, table: Table, name: str) -> Iterator[Any]:
+    """What stands in this field of the turns in the first records."""
+    if name not in layout.turn:
         return
-    layout = found.layout
     inside = layout.turns or layout.transcript
-    table = found.table
     get = compile_path if is_json(table) else resolver(table.names)
     outer = get(inside) if inside else None
-    time = compile_path(layout.turn["time"]) if inside else get(layout.turn["time"])
+    read = compile_path(layout.turn[name]) if inside else get(layout.turn[name])
     for item in sample_records(table):
         entries = outer(item) if outer else [item]
         if isinstance(entries, str):
             entries = parse_list(entries)
         for entry in entries if isinstance(entries, list) else ():
-            if not is_missing(value := time(entry)):
-                yield str(value)
+            if not is_missing(value := read(entry)):
+                yield value
+
+
+def _settle_users(layout: Layout, table: Table) -> Layout:
+    """The layout, a `user` being one of the company's where the export has another word for the customer.
+
+    Help desks call those so who use them: `contact` and `user`, `end-user` and `user`.
+    """
+    labels = {label for value in _sample(layout, table, "speaker") if (label := take_label(value))}
+    users = {snake(label) for label in labels if find_role(label) == "user"}
+    has_agents = any(find_role(label) == "agent" and not is_bot_word(label) for label in labels)
+    is_theirs = "user" in users and users & _CUSTOMERS and not has_agents
+    return replace(layout, roles={"user": "agent"}) if is_theirs else layout
 
 
 def _told(layout: Layout, candidates: Sequence[Candidate], mapping: Mapping[str, str]) -> Recognised:
@@ -101,7 +122,8 @@ def _discover(candidates: Sequence[Candidate], mapping: Mapping[str, str]) -> Re
             refusals.append((is_vague, candidate.is_wrapped, -len(candidate.table.names), error))
             continue
         why = "by --map" if mapping else "by the names of its columns" if not candidate.is_json else "by its keys"
-        return Recognised(layout, why, candidate.with_siblings(candidates, None).table)
+        table = candidate.with_siblings(candidates, None).table
+        return Recognised(_settle_users(layout, table), why, table)
     if refusals:
         raise min(refusals, key=itemgetter(0, 1, 2))[3]
     raise SourceError("no record could be read. Expected a support export.")

@@ -14,6 +14,7 @@ from producer.readers.sides.sides import voice_system
 from producer.readers.sides.speakers import PLAIN_SIDES, Role
 from producer.readers.transcripts.breaks import restore_breaks, restore_html_breaks
 from producer.readers.transcripts.labels import Reading, choose
+from producer.readers.transcripts.lone import join_lone_stamps
 from producer.readers.transcripts.openings import Opening, Stamped, is_event, read_opening, stamp_time
 from producer.readers.transcripts.preamble import is_preamble, take_header
 
@@ -74,7 +75,7 @@ def _split_lines(text: str) -> list[RawTurn]:
 
 def _read(text: str) -> tuple[list[str], list[Reading], dict[str, Role]]:
     lines = text.splitlines()
-    readings = [read_opening(line) for line in lines]
+    readings = join_lone_stamps(lines, [read_opening(line) for line in lines])
     header = take_header(lines, readings)
     return lines, choose(readings, lines), header
 
