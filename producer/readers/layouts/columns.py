@@ -23,12 +23,14 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aftercall.errors import SourceError
 from producer.readers.layouts import names as known_names
 from producer.readers.layouts.layout import QUESTION_AND_ANSWER, Layout, Shape
 from producer.readers.layouts.names import plain
 from producer.readers.layouts.paths import quote_name
+from producer.readers.layouts.proposals import propose_map
 
 #: Characters of a column's name that a message shows.
 _MAX_SHOWN = 60
@@ -138,8 +140,10 @@ def parse_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
-def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, Columns]:
-    """The shape that these columns make, and which column holds which field.
+def recognise(
+    names: Sequence[str], mapping: Mapping[str, str], samples: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Shape, Columns]:
+    """The shape that these columns make, and which column holds which field. The samples are for a proposal.
 
     Raises SourceError if they make none, or if the mapping names a column that is not there: OwnFileError where
     the columns are those of summaries.
@@ -154,7 +158,7 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, 
         if wanted in (None, known.shape) and is_whole and _is_sure(columns, mapping):
             _refuse_twins(names, columns)
             return known.shape, columns
-    refusal = _refusal(names, unrecognised(names))
+    refusal = _refusal(names, unrecognised(names, samples))
     raise refusal if isinstance(refusal, OwnFileError) else UnrecognisedError(str(refusal))
 
 
@@ -229,11 +233,16 @@ def _refusal(names: Sequence[str], sentence: str) -> SourceError:
     return SourceError(sentence)
 
 
-def unrecognised(names: Sequence[str]) -> str:
+def unrecognised(names: Sequence[str], samples: Sequence[Mapping[str, Any]] = ()) -> str:
     """The sentence for columns that are none of a known export, with what to say about them."""
     known = "\n".join(f"  {shape.description}" for shape in reversed(_KNOWN))
     if len(names) == 1:
         return f"there is one column only, {_quoted(names)}. {_how_to_part(names[0])} Known are\n{known}"
+    if proposed := propose_map(samples, [name for name in names if _typed(name) == name]):
+        return (
+            f"the columns {_quoted(names)} are not those of a support export that aftercall knows. Known are\n{known}\n"
+            f"Say which column is which, for example --map {shlex.quote(proposed)}"
+        )
     first, last = _typed(names[0]), _typed(names[-1]) if names[-1] != names[0] else "…"
     one_a_conversation, one_a_turn = f"id={first},transcript={last}", f"id={first},speaker=…,text={last}"
     return (

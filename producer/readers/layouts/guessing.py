@@ -18,6 +18,7 @@ from producer.readers.layouts.layout import Layout
 from producer.readers.layouts.lists import discover_conversation, discover_turn_record
 from producer.readers.layouts.paths import Getter, compile_path, quote_name
 from producer.readers.layouts.places import find_order
+from producer.readers.layouts.proposals import find_shared, find_speaker
 from producer.readers.layouts.values import is_missing
 from producer.readers.layouts.written import parse_list
 
@@ -41,7 +42,7 @@ def make_layout(candidate: Candidate, mapping: Mapping[str, str]) -> Layout:
     flat = {field: path for field, path in mapping.items() if not candidate.is_json or path in candidate.table.names}
     if not mapping and (layout := _question_and_answer(candidate)):
         return layout
-    shape, found = columns.recognise(candidate.table.names, flat)
+    shape, found = columns.recognise(candidate.table.names, flat, candidate.samples)
     if KEY in candidate.keys:
         found = {"id": KEY, **found}
     quoted = {field: quote_name(column) if candidate.is_json else column for field, column in found.items()}
@@ -93,9 +94,10 @@ def _refuse_message_ids(layout: Layout, candidate: Candidate, mapping: Mapping[s
     if is_told or len(values) < _MIN_ROWS or len(set(map(str, values))) < len(values):
         return
     others = ", ".join(repr(name[:40]) for name in candidate.table.names[:20])
+    proposed = f"id={find_shared(candidate.samples, candidate.table.names) or 'COLUMN'}"
     raise SourceError(
         f"every row has another {column!r}, so it is the message's id, and no column says which rows are one "
-        f"conversation. Name it, for example --map {shlex.quote('id=COLUMN')}; the columns are {others}."
+        f"conversation. Name it, for example --map {shlex.quote(proposed)}; the columns are {others}."
     )
 
 
@@ -114,10 +116,12 @@ def _embedded_turns(layout: Layout, candidate: Candidate) -> Mapping[str, str]:
         turns += [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
     fields = discover_turn(turns) if turns else {}
     if len(turns) > 1 and fields and not fields.keys() & _WHO:
+        labels = {key: [str(turn[key]) for turn in turns if key in turn] for key in turns[0] if key != fields["text"]}
+        speaker = find_speaker(labels) or "KEY"
         raise SourceError(
             f"the turns in {column!r} have the keys {', '.join(map(repr, list(turns[0])[:20]))}, and none says who "
             "speaks. Name it, for example --map "
-            + shlex.quote(f"transcript={column},speaker=KEY,text={fields['text']}")
+            + shlex.quote(f"transcript={column},speaker={speaker},text={fields['text']}")
         )
     return fields
 
