@@ -28,6 +28,7 @@ from producer.readers.transcripts.transcript import split_transcript
 #: A list with more entries is no support conversation.
 MAX_TURNS = 50_000
 
+_MAX_MEANINGS = 10_000
 _SIDES: dict[str, Speaker] = {"user": "user", "agent": "agent"}
 _KINDS: dict[str, Kind] = {"message": "message", "note": "note", "event": "event"}
 
@@ -65,6 +66,8 @@ class ItemReader:
         inside = compile_path if layout.shape == "conversations" else resolve
         self._turn = {name: inside(path) for name, path in layout.turn.items()}
         self._skip = [inside(path) for path in layout.skip]
+        #: What labels mean, as far as they were met.
+        self._meanings: dict[str, tuple[Speaker | None, str, Kind]] = {}
         self._by_value = layout.roles.get(OTHERS)
         self._by_kind = layout.kinds.get(OTHERS)
 
@@ -145,7 +148,7 @@ class ItemReader:
 
     def _entry(self, entry: Any, company: Company, place: int) -> RawTurn:
         """One entry as a turn; its text is empty where there is nothing to read, as in a picture."""
-        if not isinstance(entry, Mapping | list):
+        if type(entry) is not dict and not isinstance(entry, Mapping | list):
             raise RowError(f"a turn is {str(entry)[:40]!r}; expected an object with speaker and text.")
         kind, time = self._kind(entry), self._time(entry)
         text, is_html = self._text(entry)
@@ -227,13 +230,25 @@ class ItemReader:
     def _named(self, label: str, company: Company, kind: Kind) -> tuple[Speaker | None, str, Kind]:
         if company.customers:
             return ("user" if label in company.customers else "agent"), label, kind
-        role, label = company.people.get(label, (label, label))
+        if not company.people:
+            found = self._meanings.get(label)
+            if found is None:
+                found = self._meanings[label] = self._find_meaning(label, label)
+                if len(self._meanings) > _MAX_MEANINGS:
+                    self._meanings.clear()
+            side, label, meant = found
+            return side, label, kind if meant == "message" or kind != "message" else meant
+        side, label, meant = self._find_meaning(*company.people.get(label, (label, label)))
+        return side, label, kind if meant == "message" or kind != "message" else meant
+
+    def _find_meaning(self, role: str, label: str) -> tuple[Speaker | None, str, Kind]:
+        """Side, label and kind of an entry by its speaker."""
         meaning = self.layout.roles.get(role.casefold())
         if meaning is None:
             meaning = find_role(role) or self._by_value
         if meaning in ("note", "event"):
-            return None, label or role, kind if kind != "message" else _KINDS[meaning]
-        return _SIDES.get(meaning or ""), label or role, kind
+            return None, label or role, _KINDS[meaning]
+        return _SIDES.get(meaning or ""), label or role, "message"
 
     def _company(self, item: Any) -> Company:
         customers: frozenset[str] = frozenset()

@@ -16,6 +16,8 @@ _PART_KEYS = ("text", "value", "content", "body", "msg")
 #: What a document's paragraphs are called; its parts are runs of one line.
 _LINES = ("paragraph", "heading", "codeBlock")
 _MAX_DEPTH = 8
+#: No word for nothing is longer, with white space around it.
+_MAX_MISSING_CHARS = 30
 _MAX_PARTS = 10_000
 
 #: `outbound-api`, `inbound_email`.
@@ -36,7 +38,9 @@ def take_flag(value: Any) -> bool | None:
 
 def is_missing(value: Any) -> bool:
     """Whether a value holds nothing; `nan` and `NULL` are what programs write for that."""
-    return value is None or (isinstance(value, str) and not present(value.strip()))
+    if type(value) is str:
+        return not value or (len(value) <= _MAX_MISSING_CHARS and not present(value.strip())) or value.isspace()
+    return value is None
 
 
 def take_words(value: Any) -> str:
@@ -85,6 +89,8 @@ def take_key(value: Any, path: str) -> str:
 
 def take_label(value: Any) -> str:
     """Who wrote it, in the export's words; of an object its name, address or id."""
+    if type(value) is str:
+        return value.strip()
     if isinstance(value, Mapping):
         keys = ("role", "type", "name", "display_name", "username", "email", "handle", "id")
         value = next((value[key] for key in keys if isinstance(value.get(key), str | int) and value[key] != ""), None)

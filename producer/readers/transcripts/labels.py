@@ -24,6 +24,7 @@ from producer.readers.transcripts.openings import (
 Reading = Opening | Stamped | None
 
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
+_NINES = str.maketrans("012345678", "9" * 9)
 _LETTERS = re.compile(r"[^\W\d_]+\.?")
 _SIDES = frozenset(("user", "agent"))
 #: So many lines of a form in a row are a form.
@@ -99,7 +100,8 @@ def _speaks_before(earlier: Sequence[Reading], readings: Sequence[Reading]) -> b
 
 def _dress(reading: Reading) -> tuple[str, str]:
     """What the times of one transcript have in common: their brackets and their form."""
-    return _dress_of(reading.style[:1], reading.stamp) if reading else ("", "")
+    # With nines for all digits there are few forms, and most are looked up.
+    return _dress_of(reading.style[:1], reading.stamp.translate(_NINES)) if reading else ("", "")
 
 
 @lru_cache(maxsize=4096)

@@ -27,6 +27,8 @@ def join_lone_stamps(lines: list[str], readings: Sequence[Reading]) -> list[Read
 def _without_events(lines: Sequence[str], readings: list[Reading]) -> list[Reading]:
     """The readings, a time and a name on one line opening a turn only if this is how the transcript is written."""
     lone = [index for index, reading in enumerate(readings) if isinstance(reading, Opening) and _is_lone(reading)]
+    if not lone:
+        return readings
     num_timed = sum(isinstance(reading, Opening) and reading.is_timed for reading in readings)
     num_speaking = sum(index + 1 < len(lines) and readings[index + 1] is None for index in lone)
     if len(lone) >= _MIN_LONE and len(lone) * 2 > num_timed and num_speaking == len(lone):

@@ -188,7 +188,7 @@ def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
         return None
     if not stamp and (match := _TIME_BEHIND.match(label)):
         label, stamp, style = match["label"], match["inner"] or match["bare"], f"behind{style}"
-    if match := _SAYS.fullmatch(label):
+    if " " in label and (match := _SAYS.fullmatch(label)):
         label, style = match["label"], f"{style}says"
     known = _known(label)
     if known is None:

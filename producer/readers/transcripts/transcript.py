@@ -4,6 +4,7 @@ A line that opens no turn belongs to the turn above it. Which lines do is decide
 plain role words as labels and nothing else that could be one, and those never get there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,13 @@ from producer.readers.transcripts.preamble import is_preamble, take_header
 
 _NOBODY = "nobody speaks in the transcript, it holds events or notes only; expected lines as in 'customer: …'."
 
+#: A line such as `[2025-11-20 10:02:11] Agent: …` or `(10:02 AM) Customer: …`.
+_TIMED = re.compile(
+    r"(?P<bracket>[\[(]?)(?P<stamp>\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[T ,]{1,2}\d{1,2}:\d{2}(?::\d{2})?)?"
+    r"(?:[ \u202f][AaPp][Mm])?)(?P<end>[\])]?(?: -)?) (?P<label>[A-Za-z][A-Za-z ]{1,30}):(?= )"
+)
+#: A line with one of these may open a turn, or tell of an event.
+_MAY_OPEN = re.compile(r"[:：]|^\s*[*\-=\[(<~\d]")
 #: A line that starts with one of these may be an event, even if it has no colon.
 _EVENT_STARTS = ("*", "-", "=", "[", "(", "<", "~")
 
@@ -29,7 +37,7 @@ def split_transcript(text: str) -> list[RawTurn]:
 
     Raises RowError if it is empty, or if who speaks cannot be told.
     """
-    turns = _split_plain(text)
+    turns = _split_plain(text) or _split_timed(text)
     if turns is None:
         turns = _split_lines(restore_html_breaks(text))
     if not any(turn.text.strip() for turn in turns if turn.kind == "message"):
@@ -56,6 +64,33 @@ def _split_plain(text: str) -> list[RawTurn] | None:
     if len(set(labels)) != 2 or len(set(speakers)) != 2:
         return None
     return list(map(RawTurn, map("\n".join, texts), labels, speakers))
+
+
+def _split_timed(text: str) -> list[RawTurn] | None:
+    """The same where each label has a time in front of it, all of one dress."""
+    if (first := _TIMED.match(text)) is None:
+        return None
+    turns: list[RawTurn] = []
+    texts: list[list[str]] = []
+    bracket, end = first["bracket"], first["end"]
+    for line in text.splitlines():
+        match = _TIMED.match(line)
+        if match is not None:
+            label = match["label"]
+            speaker = PLAIN_SIDES.get(label)
+            if speaker is None or match["bracket"] != bracket or match["end"] != end:
+                return None
+            turns.append(RawTurn("", label, speaker, time=stamp_time(match["stamp"])))
+            texts.append([line[match.end() :]])
+        elif turns and _MAY_OPEN.search(line) is None:
+            texts[-1].append(line)
+        else:
+            return None
+    if len({turn.speaker for turn in turns}) != 2:
+        return None
+    for turn, lines in zip(turns, texts, strict=True):
+        turn.text = "\n".join(lines)
+    return turns
 
 
 def _split_lines(text: str) -> list[RawTurn]:
