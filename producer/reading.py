@@ -25,6 +25,7 @@ _NUM_SAMPLES = 50
 _MAX_NAMES = 5
 _MAX_NAME_CHARS = 60
 _SOUND_ORDERS = ("time", "file")
+_NOBODY = "nobody speaks in the conversation: it holds notes, events or automatic replies only."
 _PLURAL = {"note": "notes", "event": "events"}
 
 Read = Callable[[], Iterator[RawRow | Outcome]]
@@ -83,7 +84,8 @@ class Reading:
         if turns is None:
             turns = self._decide(self._prepare(row, self._account))
         if not any(turn.text.strip() for turn in turns):
-            raise RowError("the transcript is empty.")
+            is_empty = not any(turn.text.strip() for turn in row.conversation.turns)
+            raise RowError("the transcript is empty." if is_empty else _NOBODY)
         if not row.is_plain and sum(len(turn.text) + 1 for turn in turns) > self._max_chars + 1:
             raise RowError(too_long(self._max_chars))
         return turns
