@@ -57,7 +57,7 @@ def _huge(num_rows: int, shape: str) -> Iterator[str]:
     for number in range(num_rows):
         yield f"{number},user: hi {number},{extra}\n" if shape == "conversations" else f"1,user,hi {number},{extra}\n"
     for number in range(num_rows):
-        yield f",user: no id {number},{extra}\n" if shape == "conversations" else f"1,alien,hi {number},{extra}\n"
+        yield f",user: no id {number},{extra}\n" if shape == "conversations" else f",user,no id {number},{extra}\n"
 
 
 def _write_huge(folder: Path, num_rows: int, shape: str) -> Path:
@@ -90,10 +90,10 @@ def test_long_rows_make_no_long_file_of_rejected_rows(tmp_path: Path) -> None:
 _READ_WITHIN = """
 import resource, sys
 from producer.source import open_source
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 with open_source(sys.argv[1]) as source:
-    pages = int(open("/proc/self/statm").read().split()[0])
-    limit = pages * resource.getpagesize() + int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     print(sum(1 for _ in source))
 """
 

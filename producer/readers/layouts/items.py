@@ -4,8 +4,6 @@ A value that a layout does not list is looked up among the words for roles, and 
 `sides` decides about labels over the whole file.
 """
 
-import ast
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from producer.readers.layouts.layout import OTHERS, Layout
 from producer.readers.layouts.names import SPEAKERS
 from producer.readers.layouts.paths import compile_path
 from producer.readers.layouts.values import is_missing, take_flag, take_key, take_label, take_words
+from producer.readers.layouts.written import parse_list
 from producer.readers.raw import Kind, RawConversation, RawTurn
 from producer.readers.rows import RowError, Table
 from producer.readers.sides.speakers import find_role, take_inbound
@@ -29,6 +28,7 @@ from producer.readers.transcripts.transcript import split_transcript
 #: A list with more entries is no support conversation.
 MAX_TURNS = 50_000
 
+_MAX_MEANINGS = 10_000
 _SIDES: dict[str, Speaker] = {"user": "user", "agent": "agent"}
 _KINDS: dict[str, Kind] = {"message": "message", "note": "note", "event": "event"}
 
@@ -66,6 +66,8 @@ class ItemReader:
         inside = compile_path if layout.shape == "conversations" else resolve
         self._turn = {name: inside(path) for name, path in layout.turn.items()}
         self._skip = [inside(path) for path in layout.skip]
+        #: What labels mean, as far as they were met.
+        self._meanings: dict[str, tuple[Speaker | None, str, Kind]] = {}
         self._by_value = layout.roles.get(OTHERS)
         self._by_kind = layout.kinds.get(OTHERS)
 
@@ -146,7 +148,7 @@ class ItemReader:
 
     def _entry(self, entry: Any, company: Company, place: int) -> RawTurn:
         """One entry as a turn; its text is empty where there is nothing to read, as in a picture."""
-        if not isinstance(entry, Mapping | list):
+        if type(entry) is not dict and not isinstance(entry, Mapping | list):
             raise RowError(f"a turn is {str(entry)[:40]!r}; expected an object with speaker and text.")
         kind, time = self._kind(entry), self._time(entry)
         text, is_html = self._text(entry)
@@ -228,13 +230,25 @@ class ItemReader:
     def _named(self, label: str, company: Company, kind: Kind) -> tuple[Speaker | None, str, Kind]:
         if company.customers:
             return ("user" if label in company.customers else "agent"), label, kind
-        role, label = company.people.get(label, (label, label))
+        if not company.people:
+            found = self._meanings.get(label)
+            if found is None:
+                found = self._meanings[label] = self._find_meaning(label, label)
+                if len(self._meanings) > _MAX_MEANINGS:
+                    self._meanings.clear()
+            side, label, meant = found
+            return side, label, kind if meant == "message" or kind != "message" else meant
+        side, label, meant = self._find_meaning(*company.people.get(label, (label, label)))
+        return side, label, kind if meant == "message" or kind != "message" else meant
+
+    def _find_meaning(self, role: str, label: str) -> tuple[Speaker | None, str, Kind]:
+        """Side, label and kind of an entry by its speaker."""
         meaning = self.layout.roles.get(role.casefold())
         if meaning is None:
             meaning = find_role(role) or self._by_value
         if meaning in ("note", "event"):
-            return None, label or role, kind if kind != "message" else _KINDS[meaning]
-        return _SIDES.get(meaning or ""), label or role, kind
+            return None, label or role, _KINDS[meaning]
+        return _SIDES.get(meaning or ""), label or role, "message"
 
     def _company(self, item: Any) -> Company:
         customers: frozenset[str] = frozenset()
@@ -257,18 +271,3 @@ def _inner_list(value: Mapping[str, Any]) -> list[Any]:
     if not inner and not all(isinstance(each, Mapping) for each in value.values()):
         raise RowError("the transcript is an object; expected text or a list of turns.")
     return inner[0] if inner else list(value.values())
-
-
-def parse_list(text: str) -> Any:
-    """The list or object that a text writes out as JSON or as Python does, or None."""
-    text = text.strip()
-    if text[:1] not in ("[", "{") or text[-1:] not in ("]", "}"):
-        return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(text)
-        return found if isinstance(found, list | dict) else None
-    if text[1:].lstrip()[:1] in ("{", "[", "'", '"'):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = ast.literal_eval(text)
-            return found if isinstance(found, list | dict) else None
-    return None
