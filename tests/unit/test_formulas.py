@@ -24,7 +24,7 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
         ("\rhello", "'\rhello"),
         ("hello;=HYPERLINK(A1)", "hello;'=HYPERLINK(A1)"),
         ("hello; =HYPERLINK(A1)", "hello; '=HYPERLINK(A1)"),
-        ('hello;"=HYPERLINK(A1)"', "hello;\"'=HYPERLINK(A1)\""),
+        ('hello;"=HYPERLINK(A1)"', 'hello;"\'=HYPERLINK(A1)"'),
         ("hello\t@SUM(A1)", "hello\t'@SUM(A1)"),
         ("hello|=1", "hello|'=1"),
         ("user: hi\n-1+cmd", "user: hi\n'-1+cmd"),
