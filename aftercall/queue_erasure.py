@@ -95,5 +95,5 @@ def read_delivered(raw: bytes) -> bytes:
     """The message of an entry of the unacknowledged: a list of it, its exchange and its routing key."""
     try:
         return json.dumps(json.loads(raw)[0]).encode()
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return b""

@@ -169,7 +169,7 @@ def _shut_down() -> None:
 
 
 class _PrivateRequest(Request):  # type: ignore[misc]
-    """A message in progress. `celery inspect` and Flower are told how many conversations it has, and not their words."""
+    """A message in progress. `celery inspect` and Flower are told how many conversations it has, not their words."""
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         """What monitors are shown; Celery's own answer quotes the arguments unless it is asked not to."""

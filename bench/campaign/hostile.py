@@ -101,7 +101,7 @@ def submit_among_code(site: Site, draw: random.Random) -> frozenset[int]:
 
 
 def restart_among_code(site: Site, draw: random.Random) -> frozenset[int]:
-    """A worker is killed and started again in a folder of files that are named like modules, with one more each time."""
+    """A worker is killed and started again in a folder of files named like modules, with one more each time."""
     site.set_trap(draw.choice(sorted(sys.stdlib_module_names)))
     return kill_worker(site, draw)
 

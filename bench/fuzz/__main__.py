@@ -27,9 +27,7 @@ TARGETS = {target.name: target for target in (SOURCES, CELLS, MESSAGES, SPOOL, M
 @click.option("--seconds", type=float, default=300.0, show_default=True, help="For all targets together.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--target", "names", type=click.Choice(list(TARGETS)), multiple=True, help="All unless given.")
-@click.option(
-    "--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder for inputs that broke something."
-)
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder for inputs that broke it.")
 def main(seconds: float, seed: int, names: tuple[str, ...], keep: Path | None) -> None:
     """Fuzz for a stated time; exits with 1 if anything broke."""
     logging.disable(logging.CRITICAL)

@@ -30,9 +30,7 @@ _CORPUS = tuple(
 )
 _MODES: tuple[Mode, ...] = ("off", "standard", "strict")
 #: What hides text from a person: direction marks and tags. The joiners of scripts and emoji are none.
-_HIDING = frozenset(
-    chr(number) for number in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE0080))
-)
+_HIDING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE0080))))
 
 
 def _make(rng: Random) -> tuple[bytes, dict[str, Any]]:

@@ -8,6 +8,7 @@ import pytest
 from bench.fuzz.__main__ import TARGETS
 from bench.fuzz.harness import Findings, Target, breakage, fuzz
 from bench.fuzz.manifests import MANIFESTS
+from bench.fuzz.messages import MESSAGES
 from bench.fuzz.sources import SOURCES
 
 
@@ -39,11 +40,17 @@ def test_what_breaks_is_found_out_and_made_small(monkeypatch: pytest.MonkeyPatch
         (SOURCES, b'conversationid\ttext\t\n""{', {}),
         # One NUL made the whole file one of no text.
         (SOURCES, b"id,transcript\n1,user: a\n2,user: \0\n", {}),
+        # A column that is recognized, and is then spelt otherwise.
+        (SOURCES, '{"tweetid":"","inbound":true,"text":"","replyt\u2028o":null}'.encode(), {}),
+        # Too deep for the parser, where erase looks into what was delivered.
+        (MESSAGES, b"[" * 1_000, {"key": ""}),
         # A whole number that no float holds.
         (MANIFESTS, b'{"r": 4, "lora_alpha": 1' + b"0" * 400 + b"}", {"file": "adapter_config.json"}),
         # Too deep for the parser.
         (MANIFESTS, b'{"r": ' + b"[" * 100_000, {"file": "adapter_config.json"}),
         (MANIFESTS, b"[" * 100_000, {"file": "manifest.json"}),
+        # A key that would be printed as it is.
+        (MANIFESTS, '{"a\x85b": 1, "r": 4, "lora_alpha": 8}'.encode(), {"file": "adapter_config.json"}),
         (MANIFESTS, b"[" * 100_000, {"file": "config.json"}),
     ],
 )
