@@ -1,4 +1,4 @@
-"""Adapters and base models from elsewhere: manifest, configuration and weights are sound, or refused with a sentence."""
+"""Adapters and base models from elsewhere: their files are sound, or refused with a sentence."""
 
 import json
 from pathlib import Path

@@ -168,9 +168,10 @@ def _check_config(path: Path) -> None:
         raise ModelError(f"{path} does not hold a JSON object. Copy the model again.")
     for key, value in implementations:
         if value not in _IMPLEMENTATIONS:
+            named = f"{printable(key[:80])} to {value[:80]!r}"
             raise ModelError(
-                f"{path} sets {printable(key[:80])} to {value[:80]!r}, which would run code from elsewhere; "
-                f"expected one of {', '.join(sorted(_IMPLEMENTATIONS))}. Remove that line if the model works without it."
+                f"{path} sets {named}, which would run code from elsewhere; expected one of "
+                f"{', '.join(sorted(_IMPLEMENTATIONS))}. Remove that line if the model works without it."
             )
 
 
