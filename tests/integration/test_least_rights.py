@@ -80,7 +80,7 @@ def test_a_night_works_with_two_roles_and_restricted_redis(
 )
 def test_the_applications_role_changes_no_table_and_no_record(database: Engine, statement: str) -> None:
     audit.record(database, audit.Entry(audit.Action.EXPORT, None, {}))
-    with pytest.raises(ProgrammingError, match="must be owner|permission denied"), database.begin() as connection:
+    with pytest.raises(ProgrammingError, match=r"must be owner|permission denied"), database.begin() as connection:
         connection.execute(text(statement))
     assert len(audit.entries(database, 10)) == 1
 
