@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import account
 from aftercall.ledger.work import SummaryRecord
+from producer.formulas import guard
 from producer.output import write_out
 
 Format = Literal["csv", "jsonl"]
@@ -25,10 +25,6 @@ FIELD_COLUMNS = (
 PROVENANCE_COLUMNS = tuple(
     field.name for field in fields(SummaryRecord) if field.name not in ("job_id", "text", "coverage", *FIELD_COLUMNS)
 )
-
-#: A cell that begins so is a formula to a spreadsheet program, and a customer may have written it.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_SIGNED_NUMBER = re.compile(r"[+-]\d[\d.,]*")
 
 
 def export(engine: Engine, submission_id: int, out: Path, format: Format, *, with_provenance: bool) -> int:
@@ -63,7 +59,7 @@ def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any
     writer.writeheader()
     num_lines = 0
     for row in rows:
-        writer.writerow({column: neutralise(_flatten(cell)) for column, cell in row.items()})
+        writer.writerow({column: guard(_flatten(cell)) for column, cell in row.items()})
         num_lines += 1
     return num_lines
 
@@ -75,12 +71,6 @@ def _flatten(cell: object) -> object:
     if isinstance(cell, list):
         return " ".join(",".join(map(str, each)) or "-" if isinstance(each, list) else str(each) for each in cell)
     return cell
-
-
-def neutralise(cell: object) -> object:
-    """With an apostrophe before it, a formula is text to every spreadsheet program. A signed number is none."""
-    is_formula = isinstance(cell, str) and cell.startswith(FORMULA_STARTS) and not _SIGNED_NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
 
 
 def _write_jsonl(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:

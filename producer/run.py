@@ -30,6 +30,7 @@ from producer import as_json, show
 from producer.export import RESULT_COLUMNS
 from producer.free_disk import disk_floor
 from producer.output import STDOUT, check_out
+from producer.pauses import pause_after
 from producer.progress import showing_progress
 from producer.results import results_path, write_results
 from producer.source import SourceOptions, open_source
@@ -151,12 +152,15 @@ def _work(settings: Settings, database: Engine, submission_id: int) -> None:
     with closing(Broker(settings)) as broker, embedded_worker(settings, log) as worker:
         try:
             with showing_progress(standing, settings) as show_standing:
+                look_s = 0.0
                 while standing.open:
                     check_worker(worker, log)
                     _check_broker(broker, settings)
                     show_standing(standing)
-                    time.sleep(POLL_INTERVAL_S)
+                    time.sleep(pause_after(look_s, POLL_INTERVAL_S))
+                    looked = time.monotonic()
                     standing = account.account(database, submission_id)
+                    look_s = time.monotonic() - looked
                 show_standing(standing)
         except KeyboardInterrupt:
             timeout_s = settings.drain_timeout_s

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from aftercall.database import now, reading
-from aftercall.errors import AftercallError
+from aftercall.errors import NotReadyError
 from aftercall.ledger.statements import OPEN
 from aftercall.models import Job, Submission, SubmissionJob, Summary
 
@@ -33,7 +33,7 @@ from aftercall.models import Job, Submission, SubmissionJob, Summary
 MAX_PLACES = 1_000
 
 
-class SubmissionOpenError(AftercallError):
+class SubmissionOpenError(NotReadyError):
     """Submissions were to be deleted whose conversations still wait or run."""
 
     def __init__(self, submission_ids: Sequence[int]) -> None:

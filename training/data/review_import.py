@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from aftercall.database import reading
 from aftercall.errors import SourceError
 from aftercall.models import Job, SubmissionJob, Summary
-from producer.export import FORMULA_STARTS, neutralise
+from producer.formulas import guard, unguard
 from training.data.corrections import Correction, open_training_file
 from training.data.review import read_reviewed
 
@@ -67,12 +67,12 @@ class _Stored:
 
     def has_summary(self, cell: str) -> bool:
         """Whether a cell is one of the job's summaries, with or without the export's guard."""
-        forms = {_squeeze(str(form)) for text in self.summaries for form in (text, neutralise(text))}
+        forms = {_squeeze(str(form)) for text in self.summaries for form in (text, guard(text))}
         return _squeeze(cell) in forms
 
     def has_id(self, cell: str) -> bool:
         """Whether a cell is the job's id, in any submission."""
-        return cell.strip() in {str(form).strip() for text in self.external_ids for form in (text, neutralise(text))}
+        return cell.strip() in {str(form).strip() for text in self.external_ids for form in (text, guard(text))}
 
     def has_text(self, cell: str) -> bool:
         """Whether a cell is the job's conversation, however a spreadsheet broke its lines or cut it."""
@@ -97,9 +97,9 @@ def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
         raise SourceError(f"{reviewed}: none of its jobs is in this database; import it where it was exported")
     _check_rows(known, stored)
     corrected = [entry for entry in known if entry.corrected and not stored[entry.job_id].has_summary(entry.corrected)]
-    problems = {entry.where: _find_problem(_unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
+    problems = {entry.where: _find_problem(unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
     usable = [
-        Correction(entry.external_id, stored[entry.job_id].text, _unguard(entry.corrected), entry.reviewer)
+        Correction(entry.external_id, stored[entry.job_id].text, unguard(entry.corrected), entry.reviewer)
         for entry in corrected
         if not problems[entry.where]
     ]
@@ -118,7 +118,7 @@ def _read_entry(row: Mapping[str, str], where: str, file_name: str) -> _Entry:
     return _Entry(
         where=where,
         job_id=int(row["job"]),
-        external_id=_unguard(row["id"]),
+        external_id=unguard(row["id"]),
         conversation=row["conversation"],
         summary=row["summary"],
         corrected=_squeeze(row["corrected"]),
@@ -188,8 +188,3 @@ def _find_problem(correction: str, conversation: str) -> str | None:
 
 def _squeeze(text: str) -> str:
     return " ".join(text.split())
-
-
-def _unguard(cell: str) -> str:
-    """A cell without the apostrophe that the export puts before a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
