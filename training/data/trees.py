@@ -99,6 +99,22 @@ def collate_trees(trees: Sequence[Tree], padding_id: int, *, with_prompt: bool =
     }
 
 
+def split_rows(trees: Sequence[Tree], max_tokens: int | None) -> list[list[Tree]]:
+    """Trees in rows of at most `max_tokens` each, in their order; a longer tree is a row by itself.
+
+    None packs all of them into one row.
+    """
+    rows: list[list[Tree]] = [[]]
+    length = 0
+    for tree in trees:
+        if max_tokens is not None and rows[-1] and length + tree.num_tokens > max_tokens:
+            rows.append([])
+            length = 0
+        rows[-1].append(tree)
+        length += tree.num_tokens
+    return rows
+
+
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A model's arguments for a collated batch. The mask is built on the batch's device, which saves a transfer."""
     return {

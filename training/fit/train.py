@@ -1,6 +1,5 @@
 """Trains a LoRA adapter on a loaded model, with trl, and reports how the run went."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import click
 import torch
-from peft import LoraConfig, get_peft_model
 from transformers import EarlyStoppingCallback, PrinterCallback
 from trl import SFTConfig
 
@@ -18,13 +16,13 @@ from training.data.dataset import Example
 from training.data.splits import Splits
 from training.data.trees import Tree, TreeEncoder
 from training.fit.checkpoint import find_checkpoint
-from training.fit.distributed import is_first, num_processes
-from training.fit.forecast import apply, free_memory, measure_cost, plan_run
+from training.fit.distributed import is_first
+from training.fit.lora import make_lora
+from training.fit.plan import Planned, count_steps, make_plan
 from training.fit.recipe import Recipe
 from training.fit.reference_choice import choose_references
 from training.fit.speed import Speed, optimize_layers
 from training.fit.stopwatch import Stopwatch
-from training.fit.targets import FoundLayers, find_targets
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from training.fit.training_run import LossPoint, TrainingRun
 
@@ -51,11 +49,13 @@ def train_adapter(
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
     checkpoint = find_checkpoint(outputs.folder) if outputs.is_resuming else None
-    model, planned, found = _plan(recipe, model, tokenizer, trees, outputs)
+    planned = make_plan(recipe, model, tokenizer, trees, speed)
+    if outputs.is_progress_shown and is_first():
+        click.echo(planned.describe())
     with warnings.catch_warnings():
         # transformers deprecates names that trl and peft still use; a user cannot fix that.
         warnings.simplefilter("ignore", FutureWarning)
-        trainer = _make_trainer(planned, found, (model, tokenizer), outputs, (trees, watched))
+        trainer = _make_trainer(planned, tokenizer, outputs, (trees, watched))
         optimizations = optimize_layers(trainer.model, speed)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
@@ -74,65 +74,25 @@ def train_adapter(
     return trainer.model, training
 
 
-def _plan(
-    recipe: Recipe, model: Any, tokenizer: Any, trees: Sequence[Tree], outputs: Outputs
-) -> tuple[Any, Recipe, FoundLayers]:
-    """The model, the recipe with batches that fit, and the layers to train; shows what the run will take."""
-    found = find_targets(model, recipe.target_modules)
-    # The probe's adapter is removed again, and must not change the random numbers that the real one starts from.
-    with torch.random.fork_rng():
-        adapted = add_adapter(model, recipe, found)
-        cost = measure_cost(adapted, trees, tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full")
-        free = free_memory(adapted)
-        model = adapted.unload()
-    forecast = plan_run(recipe, cost, trees, free, _count_steps(recipe, len(trees), num_processes=1))
-    if outputs.is_progress_shown and is_first():
-        click.echo(f"LoRA of rank {recipe.lora_r} on {found}")
-        click.echo(forecast.describe())
-    # Processes see different amounts of free memory, and have to take the same batches.
-    return model, recipe if num_processes() > 1 else apply(recipe, forecast), found
-
-
-def add_adapter(model: Any, recipe: Recipe, found: FoundLayers) -> Any:
-    """The model with an untrained adapter on the layers found in it."""
-    with warnings.catch_warnings():
-        # peft asks newer transformers for an attribute by its former name.
-        warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, make_lora(recipe, found))
-
-
-def make_lora(recipe: Recipe, found: FoundLayers) -> LoraConfig:
-    """The recipe's LoRA settings as a peft configuration."""
-    return LoraConfig(
-        r=recipe.lora_r,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        use_rslora=recipe.is_rank_stabilized,
-        target_modules=list(found.names),
-        fan_in_fan_out=found.is_transposed,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
 def _make_trainer(
-    recipe: Recipe,
-    found: FoundLayers,
-    loaded: tuple[Any, Any],
-    outputs: Outputs,
-    splits: tuple[list[Tree], list[Tree]],
+    planned: Planned, tokenizer: Any, outputs: Outputs, splits: tuple[list[Tree], list[Tree]]
 ) -> TreeTrainer:
-    (model, tokenizer), (train, validation) = loaded, splits
+    recipe, (train, validation) = planned.recipe, splits
     trainer = TreeTrainer(
-        model=model,
+        model=planned.model,
         args=_make_arguments(recipe, outputs, len(train), is_watched=bool(validation)),
         train_dataset=make_dataset(train),
         eval_dataset=make_dataset(validation) if validation else None,
         processing_class=tokenizer,
-        data_collator=make_collator(tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full"),
-        peft_config=make_lora(recipe, found),
+        data_collator=make_collator(
+            tokenizer.pad_token_id,
+            with_prompt=recipe.loss_on == "full",
+            max_row_tokens=planned.max_row_tokens,
+        ),
+        peft_config=make_lora(recipe, planned.found),
         callbacks=[Stopwatch(), *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else [])],
     )
+    trainer.head = planned.head
     if not outputs.is_progress_shown:
         trainer.remove_callback(PrinterCallback)
     if trainer.args.fp16:
@@ -192,16 +152,10 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
         disable_tqdm=not outputs.is_progress_shown,
         **checkpointing(recipe.is_gradient_checkpointing),
     )
-    arguments.warmup_steps = round(recipe.warmup_share * _count_steps(recipe, num_trees, arguments.world_size))
+    arguments.warmup_steps = round(recipe.warmup_share * count_steps(recipe, num_trees, arguments.world_size))
     # transformers would split a batch over all visible GPUs with DataParallel, and a packed row cannot be split.
     arguments._n_gpu = 1
     return arguments
-
-
-def _count_steps(recipe: Recipe, num_trees: int, num_processes: int) -> int:
-    num_batches = math.ceil(num_trees / (recipe.batch_size * num_processes))
-    num_epoch_steps = math.ceil(num_batches / recipe.num_accumulated_batches)
-    return recipe.max_steps or math.ceil(num_epoch_steps * recipe.num_epochs)
 
 
 def checkpointing(is_on: bool) -> dict[str, bool]:
