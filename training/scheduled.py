@@ -168,7 +168,7 @@ def _train_and_decide(
     context: TrainingContext, request: Request, splits: Splits, served: DesiredAdapter, known: Result
 ) -> Result:
     # These import torch, which a refresh without enough data does not need.
-    from training.fit.train import Outputs
+    from training.fit.arguments import Outputs
     from training.judge.served import judge_served
     from training.refresh import Plan, refresh
 

@@ -13,7 +13,7 @@ from tests.fixtures.command import Answer
 from tests.integration.test_review import edit, read, submit_thirty
 from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, save_base, write_split
 from training.context import find_served, open_context
-from training.data.review import export_review
+from training.data.review import Draw, export_review
 from training.fit.stopwatch import Stopwatch
 
 Call = Callable[..., Answer]
@@ -37,7 +37,7 @@ def home(aftercall: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def write_review(path: Path, corrected: str, num_corrected: int = 30) -> Path:
     """A review in which summaries were corrected to the same text."""
     with open_context() as context:
-        export_review(context.database, 1, path, 30)
+        export_review(context.database, 1, path, Draw(30))
     edit(path, {row["id"]: corrected for row in read(path)[:num_corrected]})
     return path
 

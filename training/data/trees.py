@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aftercall.errors import ModelError
 from aftercall.profile import TWEETSUMM, Profile
-from training.data.dataset import Example
+from training.data.example import Example, Pair
 from training.data.service import Target, make_targets
 from worker.loading.eos_tokens import find_end
 from worker.serving.prompts import PromptEncoder
@@ -54,6 +54,12 @@ class TreeEncoder:
         targets = make_targets(example.references, example.labels, self._prompts.profile)
         prompt = self._prompts.encode(example.text, max_prompt_tokens)
         return Tree(tuple(prompt.token_ids), tuple(map(self._encode_target, targets)))
+
+    def encode_pair(self, example: Example, pair: Pair, max_prompt_tokens: int) -> Tree:
+        """One preference: the conversation's prompt, the chosen completion and the rejected one."""
+        written = (make_targets((text,), None, self._prompts.profile)[0] for text in (pair.chosen, pair.rejected))
+        prompt = self._prompts.encode(example.text, max_prompt_tokens)
+        return Tree(tuple(prompt.token_ids), tuple(map(self._encode_target, written)))
 
     def _encode_target(self, target: Target) -> tuple[int, ...]:
         token_ids = self._prompts.encode_completion(target.text)

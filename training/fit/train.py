@@ -2,19 +2,18 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from transformers import EarlyStoppingCallback, PrinterCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer
 from trl import SFTConfig
 
 from aftercall.profile import load_profile
 from training.data.dataset import Example
 from training.data.splits import Splits
 from training.data.trees import Tree, TreeEncoder
+from training.fit.arguments import Outputs, common_arguments
 from training.fit.checkpoint import find_checkpoint
 from training.fit.distributed import is_first
 from training.fit.lora import make_lora
@@ -27,19 +26,6 @@ from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from training.fit.training_run import LossPoint, TrainingRun
 
 DEFAULT_SPEED = Speed()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
-    """Where a run writes, and what it shows."""
-
-    #: Holds the checkpoints, one per epoch.
-    folder: Path
-    #: Report losses as the recipe's `report_to` says; TensorBoard's logs go to `folder`/runs.
-    is_logged: bool = False
-    #: Resume from the last checkpoint in `folder`.
-    is_resuming: bool = False
-    is_progress_shown: bool = True
 
 
 def train_adapter(
@@ -64,8 +50,8 @@ def train_adapter(
         num_parameters=num_parameters,
         num_steps=result.global_step,
         num_tokens=sum(tree.num_tokens for tree in trees),
-        duration_s=_find_stopwatch(trainer).read(),
-        device=_device_name(),
+        duration_s=find_stopwatch(trainer).read(),
+        device=device_name(),
         curve=_read_curve(trainer.state.log_history),
         num_processes=trainer.accelerator.num_processes,
         is_dequantized=optimizations.is_dequantized,
@@ -116,41 +102,18 @@ def _encode(tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> list
 
 
 def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watched: bool) -> SFTConfig:
-    is_cuda = torch.cuda.is_available()
-    is_bf16 = is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     arguments = SFTConfig(
-        output_dir=str(outputs.folder),
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.num_accumulated_batches,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule,
-        weight_decay=recipe.weight_decay,
         num_train_epochs=recipe.num_epochs,
-        max_steps=recipe.max_steps or -1,
-        # Without this, several processes on a machine without a GPU do not form a group.
-        use_cpu=not is_cuda,
-        bf16=is_bf16,
-        fp16=is_cuda and not is_bf16,
-        dataloader_pin_memory=is_cuda,
-        seed=recipe.seed,
-        data_seed=recipe.seed + recipe.data_order,
-        logging_steps=1,
-        # Checking each loss for NaN would synchronize host and GPU at every step.
-        logging_nan_inf_filter=False,
         ddp_find_unused_parameters=False,
         eval_strategy="epoch" if is_watched else "no",
-        save_strategy="epoch",
-        save_total_limit=2,
         load_best_model_at_end=recipe.patience > 0,
-        # Otherwise a resumed run would start with full patience and zero elapsed time.
-        restore_callback_states_from_checkpoint=True,
-        report_to=list(recipe.report_to) if outputs.is_logged else [],
-        max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        disable_tqdm=not outputs.is_progress_shown,
-        **checkpointing(recipe.is_gradient_checkpointing),
+        **common_arguments(recipe, outputs),
     )
     arguments.warmup_steps = round(recipe.warmup_share * count_steps(recipe, num_trees, arguments.world_size))
     # transformers would split a batch over all visible GPUs with DataParallel, and a packed row cannot be split.
@@ -158,19 +121,14 @@ def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watc
     return arguments
 
 
-def checkpointing(is_on: bool) -> dict[str, bool]:
-    """The SFTConfig option for gradient checkpointing: its name differs by version, and trl's default is on."""
-    has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
-    return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": is_on}
-
-
-def _find_stopwatch(trainer: TreeTrainer) -> Stopwatch:
+def find_stopwatch(trainer: Trainer) -> Stopwatch:
     """The trainer's stopwatch; a resumed trainer replaces the one it was given with one from the checkpoint."""
     return next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Stopwatch))
 
 
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+def device_name() -> str:
+    """What trains here: the GPU's name, or CPU."""
+    return torch.cuda.getdevice_name() if torch.cuda.is_available() else "CPU"
 
 
 def _read_curve(history: Sequence[dict[str, float]]) -> tuple[LossPoint, ...]:

@@ -12,9 +12,10 @@ from tests.unit.training.examples import make_example
 from training.data.splits import Splits
 from training.data.trees import Tree, TreeEncoder, collate_trees, model_inputs, split_rows
 from training.fit import chunked_loss, forecast
+from training.fit.arguments import Outputs
 from training.fit.chunked_loss import find_head, sum_loss
 from training.fit.recipe import Recipe
-from training.fit.train import Outputs, train_adapter
+from training.fit.train import train_adapter
 
 EXAMPLES = [make_example(str(n), f"Refund {n} sent.", user="order is late " * n) for n in range(1, 9)]
 
