@@ -14,7 +14,7 @@ from sqlalchemy import Engine, update
 from aftercall.models import Summary
 from tests.fixtures.command import Answer
 from tests.fixtures.model import build_tiny_model
-from tests.integration.test_review import read, submit_thirty
+from tests.fixtures.reviews import read, submit_thirty
 from tests.unit.training.examples import make_example
 from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, save_base
 from training.data.example import Example, Pair

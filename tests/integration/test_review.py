@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, delete, event, insert, update
+from sqlalchemy import Engine, delete, event, update
 
 from aftercall.errors import AftercallError, NotFoundError, SourceError
-from aftercall.models import Job, Submission, SubmissionJob, Summary
+from aftercall.models import Job, SubmissionJob, Summary
+from tests.fixtures.reviews import edit, read, submit_thirty
 from training import adapters_cli
 from training.context import open_context
 from training.data.dataset import load_examples
@@ -22,61 +23,6 @@ def summarized(database: Engine) -> int:
     """The number of the submission."""
     submit_thirty(database)
     return 1
-
-
-def submit_thirty(database: Engine) -> None:
-    """A submission of thirty conversations with their summaries."""
-    with database.begin() as connection:
-        connection.execute(insert(Submission).values(id=1, name="night.csv", source_digest="s", created_at=0.0))
-        for number in range(1, 31):
-            connection.execute(
-                insert(Job).values(
-                    id=number,
-                    job_key=str(number),
-                    text=f"user: order {number} is late\n",
-                    cleaner_version="1",
-                    state="done",
-                    created_at=0.0,
-                )
-            )
-            connection.execute(
-                insert(SubmissionJob).values(
-                    submission_id=1, external_id=f"case-{number}", position=number, job_id=number
-                )
-            )
-            connection.execute(
-                insert(Summary).values(
-                    job_id=number,
-                    adapter_digest="a",
-                    text=f"=late {number}",
-                    base_model="tiny",
-                    quantization="none",
-                    compute_dtype="float32",
-                    prompt_version="1",
-                    cleaner_version="1",
-                    generation="{}",
-                    num_prompt_tokens=1,
-                    num_completion_tokens=1,
-                    finish_reason="stop",
-                    coverage=1.0,
-                    duration_s=0.1,
-                    worker="w",
-                    created_at=0.0,
-                )
-            )
-
-
-def edit(path: Path, corrected: dict[str, str]) -> None:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["corrected"] = corrected.get(row["id"], "")
-        # As some spreadsheet programs save it.
-        row["conversation"] = row["conversation"].replace("\n", "\r\n")
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def test_corrections_become_training_rows(database: Engine, summarized: int, tmp_path: Path) -> None:
@@ -142,11 +88,6 @@ def test_a_review_of_another_database_is_refused_whole(database: Engine, summari
     with pytest.raises(SourceError, match=r"review\.csv: none of its jobs is in this database"):
         import_review(database, review, training)
     assert not training.exists()
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def correct_all(database: Engine, folder: Path, num_rows: int, corrected: str) -> Path:

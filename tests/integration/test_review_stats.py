@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, update
 
 from aftercall.models import Summary
-from tests.integration.test_review import edit, read, submit_thirty
+from tests.fixtures.reviews import edit, read, submit_thirty
 from training import adapters_cli
 from training.data.review import Draw, export_review
 from training.data.review_import import import_review
