@@ -31,7 +31,7 @@ from training.fit.speed import Speed
 from training.fit.stopwatch import Stopwatch
 from training.fit.targets import FoundLayers, find_targets
 from training.fit.train import device_name, find_stopwatch, widen
-from training.fit.training_run import PreferenceRun, TrainingRun
+from training.fit.training_run import LossPoint, PreferenceRun, TrainingRun
 
 #: The frozen copy of the adapter that trl adds as the reference.
 _REFERENCE = "ref"
@@ -64,23 +64,11 @@ def train_on_pairs(
     forecast = _forecast(recipe, model, found, tokenizer, pairs, speed)
     if outputs.is_progress_shown and is_first():
         click.echo(f"DPO on {len(pairs)} pairs of summaries\n{forecast.describe()}")
-    recipe = apply(recipe, forecast)
     is_resuming = outputs.is_resuming and has_checkpoint(outputs.folder)
     with warnings.catch_warnings():
         # transformers deprecates names that trl and peft still use; a user cannot fix that.
         warnings.simplefilter("ignore", FutureWarning)
-        trainer = PairTrainer(
-            model=model,
-            args=_make_arguments(recipe, outputs, len(pairs)),
-            train_dataset=Dataset.from_list([_to_row(pair) for pair in pairs]),
-            processing_class=tokenizer,
-            peft_config=make_lora(recipe, found) if found else None,
-            callbacks=[Stopwatch()],
-        )
-        if not outputs.is_progress_shown:
-            trainer.remove_callback(PrinterCallback)
-        if trainer.args.fp16:
-            widen(trainer.model)
+        trainer = _make_trainer(apply(recipe, forecast), found, (model, tokenizer), outputs, pairs)
         result = trainer.train(resume_from_checkpoint=str(find_checkpoint(outputs.folder)) if is_resuming else None)
     if is_continued:
         trainer.model.delete_adapter(_REFERENCE)
@@ -93,7 +81,7 @@ def train_on_pairs(
         num_tokens=sum(pair.num_tokens for pair in pairs),
         duration_s=find_stopwatch(trainer).read(),
         device=device_name(),
-        curve=(),
+        curve=tuple(LossPoint(int(entry["step"]), entry["epoch"], entry["loss"], None) for entry in history),
         preference=PreferenceRun(
             num_pairs=len(pairs),
             num_steps=result.global_step,
@@ -101,6 +89,26 @@ def train_on_pairs(
             accuracies=tuple(entry["rewards/accuracies"] for entry in history),
         ),
     )
+
+
+def _make_trainer(
+    recipe: Recipe, found: FoundLayers | None, loaded: tuple[Any, Any], outputs: Outputs, pairs: Sequence[Tree]
+) -> PairTrainer:
+    """A trainer of a new adapter on the layers found, or of the model's own adapter if there are none to find."""
+    model, tokenizer = loaded
+    trainer = PairTrainer(
+        model=model,
+        args=_make_arguments(recipe, outputs, len(pairs)),
+        train_dataset=Dataset.from_list([_to_row(pair) for pair in pairs]),
+        processing_class=tokenizer,
+        peft_config=make_lora(recipe, found) if found else None,
+        callbacks=[Stopwatch()],
+    )
+    if not outputs.is_progress_shown:
+        trainer.remove_callback(PrinterCallback)
+    if trainer.args.fp16:
+        widen(trainer.model)
+    return trainer
 
 
 def add_runs(supervised: TrainingRun, preferred: TrainingRun) -> TrainingRun:

@@ -150,7 +150,7 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
         if points:
             axes.plot(*zip(*points, strict=True), label=label, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss per token")
+    axes.set_ylabel("loss")
     axes.legend()
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
