@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aftercall.page import STYLE
 from producer.html import make_environment
+from training.data.example import Example
 from training.files import write_artifact
 from training.registry.card import CARD_JSON_FILE
 from training.registry.gate import RANKING_METRIC
@@ -71,7 +72,11 @@ def to_json(result: Result) -> dict[str, object]:
         },
         "differences": {name: str(interval) for name, interval in gate.differences.items()} if gate else {},
         "baselines": {name: str(interval) for name, interval in gate.baselines.items()} if gate else {},
-        "summaries": [dict(zip(("conversation", "before", "after"), row, strict=True)) for row in _pair(result)],
+        # `aftercall erase` finds an entry by this id.
+        "summaries": [
+            {"conversation_id": example.conversation.external_id, "before": before, "after": after}
+            for example, before, after in _pair(result)
+        ],
     }
 
 
@@ -115,9 +120,9 @@ def _read_curves(result: Result) -> list[Curve]:
     return [Curve.draw(name, values) for name, values in named.items() if values]
 
 
-def _pair(result: Result) -> list[tuple[str, str, str]]:
-    """Conversation, summary before and summary after, for the first held-out conversations."""
+def _pair(result: Result) -> list[tuple[Example, str, str]]:
+    """Conversation, summary before and summary after, for the first held-out ones."""
     if not (result.ours and result.theirs):
         return []
     verdicts = zip(result.examples, result.theirs.verdicts, result.ours.verdicts, strict=True)
-    return [(each.text, before.summary, after.summary) for each, before, after in verdicts][:NUM_SHOWN]
+    return [(each, before.summary, after.summary) for each, before, after in verdicts][:NUM_SHOWN]

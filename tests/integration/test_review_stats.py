@@ -63,7 +63,7 @@ def test_the_control_is_kept_through_the_import(judged: Engine, tmp_path: Path) 
 def make_review(job: str, reviewer: str, corrected: str = "", **values: str) -> Review:
     rest = {"reason": "", "adapter": "a1", "channel": "chat", "flags": "", "drawn": "risk", "day": "2026-11-01"}
     decision = "corrected" if corrected else "approved"
-    kept = {"job": job, "reviewer": reviewer, "served": "the order is late", "corrected": corrected}
+    kept = {"job": job, "reviewer": reviewer, "id": job, "summary": "the order is late", "corrected": corrected}
     return Review(**{**rest, **kept, "decision": decision, **values})
 
 

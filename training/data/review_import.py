@@ -163,8 +163,9 @@ def _to_review(entry: _Entry, stored: _Stored) -> Review:
     is_approved = not entry.corrected or stored.has_summary(entry.corrected)
     return Review(
         job=str(entry.job_id),
+        id=entry.external_id,
         reviewer=entry.reviewer,
-        served=_squeeze(served),
+        summary=_squeeze(served),
         decision=APPROVED if is_approved else CORRECTED,
         corrected="" if is_approved else _unguard(entry.corrected),
         reason=_unguard(entry.reason),

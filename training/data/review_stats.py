@@ -38,7 +38,7 @@ def count_reviews(reviews: Iterable[Review]) -> ReviewFigures:
     edits = [review.edit_share for review in reviews if not review.is_approved]
     by_summary: dict[tuple[str, str], list[Review]] = defaultdict(list)
     for review in reviews:
-        by_summary[review.job, review.served].append(review)
+        by_summary[review.job, review.summary].append(review)
     same = [
         first.decision == second.decision
         for together in by_summary.values()

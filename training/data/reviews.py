@@ -25,9 +25,11 @@ class Review:
     """One reviewer's finding about one summary."""
 
     job: str
+    #: The conversation's own id; `aftercall erase` finds the row by it.
+    id: str
     reviewer: str
-    #: The summary as it was served.
-    served: str
+    #: As it was served.
+    summary: str
     #: `approved`, which is also a row that was left as it was, or `corrected`.
     decision: str
     #: The correction; empty if approved.
@@ -53,7 +55,7 @@ class Review:
     @property
     def edit_share(self) -> float:
         """Share of words that the correction changed, 0 to 1."""
-        return 0.0 if self.is_approved else measure_edit(self.served, self.corrected)
+        return 0.0 if self.is_approved else measure_edit(self.summary, self.corrected)
 
 
 COLUMNS = tuple(field.name for field in fields(Review))
@@ -75,7 +77,7 @@ def read_log(path: Path) -> list[Review]:
 def add_to_log(path: Path, reviews: Sequence[Review]) -> None:
     """Add reviews to a log, which may not exist yet; a later review by the same person replaces the earlier one."""
     known = read_log(path) if path.exists() else []
-    latest = {(review.job, review.reviewer, review.served): review for review in (*known, *reviews)}
+    latest = {(review.job, review.reviewer, review.summary): review for review in (*known, *reviews)}
 
     def write(file: TextIO) -> int:
         writer = csv.DictWriter(file, COLUMNS)
