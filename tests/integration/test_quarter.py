@@ -12,7 +12,7 @@ from training.context import open_context
 from training.registry import registry
 
 #: What summaries are to say from week 9 on.
-NEW_WORDING = "Money back."
+NEW_WORDING = "Money paid back."
 
 
 @dataclass(frozen=True, slots=True)

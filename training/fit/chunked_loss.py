@@ -52,22 +52,22 @@ def _skipping(head: nn.Module) -> Iterator[None]:
     """Let the output layer return what it is given, so that the model's logits are its hidden states."""
     # accelerate may have set a `forward` of its own on the layer.
     forward = head.__dict__.get("forward")
-    head.forward = lambda hidden: hidden  # type: ignore[method-assign]
+    head.forward = lambda hidden: hidden
     try:
         yield
     finally:
         del head.forward
         if forward is not None:
-            head.forward = forward  # type: ignore[method-assign]
+            head.forward = forward
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
-        size = max(1, CHUNK_LOGITS // head.weight.shape[0])  # type: ignore[union-attr,index]
+        size = max(1, CHUNK_LOGITS // head.weight.shape[0])
         total = torch.zeros((), device=hidden.device)
         gradients = []
-        for states, labels in zip(hidden.split(size), targets.split(size), strict=True):
+        for states, labels in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
             with torch.set_grad_enabled(ctx.needs_input_grad[0]):
                 states = states.detach().requires_grad_(ctx.needs_input_grad[0])
                 loss = cross_entropy(head(states).float(), labels, reduction="sum")

@@ -128,7 +128,7 @@ def find_stopwatch(trainer: Trainer) -> Stopwatch:
 
 def device_name() -> str:
     """What trains here: the GPU's name, or CPU."""
-    return torch.cuda.getdevice_name() if torch.cuda.is_available() else "CPU"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def _read_curve(history: Sequence[dict[str, float]]) -> tuple[LossPoint, ...]:
