@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from training.data.splits import load_splits
+from training.data.dataset import load_examples
 from training.data.trees import Tree, TreeEncoder, collate_trees, model_inputs, split_rows
 from training.fit.chunked_loss import sum_loss
 from training.fit.forecast import CPU_ROW_TOKENS, check_head, find_limits, measure_cost, plan_run
@@ -33,12 +33,12 @@ def read_gib(field: str) -> float:
     return int(fields[field].split()[0]) * 1024 / GIB
 
 
-def encode(loaded: LoadedModel, data: str, recipe: Recipe) -> list[Tree]:
-    """The training conversations, longest first."""
+def read_trees(loaded: LoadedModel, data: str, recipe: Recipe, first: int) -> list[Tree]:
+    """A batch of the longest training conversations, from the `first` on."""
+    ordered = sorted(load_examples(data, "train"), key=lambda example: len(example.text), reverse=True)
+    chosen = choose_references(ordered[first : first + recipe.batch_size], recipe.references)
     encoder = TreeEncoder(loaded.tokenizer)
-    examples = choose_references(load_splits([data]).train, recipe.references)
-    trees = [encoder.encode(example, recipe.max_prompt_tokens) for example in examples]
-    return sorted(trees, key=lambda tree: tree.num_tokens, reverse=True)
+    return [encoder.encode(example, recipe.max_prompt_tokens) for example in chosen]
 
 
 def step(
@@ -63,14 +63,13 @@ def main() -> None:
     recipe = get_recipe(arguments.recipe)
     settings = ModelSettings(recipe.base, recipe.quantization, recipe.compute_dtype, None, "cpu", arguments.models)
     loaded = load_model(settings)
-    trees = encode(loaded, arguments.data, recipe)
+    chosen = read_trees(loaded, arguments.data, recipe, arguments.first)
     padding_id, with_prompt = loaded.tokenizer.pad_token_id, arguments.loss_on == "full"
-    chosen = trees[arguments.first : arguments.first + recipe.batch_size]
     model = add_adapter(loaded.model, recipe, find_targets(loaded.model, recipe.target_modules)).train()
     rows, head = [chosen], None
     if arguments.way == "rows":
-        head = check_head(model, trees, padding_id)
-        cost = measure_cost(model, trees, padding_id, with_prompt=with_prompt, head=head)
+        head = check_head(model, chosen, padding_id)
+        cost = measure_cost(model, chosen, padding_id, with_prompt=with_prompt, head=head)
         plan = plan_run(recipe, cost, chosen, find_limits(model, None), 1)
         print(f"forecast: {plan.num_bytes / GIB:.2f} GiB, {plan.duration_s:.0f} s")
         rows = split_rows(chosen, plan.max_row_tokens or CPU_ROW_TOKENS)
