@@ -14,7 +14,7 @@ from training.context import TrainingContext, find_served, open_context, registe
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
 from training.reading_options import reading_options
-from training.recipe_options import recipe_options
+from training.recipe_options import memory_option, recipe_options
 from worker.gpus import visible_gpus
 from worker.loading.quiet import silence_bitsandbytes
 
@@ -47,6 +47,7 @@ RUNS_DIR = Path("experiments/runs")
     "--gpus", "num_gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Number of GPUs to train on."
 )
 @click.option("--compile", "is_compiling", is_flag=True, help="Compile the layers: slower to start, faster steps.")
+@memory_option
 @recipe_options
 def train(
     name: str,
@@ -56,6 +57,7 @@ def train(
     repository: str | None,
     num_gpus: int,
     is_compiling: bool,
+    max_bytes: int | None,
     **changes: Any,
 ) -> None:
     """Train an adapter, evaluate it, and register it as a candidate.
@@ -64,7 +66,7 @@ def train(
     reads, with a summary per conversation. The recipe's values are options too.
     """
     from training import show
-    from training.data.splits import load_splits
+    from training.data.splits import load_splits, require_pairs
     from training.fit.checkpoint import find_checkpoint
     from training.fit.recipe import get_recipe, override
     from training.registry import hub
@@ -76,12 +78,14 @@ def train(
         find_checkpoint(folder)
     _check_gpus(num_gpus)
     splits = load_splits(sources, reading)
+    if recipe.trains_on_pairs:
+        require_pairs(splits, sources)
     show.splits(splits)
     show.rejected(reading)
 
     silence_bitsandbytes()
+    from training.fit.arguments import Outputs
     from training.fit.speed import Speed
-    from training.fit.train import Outputs
     from training.refresh import Plan, refresh
 
     with open_context() as context:
@@ -93,7 +97,7 @@ def train(
             adapters_dir=context.settings.adapters_dir,
             settings=context.settings,
             served=find_served(context, recipe.base).folder,
-            speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
+            speed=Speed(num_processes=num_gpus, is_compiling=is_compiling, max_bytes=max_bytes),
         )
         entry = register(context, refresh(plan))
     show.registered(entry)
