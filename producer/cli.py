@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from aftercall import schema
+from aftercall.command_groups import SuggestingGroup
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import account, adapters, audit, control
@@ -227,7 +228,7 @@ def resummarize(adapter: str, is_agreed: bool) -> None:
                 click.echo(f"{services.sweeper.top_up()} conversations sent")
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def db() -> None:
     """Look after the database's schema."""
 
