@@ -6,7 +6,6 @@ A receiver that hangs then holds up neither the sweep nor a worker's engine.
 import json
 import logging
 import os
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -18,13 +17,16 @@ from sqlalchemy.exc import DBAPIError
 from aftercall.database_errors import describe
 from aftercall.ledger import webhooks
 from aftercall.logs import event
-from aftercall.processes import die_with_parent, python_command
+from aftercall.processes import python_command
 from aftercall.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 #: A process that delivers for longer is ended; what it had not delivered is due again.
 MAX_DELIVERY_S = 120.0
+
+#: After a process that said nothing, as when the database is away.
+WAIT_S = 60.0
 
 
 class Notifier:
@@ -35,12 +37,16 @@ class Notifier:
         self._settings = settings
         self._process: subprocess.Popen[str] | None = None
         self._started_at = 0.0
+        #: A delivery that could not even begin is not tried again at once.
+        self._not_before = 0.0
 
     def poll(self) -> None:
         """Start a delivery if one is due and none runs, and log what became of the last one."""
         if self._process is not None and not self._reap(self._process):
             return
         self._process = None
+        if time.monotonic() < self._not_before:
+            return
         try:
             is_due = bool(webhooks.due(self._database))
         except DBAPIError as error:
@@ -67,8 +73,8 @@ class Notifier:
             stderr=subprocess.DEVNULL,
             text=True,
             env={**os.environ, **self._settings.to_environment()},
+            # Without a `preexec_fn`, which is unsafe in a process with many threads: what it sends is bounded anyway.
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGKILL),
         )
 
     def _reap(self, process: "subprocess.Popen[str]") -> bool:
@@ -78,9 +84,15 @@ class Notifier:
                 return False
             process.kill()
         said, _ = process.communicate()
-        with suppress(ValueError):
-            for each in json.loads(said)["messages"]:
-                _log(each)
+        try:
+            messages = json.loads(said)["messages"]
+        except ValueError:
+            self._not_before = time.monotonic() + WAIT_S
+            fields = event("webhook_failed", exit_code=process.returncode)
+            logger.warning("`aftercall webhook` ended with exit code %d", process.returncode, extra=fields)
+            return True
+        for each in messages:
+            _log(each)
         return True
 
 

@@ -7,7 +7,10 @@ its status.
 import hashlib
 import hmac
 import json
+import socket
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
@@ -23,6 +26,8 @@ from producer.standing import read_standings
 
 #: For the connection, and for each piece of the answer.
 TIMEOUT_S = 10.0
+#: For the whole exchange: an answer may come a byte at a time.
+MAX_EXCHANGE_S = 30.0
 
 SIGNATURE_HEADER = "Aftercall-Signature"
 KEY_HEADER = "Idempotency-Key"
@@ -77,6 +82,8 @@ def post(url: str, secret: str, key: str, body: str) -> str | None:
         SIGNATURE_HEADER: sign(secret, int(time.time()), body),
     }
     connection = connect(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    cutting = threading.Timer(MAX_EXCHANGE_S, _cut, (connection,))
+    cutting.start()
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body.encode(), headers)
@@ -84,5 +91,12 @@ def post(url: str, secret: str, key: str, body: str) -> str | None:
     except (OSError, HTTPException, ValueError) as error:
         return f"no answer ({type(error).__name__})"
     finally:
+        cutting.cancel()
         connection.close()
     return None if 200 <= status < 300 else f"the answer was {status}"
+
+
+def _cut(connection: HTTPConnection) -> None:
+    with suppress(OSError):
+        if connection.sock is not None:
+            connection.sock.shutdown(socket.SHUT_RDWR)

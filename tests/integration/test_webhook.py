@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from tests.fixtures.json_schemas import read_valid
 from tests.fixtures.workers import WorkerStarter, wait_until, wait_until_finished, write_source
 
 SECRET = "s" * 40
+#: Answers a byte at a time, without end.
+DRIPPING = -1
 SQLITE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
@@ -33,6 +36,7 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.got: list[tuple[str, dict[str, str], bytes]] = []
         self.answers: list[int] = []
+        self.is_ending = threading.Event()
 
     @property
     def url(self) -> str:
@@ -47,6 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.got.append((self.path, dict(self.headers), body))
         status = self.server.answers.pop(0) if self.server.answers else 200
         if status == 0:
+            return
+        if status == DRIPPING:
+            with suppress(OSError):
+                while not self.server.is_ending.wait(0.1):
+                    self.wfile.write(b"H")
             return
         self.send_response(status)
         self.send_header("Location", "/elsewhere")
@@ -65,6 +74,7 @@ def receiver() -> Iterator[Receiver]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server
+        server.is_ending.set()
         server.shutdown()
         thread.join()
 
@@ -174,6 +184,22 @@ def test_attempts_end_and_can_be_asked_for_again(
     assert command("webhook").output == ""
     assert command("webhook", "--retry").output == "submission 1: told\n"
     assert len(receiver.got) == 2
+
+
+@SQLITE_ONLY
+def test_an_answer_that_never_ends_is_cut(
+    command: Callable[..., Answer],
+    receiver: Receiver,
+    database: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("producer.webhook.MAX_EXCHANGE_S", 1.0)
+    command("submit", str(write_source(tmp_path / "night.csv", "a")))
+    command("cancel", "1")
+    receiver.answers = [DRIPPING]
+    answer = command("webhook")
+    assert (answer.exit_code, "no answer" in answer.output) == (10, True)
 
 
 @pytest.mark.parametrize(
