@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from aftercall.errors import EXIT_NOT_WELL, NotReadyError
-from aftercall.ledger import account, control
+from aftercall.ledger import account, control, webhooks
 from aftercall.masking import printable
 from aftercall.models import JobState
 from aftercall.settings import load_settings
@@ -108,6 +108,8 @@ def requeue(submission: int | None, with_failed: bool, code: str | None, with_ca
         if states:
             num_queued = control.requeue(services.database, submission, states, code)
             click.echo(f"{num_queued} conversations queued again")
+            if submission is not None and num_queued and services.settings.webhook_url:
+                webhooks.ask(services.database, submission)
         if reaches_redis(services):
             click.echo(_what_was_swept(services.sweeper.sweep()))
             if with_dead:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from aftercall.command_groups import SuggestingGroup
 from aftercall.database import reading
 from aftercall.profile import TWEETSUMM
 from producer import as_json
@@ -23,7 +24,7 @@ from training.registry.promotion import promote as promote_through_gate
 from worker.serving.desired import find_desired
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def adapters() -> None:
     """Manage adapters: list, register, show, promote, roll back, compare, and show the history."""
 
@@ -179,7 +180,7 @@ def export_outside(digest: str, out: Path) -> None:
     click.echo(f"{folder.name} written to {export_adapter(folder, out)}")
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def review() -> None:
     """Have people correct summaries, and train on their corrections."""
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aftercall.errors import AdapterError, ModelError
+from producer import as_json
+from producer.options import json_option
 from training.context import TrainingContext, find_served, open_context, register, resolve
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
@@ -120,7 +122,10 @@ def _check_gpus(num_gpus: int) -> None:
 @reading_options
 @click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
 @click.option("--with-base", is_flag=True, help="Also evaluate the base model without an adapter.")
-def evaluate(adapter: str, sources: tuple[str, ...], reading: "Reading", split: str, with_base: bool) -> None:
+@json_option
+def evaluate(
+    adapter: str, sources: tuple[str, ...], reading: "Reading", split: str, with_base: bool, is_json: bool
+) -> None:
     """Evaluate ADAPTER as it would be served: a digest, a folder, `active`, or `none` for the base model alone.
 
     The summaries are written by the worker's own model, prompt, engine and decoding. The judgement on the validation
@@ -128,21 +133,25 @@ def evaluate(adapter: str, sources: tuple[str, ...], reading: "Reading", split: 
     shown as well if it was judged on the same conversations.
     """
     silence_bitsandbytes()
-    from training import show
+    from training import evaluation_json, show
     from training.data.splits import check_unseen
     from training.judge.baselines import judge_baselines
     from training.judge.served import judge_base_alike, judge_served, load_split
 
-    examples = load_split(sources, split, reading)
-    show.rejected(reading)
-    with open_context() as context:
+    with as_json.keeping_stdout(is_json) as stdout, open_context() as context:
+        examples = load_split(sources, split, reading)
+        show.rejected(reading)
         folder = resolve(context, adapter)
         if folder:
             check_unseen(folder, examples)
         evaluation = judge_served(context.settings, folder, examples)
         base = judge_base_alike(context.settings, evaluation, examples) if with_base and folder else None
         judged = _name_judged(context, folder, evaluation.judgement, base)
-        show.evaluation(evaluation, judged | {each.name: each for each in judge_baselines(examples)})
+        judged |= {each.name: each for each in judge_baselines(examples)}
+        if is_json:
+            as_json.write("evaluate", evaluation_json.evaluation(evaluation, judged, split), stdout)
+        else:
+            show.evaluation(evaluation, judged)
     # The gate compares judgements on the validation split only.
     if folder and split == "validation":
         _keep(context.judgements, folder, evaluation, base)

@@ -239,6 +239,7 @@ def test_the_nearest_command_is_suggested(aftercall: Callable[..., Answer]) -> N
     assert answer.exit_code == 2
     assert "there is no command 'exprot'. Did you mean 'export'?" in answer.errors
     assert "Did you mean" not in aftercall("zzz").errors
+    assert "there is no command 'promot'. Did you mean 'promote'?" in aftercall("adapters", "promot").errors
 
 
 def test_the_shell_completes_commands() -> None:

@@ -14,6 +14,7 @@ from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
+from aftercall.logs import event
 from aftercall.message import Chunk, ChunkJob
 from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
@@ -133,7 +134,9 @@ class Summarizer:
                 foreign.append(job.job_id)
         if foreign:
             logger.warning(
-                "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
+                "a message of another ledger: %d of its conversations are not those of the jobs",
+                len(foreign),
+                extra=event("foreign_message", jobs=foreign),
             )
             self._recorder.release(foreign)
         return own
@@ -173,14 +176,17 @@ class Summarizer:
         try:
             return served.engine.generate(prompts, draws)
         except Exception as error:
-            logger.exception("the engine is lost, this worker ends and is to be started again")
+            lost = event("engine_lost", conversations=len(prompts))
+            logger.exception("the engine is lost, this worker ends and is to be started again", extra=lost)
             self._on_engine_lost()
             return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
 
     def _give_up(self, job_ids: Sequence[int]) -> None:
         """Count the attempts and end this process: the engine hangs, and no thread can be stopped."""
         logger.error(
-            "the engine was silent for %g s, this worker ends and is restarted", self._settings.engine_timeout_s
+            "the engine was silent for %g s, this worker ends and is restarted",
+            self._settings.engine_timeout_s,
+            extra=event("engine_hung", jobs=list(job_ids)),
         )
         # The database may hang too, and this process must end all the same.
         recording = threading.Thread(target=self._record_hung, args=(job_ids,), name="record hung jobs", daemon=True)
@@ -194,7 +200,10 @@ class Summarizer:
             for job_id in job_ids:
                 self._recorder.record(JobFailure(job_id, "engine_hung", reason))
         except DBAPIError as error:
-            logger.warning("database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids))
+            away = event("database_away", jobs=list(job_ids))
+            logger.warning(
+                "database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids), extra=away
+            )
 
     def _finish(self, prompted: _Prompted, result: Result, served: Served) -> Outcome:
         """A usable completion becomes a summary; everything else has a reason, or goes back untried."""

@@ -13,7 +13,7 @@ from aftercall.conversation import Speaker
 from producer.cleaning.prepare import prepare_text
 from producer.readers.jsonlines import is_json
 from producer.readers.layouts.discovery import discover_turn
-from producer.readers.layouts.layout import OTHERS, Layout
+from producer.readers.layouts.layout import CONVERSATION_FIELDS, OTHERS, Layout
 from producer.readers.layouts.names import SPEAKERS
 from producer.readers.layouts.paths import compile_path
 from producer.readers.layouts.values import is_missing, take_flag, take_key, take_label, take_words
@@ -23,6 +23,7 @@ from producer.readers.rows import RowError, Table
 from producer.readers.sides.speakers import find_role, take_inbound
 from producer.readers.tables import resolver
 from producer.readers.timing.times import TimeReader
+from producer.readers.transcripts.instruction import split_prompt
 from producer.readers.transcripts.transcript import split_transcript
 
 #: A list with more entries is no support conversation.
@@ -58,11 +59,7 @@ class ItemReader:
         self._discovered: ItemReader | None = None
         resolve = compile_path if table is None or is_json(table) else resolver(table.names)
         #: Paths of the conversation, which in a table are names of columns.
-        self._outer = {
-            name: resolve(path)
-            for name in ("id", "transcript", "turns", "customer", "people")
-            if (path := getattr(layout, name))
-        }
+        self._outer = {name: resolve(path) for name in CONVERSATION_FIELDS if (path := getattr(layout, name))}
         inside = compile_path if layout.shape == "conversations" else resolve
         self._turn = {name: inside(path) for name, path in layout.turn.items()}
         self._skip = [inside(path) for path in layout.skip]
@@ -98,6 +95,8 @@ class ItemReader:
         """A record that is a conversation."""
         external_id = self.take_id(item, number)
         self.num_unreadable = 0
+        if "prompt" in self._outer and (prompt := self._outer["prompt"](item)):
+            return RawConversation(external_id, tuple(split_prompt(take_words(prompt))))
         if "turns" in self._outer:
             entries = self._outer["turns"](item)
             return RawConversation(external_id, tuple(self._entries(entries, self._company(item))))
