@@ -14,7 +14,8 @@ from aftercall.errors import ModelError
 from aftercall.profile import TWEETSUMM, Profile
 from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import copy_originals
-from worker.adapters.manifest import AdapterManifest, attach_adapter, check_adapter, choose_profile, merge_adapter
+from worker.adapters.manifest import AdapterManifest, check_adapter, choose_profile
+from worker.adapters.merge import attach_adapter, merge_adapter
 from worker.engine.layers.compile import keep_compiled
 from worker.engine.memory.kv_cache import free_bytes
 from worker.loading.base_model import BaseModel, count_weights, find_base_model
