@@ -64,9 +64,15 @@ class Settings(BaseSettings):
         "auto",
         description="LoRA adapter folder; `auto`: the active one, else the one that ships for the base model; `none`.",
     )
-    quantization: Literal["auto", "nf4", "int8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "fp8", "int8", "none"] = Field(
         "auto",
         description="How the base model is held; `auto`: none on a CPU and under an adapter trained so, else nf4.",
+    )
+    max_model_len: int = Field(
+        2048,
+        ge=256,
+        le=131_072,
+        description="Tokens of one prompt with its summary, as far as the model's context goes; longer ones are cut.",
     )
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto", description="Type of the arithmetic; `auto`: what the device does best."

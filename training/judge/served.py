@@ -32,6 +32,7 @@ def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Ex
             settings.data_dir,
             may_dequantize=True,
             profile=settings.profile,
+            max_model_len=settings.max_model_len,
         )
     )
     name = loaded.provenance.adapter_digest or settings.base_model

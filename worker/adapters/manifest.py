@@ -6,7 +6,6 @@ two. Imports no torch, so that commands that only publish or list adapters start
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,50 +146,6 @@ def choose_profile(setting: str, folder: Path | None) -> Profile:
             "of aftercall. Set AFTERCALL_PROFILE to the TOML file of that profile."
         )
     return profile
-
-
-def merge_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter merged into its weights, where it costs nothing while decoding.
-
-    Not for 4-bit or 8-bit weights: the adapter would be lost in their rounding. Raises AdapterError if the adapter does
-    not fit, or if its weights are not finite.
-    """
-    adapted = _attach(model, folder)
-    try:
-        return adapted.merge_and_unload(safe_merge=True)
-    except ValueError as error:
-        raise AdapterError(
-            f"The adapter in {folder} cannot be merged: {error}. If its training diverged, train it again at a lower "
-            "learning rate."
-        ) from error
-
-
-def attach_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter attached, in the model's dtype. Raises AdapterError if it does not fit.
-
-    peft keeps an adapter in float32, and would convert the whole batch back and forth around every layer.
-    """
-    adapted = _attach(model, folder)
-    for name, weight in adapted.named_parameters():
-        if "lora_" in name:
-            weight.data = weight.data.to(model.dtype)
-    return adapted
-
-
-def _attach(model: Any, folder: Path) -> Any:
-    from peft import PeftModel
-
-    with warnings.catch_warnings():
-        # peft asks newer transformers for an attribute by its former name.
-        warnings.simplefilter("ignore", FutureWarning)
-        try:
-            return PeftModel.from_pretrained(model, str(folder))
-        except (ValueError, RuntimeError, KeyError) as error:
-            cause = str(error).strip().splitlines()[-1].strip()
-            raise AdapterError(
-                f"The adapter in {folder} does not fit this model's layers: {cause}. "
-                "Use the base model it was trained on."
-            ) from error
 
 
 def _check_base(folder: Path, manifest: AdapterManifest, base_model: str, base_digest: str | None) -> None:

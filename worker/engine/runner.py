@@ -76,6 +76,8 @@ class ModelRunner:
             self._shape = CacheShape.of(model.config)
         except AttributeError as error:
             raise unsupported(str(error)) from error
+        if self.device.type == "cuda":
+            self.options = options.with_whole_prompts(self.max_model_len)
         self.page_size = _PAGE_SIZE if backend.is_paged else self.max_model_len
         self._state = DecodeState(options.max_num_seqs, -(-self.max_model_len // self.page_size), self.device)
         self._forward = Forward(model, backend, self.page_size)

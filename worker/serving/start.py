@@ -45,6 +45,7 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             may_dequantize=True,
             is_swappable=is_following,
             profile=settings.profile,
+            max_model_len=settings.max_model_len,
         )
     )
     sampling = make_sampling(settings, loaded.profile)
@@ -57,7 +58,13 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             f"AFTERCALL_MAX_NEW_TOKENS={sampling.max_new_tokens} leaves no room for a conversation in this model's "
             "context: set a smaller one."
         )
-    if room < _SMALL_LIMIT:
+    held = engine.max_prompt_tokens + sampling.max_new_tokens
+    if "max_model_len" in settings.model_fields_set and settings.max_model_len > held:
+        logger.warning(
+            "%s has a context of %d tokens, less than AFTERCALL_MAX_MODEL_LEN=%d: longer conversations are cut",
+            loaded.provenance.base_model, held, settings.max_model_len
+        )  # fmt: skip
+    elif room < _SMALL_LIMIT:
         logger.warning(
             "%s reads at most %d tokens of a conversation: its context or sliding window, less "
             "AFTERCALL_MAX_NEW_TOKENS. Longer conversations are cut", loaded.provenance.base_model, room
