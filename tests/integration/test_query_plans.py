@@ -26,6 +26,7 @@ from aftercall.ledger import (
     invariants,
     pace,
     retention,
+    webhooks,
     work,
     workers,
 )
@@ -61,6 +62,13 @@ def new_jobs() -> list[intake.NewJob]:
         intake.NewJob(f"new {number}", 10**6 + number, "user: new\n", f"{number:032d}", "1", is_sufficient=True)
         for number in range(FIRST + PER_SUBMISSION - 2, FIRST + PER_SUBMISSION + 2)
     ]
+
+
+def webhook_of(engine: Engine) -> int:
+    """The message of a submission that may have been asked for before."""
+    webhooks.ask(engine, SUBMISSION)
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT min(id) FROM webhook")).scalar_one())
 
 
 #: A call of every function of the ledger, in an order in which each has something to do.
@@ -108,6 +116,14 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "work.complete": lambda engine: [work.complete(engine, summaries(jobs(7)[2:])) for _ in range(2)],
     "work.find_own": lambda engine: work.find_own(engine, dict.fromkeys(jobs(7), "key")),
     "work.find_stored": lambda engine: work.find_stored(engine, jobs(7)),
+    "webhooks.ask": lambda engine: webhooks.ask(engine, SUBMISSION),
+    "webhooks.settle": lambda engine: webhooks.settle(engine, SUBMISSION, is_wanted=True),
+    "webhooks.due": webhooks.due,
+    "webhooks.claim": lambda engine: webhooks.claim(engine, webhooks.Message(1, SUBMISSION, "key", None, 0)),
+    "webhooks.write": lambda engine: webhooks.write(engine, webhook_of(engine), "{}"),
+    "webhooks.delivered": lambda engine: webhooks.delivered(engine, 1),
+    "webhooks.failed": lambda engine: webhooks.failed(engine, 1, "why"),
+    "webhooks.retry": webhooks.retry,
     "workers.record_heartbeat": lambda engine: workers.record_heartbeat(engine, WORKER),
     "workers.alive": workers.alive,
     "workers.delete_stale": lambda engine: workers.delete_stale(engine, 1e6),
