@@ -74,20 +74,21 @@ def test_a_night_works_with_two_roles_and_restricted_redis(
     assert "NOPERM" not in worker.log.read_text()
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["DROP TABLE job", "ALTER TABLE job ADD COLUMN x int", "DELETE FROM audit", "UPDATE audit SET os_user = 'x'"],
-)
-def test_the_applications_role_changes_no_table_and_no_record(database: Engine, statement: str) -> None:
+def test_the_applications_role_changes_no_table_and_no_record(database: Engine) -> None:
     audit.record(database, audit.Entry(audit.Action.EXPORT, None, {}))
-    with pytest.raises(ProgrammingError, match=r"must be owner|permission denied"), database.begin() as connection:
-        connection.execute(text(statement))
+    for statement in (
+        "DROP TABLE job",
+        "ALTER TABLE job ADD COLUMN x int",
+        "DELETE FROM audit",
+        "UPDATE audit SET os_user = 'x'",
+    ):
+        with pytest.raises(ProgrammingError, match=r"must be owner|permission denied"), database.begin() as connection:
+            connection.execute(text(statement))
     assert len(audit.entries(database, 10)) == 1
 
 
-@pytest.mark.parametrize(
-    "command", [["FLUSHALL"], ["CONFIG", "SET", "maxmemory", "1"], ["GET", "somebody"], ["KEYS", "*"]]
-)
-def test_the_redis_user_reaches_the_queue_alone(restricted: str, command: list[str]) -> None:
-    with closing(redis.Redis.from_url(restricted)) as client, pytest.raises(redis.exceptions.NoPermissionError):
-        client.execute_command(*command)
+def test_the_redis_user_reaches_the_queue_alone(restricted: str) -> None:
+    with closing(redis.Redis.from_url(restricted)) as client:
+        for command in ("FLUSHALL", "CONFIG SET maxmemory 1", "GET somebody", "KEYS *"):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command.split())
