@@ -1,13 +1,14 @@
 """A quarter of weekly refreshes, as a timer would start them: reviews come, and the right adapter serves at the end."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from aftercall.database import reading
-from tests.fixtures.refreshes import GARBAGE, Call, install, read_report, refresh, served, write_review
+from tests.fixtures.refreshes import GARBAGE, Call, install, one_thread, read_report, refresh, served, write_review
 from tests.unit.training.learner import SUMMARY, write_labelled
 from training.context import open_context
 from training.registry import history, registry
@@ -39,6 +40,12 @@ WEEKS = [
     Week(9, ("reworded",), NEW_WORDING, 0, "promoted: the gate let it pass"),
     *[Week(number, ("reworded",), None, 0, QUIET) for number in range(10, 14)],
 ]
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def test_a_quarter_of_refreshes_promotes_what_is_better_and_nothing_else(

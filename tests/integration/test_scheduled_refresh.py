@@ -2,21 +2,23 @@
 
 import csv
 import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fixtures.refreshes import GARBAGE, Call, install, read_report, refresh, served, write_review
+from tests.fixtures.refreshes import GARBAGE, Call, install, one_thread, read_report, refresh, served, write_review
 from tests.fixtures.reviews import read
 from tests.unit.training.learner import SUMMARY
 from training.fit.stopwatch import Stopwatch
 
 
 @pytest.fixture
-def home(aftercall: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(aftercall: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The data folder of an installation in the folder that the command runs in."""
-    return install(tmp_path, monkeypatch)
+    with one_thread():
+        yield install(tmp_path, monkeypatch)
 
 
 def test_weeks_of_reviews_promote_what_is_better_and_keep_garbage_out(
