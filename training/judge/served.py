@@ -36,7 +36,8 @@ def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Ex
         )
     )
     name = loaded.provenance.adapter_digest or settings.base_model
-    return evaluate(name, loaded, examples, make_sampling(settings, loaded.profile), settings.quantization)
+    sampling = make_sampling(settings, loaded.profile)
+    return evaluate(name, loaded, examples, sampling, settings.quantization, settings.tries)
 
 
 def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Example]) -> Judgement:

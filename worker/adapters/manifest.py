@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aftercall.errors import AdapterError
 from aftercall.files import write_whole
+from aftercall.masking import printable
 from aftercall.profile import TWEETSUMM, Profile, find_shipped, load_profile
 
 FORMAT_VERSION = 1
@@ -22,6 +23,9 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 MANIFEST_FILE = "manifest.json"
+
+#: Characters of a key that an error quotes; whoever wrote the file chose it.
+_MAX_QUOTED = 80
 
 #: peft stores the path of the base model on the training machine. Nothing here reads it.
 _IGNORED_CONFIG_KEYS = frozenset({"base_model_name_or_path"})
@@ -80,9 +84,9 @@ def read_manifest(folder: Path) -> AdapterManifest:
         return _SCHEMA.validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = printable(".".join(str(part) for part in first["loc"])[:_MAX_QUOTED])
         raise AdapterError(
-            f"{path} is not an adapter's manifest: {name}: {first['msg']}. Publish the adapter again, or "
+            f"{path} is not an adapter's manifest: {name}: {printable(first['msg'])}. Publish the adapter again, or "
             "restore the file."
         ) from error
 
@@ -182,7 +186,7 @@ def _is_list_of_names(value: object) -> bool:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
     if not isinstance(document, dict):
         raise AdapterError(f"{path} does not hold a JSON object. Copy the adapter's folder again.")
