@@ -190,7 +190,7 @@ def test_nf4_for_want_of_room_is_not_silent(
 ) -> None:
     monkeypatch.setattr("worker.loading.load.choose_quantization", lambda *_, has_room: "nf4")
     load_model(replace(settings, adapter_path=adapter_dir))
-    assert "was trained on unquantized weights, for which this GPU has no room: held in nf4" in caplog.text
+    assert "was trained on unquantized weights, which don't fit into this GPU's memory" in caplog.text
 
 
 def test_weights_that_were_copied_in_part_are_a_sentence(settings: ModelSettings, tmp_path: Path) -> None:
