@@ -13,6 +13,8 @@ class Sequence:
     max_new_tokens: int
     #: Starts the draws of this sequence alone, so that its neighbours cannot change what it draws.
     seed: int = 0
+    #: Name of the loaded adapter that it uses; empty: the weights as they are.
+    adapter: str = ""
     #: Tokens decoded and seen by the host.
     completion: list[int] = field(default_factory=list)
     #: Log-probability of each of them, and the largest entropy that one was chosen at; in nats.
