@@ -19,12 +19,17 @@ from training.registry import history, registry, shipped
 from training.registry.card import CARD_FILE
 from training.registry.exporting import export_adapter
 from training.registry.promotion import promote as promote_through_gate
+from training.rollouts_cli import canary, shadow
 from worker.serving.desired import find_desired
 
 
 @click.group()
 def adapters() -> None:
-    """Manage adapters: list, register, show, promote, roll back, compare, and show the history."""
+    """Manage adapters: list, register, show, try on a share, promote, roll back, compare, and show the history."""
+
+
+adapters.add_command(canary)
+adapters.add_command(shadow)
 
 
 @adapters.command("list")
@@ -105,7 +110,7 @@ def rollback(base: str | None) -> None:
 
 @adapters.command("history")
 def history_() -> None:
-    """List every promotion and rollback, newest first."""
+    """List every promotion, rollback, canary and shadow, newest first."""
     with open_context(may_create=False) as context:
         with reading(context.database) as connection:
             changes = history.read(connection)

@@ -3,13 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.conversation import Turn, parse_turns, render_turns
+from aftercall.conversation import parse_turns, render_turns
 from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
@@ -19,10 +19,11 @@ from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
 from worker.jobs.checks import check_completion
+from worker.jobs.drafting import Draft, Prompted, find_result, is_only_compared, plan_drafts, write_drafts
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
 from worker.serving.isolation import Isolation
-from worker.serving.prompts import PromptEncoder, TokenizedPrompt
+from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
@@ -38,15 +39,6 @@ FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_nu
 
 
 _ONE_SIDED = "only one side wrote; set AFTERCALL_ONE_SIDED to summarize to have a summary all the same"
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompted:
-    """A claimed job and the prompt of its conversation."""
-
-    job: ClaimedJob
-    turns: tuple[Turn, ...]
-    prompt: TokenizedPrompt
 
 
 class Summarizer:
@@ -129,7 +121,7 @@ class Summarizer:
         own: list[tuple[ClaimedJob, ChunkJob]] = []
         foreign: list[int] = []
         for job in claimed:
-            if job.job_key == make_job_key(sent[job.job_id].text, job.cleaner_version):
+            if job.job_key == make_job_key(sent[job.job_id].text, job.cleaner_version, job.adapter_digest):
                 own.append((job, sent[job.job_id]))
             else:
                 foreign.append(job.job_id)
@@ -145,13 +137,27 @@ class Summarizer:
         # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
         # Watched from outside: an exchange that hangs holds them up as an engine does.
         with self._watch.calling([each.job.job_id for each in prompted]), self._serving.using() as served:
-            completions = self._generate(served, [each.prompt for each in prompted])
-        outcomes = [self._check(*pair, served) for pair in zip(prompted, completions, strict=True)]
+            written = self._write(prompted, served)
+        outcomes = [outcome for draft, outcome in written if not is_only_compared(draft, outcome)]
         self._recorder.write([*failures, *outcomes])
+        self._recorder.compare([result for each in written if (result := find_result(*each)) is not None])
 
-    def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[_Prompted], list[JobFailure]]:
+    def _write(self, prompted: Sequence[Prompted], served: Served) -> list[tuple[Draft, Outcome]]:
+        """What became of each draft. What a canary can't write, the served adapter writes too: no conversation fails
+        because of a canary.
+        """
+
+        def write(drafts: Sequence[Draft]) -> list[tuple[Draft, Outcome]]:
+            completions = write_drafts(drafts, served, partial(self._generate, served))
+            return [(draft, self._check(draft, completion, served)) for draft, completion in completions]
+
+        written = write([*plan_drafts(prompted, served, self._serving.rollouts)])
+        vain = [draft for draft, outcome in written if draft.is_canary and is_only_compared(draft, outcome)]
+        return written + write([replace(draft, adapter_digest=served.provenance.adapter_digest) for draft in vain])
+
+    def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[Prompted], list[JobFailure]]:
         """The jobs with their prompts, cut to the context; what no prompt can be made of fails."""
-        prompted: list[_Prompted] = []
+        prompted: list[Prompted] = []
         failures: list[JobFailure] = []
         max_tokens = self._serving.now.engine.max_prompt_tokens
         whole = self._prompts.encode_whole([sent.text for _, sent in jobs]) if jobs else []
@@ -165,15 +171,18 @@ class Summarizer:
             if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
                 failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
             else:
-                prompted.append(_Prompted(job, turns, prompt))
+                prompted.append(Prompted(job, turns, prompt))
         return prompted, failures
 
-    def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
+    def _generate(
+        self, served: Served, prompts: Sequence[list[int]], adapters: Sequence[str]
+    ) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
         if not prompts:
             return []
         try:
-            return served.engine.generate([prompt.token_ids for prompt in prompts])
+            # Without others, as an engine of one adapter is called.
+            return served.engine.generate(prompts, adapters if any(adapters) else ())
         except Exception as error:
             logger.exception("the engine is lost, this worker ends and is to be started again")
             self._on_engine_lost()
@@ -198,8 +207,9 @@ class Summarizer:
         except DBAPIError as error:
             logger.warning("database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids))
 
-    def _check(self, prompted: _Prompted, completion: Completion | PromptFailure, served: Served) -> Outcome:
+    def _check(self, draft: Draft, completion: Completion | PromptFailure, served: Served) -> Outcome:
         """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
+        prompted = draft.prompted
         job = prompted.job
         if isinstance(completion, PromptFailure):
             if completion.code == ABORTED:
@@ -223,7 +233,7 @@ class Summarizer:
             coverage=coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
-            **served.columns,
+            **(served.columns | {"adapter_digest": draft.adapter_digest}),
             **(checked.columns | written),
         )
         return Finished(job.job_key, record)
