@@ -19,6 +19,7 @@ from training.registry import history, registry, shipped
 from training.registry.card import CARD_FILE
 from training.registry.exporting import export_adapter
 from training.registry.promotion import promote as promote_through_gate
+from training.registry.shadowing import promote_on_preference
 from training.rollouts_cli import canary, shadow
 from worker.serving.desired import find_desired
 
@@ -81,11 +82,18 @@ def show_(digest: str) -> None:
 @click.argument("digest")
 @click.option("--force", "is_forced", is_flag=True, help="Promote without the gate. The history records it.")
 @click.option("--allow-tie", "allows_tie", is_flag=True, help="Also promote an adapter that is not surely better.")
-def promote(digest: str, is_forced: bool, allows_tie: bool) -> None:
+@click.option("--on-preference", is_flag=True, help="Go by what reviewers preferred while it was a shadow.")
+def promote(digest: str, is_forced: bool, allows_tie: bool, on_preference: bool) -> None:
     """Make workers serve an adapter, if the gate finds it better than the one they serve now."""
+    if on_preference and (is_forced or allows_tie):
+        raise click.UsageError("--on-preference goes without --force and --allow-tie")
     with open_context() as context:
         entry = shipped.find(context.database, digest)
         incumbent = find_desired(context.database, entry.base_model)
+        if on_preference:
+            sentence = promote_on_preference(context.database, entry.digest, incumbent)
+            click.echo(f"active: {entry.digest}; {sentence}")
+            return
         promotion = promote_through_gate(
             context.database,
             entry.digest,

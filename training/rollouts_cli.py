@@ -1,5 +1,7 @@
 """The commands `adapters canary` and `adapters shadow`: an adapter on a share of the conversations."""
 
+from pathlib import Path
+
 import click
 from sqlalchemy.exc import IntegrityError
 
@@ -8,13 +10,16 @@ from aftercall.ledger import rollouts
 from aftercall.ledger.rollouts import Kind, Rollout, State
 from training import show_rollouts
 from training.context import TrainingContext, base_name, open_context
-from training.registry import registry, shipped
+from training.registry import registry, shadowing, shipped
 from training.registry.registry import AdapterState
 from worker.serving.canary import judge
 from worker.serving.desired import find_desired
 
 #: More than half of the conversations to an adapter on trial is no trial.
 MAX_SHARE = 0.5
+
+#: What a reviewer compares in one sitting.
+MAX_PAIRS = 100
 
 
 class Share(click.ParamType):
@@ -52,13 +57,19 @@ def canary(digest: str | None, share: float, is_stopping: bool) -> None:
 @click.argument("digest", required=False)
 @click.option("--share", type=Share(), default="5%", show_default=True, help="Share of the conversations.")
 @click.option("--stop", "is_stopping", is_flag=True, help="Stop the shadow that runs.")
-def shadow(digest: str | None, share: float, is_stopping: bool) -> None:
+@click.option("--review", "out", type=click.Path(path_type=Path), help="Write up to 100 pairs to a CSV for reviewers.")
+@click.option("--import", "reviewed", type=click.Path(path_type=Path), help="Read what reviewers preferred.")
+def shadow(digest: str | None, share: float, is_stopping: bool, out: Path | None, reviewed: Path | None) -> None:
     """Write a share of the conversations with DIGEST, too; without DIGEST, show how both compare.
 
-    What a shadow writes is never exported. `aftercall review export --shadow` has people compare the two without
-    knowing which is which, and `aftercall adapters promote --on-preference` goes by what they preferred.
+    What a shadow writes is never exported. With --review, people compare the two without knowing which is which: they
+    write `first`, `second` or `tie` in the column `preferred`. --import reads that, and `aftercall adapters promote
+    DIGEST --on-preference` goes by it.
     """
     with open_context() as context:
+        if out is not None or reviewed is not None:
+            _review(context, out, reviewed)
+            return
         _command(context, Kind.SHADOW, digest, share, is_stopping=is_stopping)
 
 
@@ -91,24 +102,38 @@ def _start(context: TrainingContext, kind: Kind, digest: str, share: float) -> N
 
 
 def _stop(context: TrainingContext, kind: Kind) -> None:
-    [running] = _running(context, kind) or [None]
+    running = next((each for each in _of_kind(context, kind) if each.state is State.RUNNING), None)
     if running is None or not rollouts.stop(context.database, running, State.STOPPED, "stopped by hand"):
         raise AdapterError(f"no {kind} runs")
     click.echo(f"{kind} {running.adapter_digest} is stopped; {running.served_digest or 'the base model'} is served")
 
 
-def _show(context: TrainingContext, kind: Kind) -> None:
-    base_model = base_name(context, context.settings.base_model)
-    found = [each for each in rollouts.every(context.database, base_model) if each.kind is kind]
+def _review(context: TrainingContext, out: Path | None, reviewed: Path | None) -> None:
+    found = _of_kind(context, Kind.SHADOW)
     if not found:
-        click.echo(f"No adapter was a {kind} of {base_model} yet.")
+        raise AdapterError("no adapter was a shadow yet")
+    if reviewed is not None:
+        num = shadowing.import_pairs(context.database, found[0], reviewed)
+        click.echo(f"{num} comparisons read from {reviewed}")
+    if out is not None:
+        num = shadowing.export_pairs(context.database, found[0], out, MAX_PAIRS)
+        click.echo(f"{num} pairs written to {out}; write first, second or tie in the column `preferred`")
+
+
+def _of_kind(context: TrainingContext, kind: Kind) -> list[Rollout]:
+    """The rollouts of the base model in the settings, newest first."""
+    base_model = base_name(context, context.settings.base_model)
+    return [each for each in rollouts.every(context.database, base_model) if each.kind is kind]
+
+
+def _show(context: TrainingContext, kind: Kind) -> None:
+    found = _of_kind(context, kind)
+    if not found:
+        click.echo(f"No adapter was a {kind} of {base_name(context, context.settings.base_model)} yet.")
         return
     for each in found:
         show_rollouts.state(each)
     if kind is Kind.CANARY:
         show_rollouts.findings(judge(context.database, found[0]))
-
-
-def _running(context: TrainingContext, kind: Kind) -> list[Rollout]:
-    base_model = base_name(context, context.settings.base_model)
-    return [each for each in rollouts.running(context.database, base_model) if each.kind is kind]
+    else:
+        show_rollouts.comparison(shadowing.compare_shadow(context.database, found[0]))

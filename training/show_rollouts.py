@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from aftercall.ledger.rollouts import Rollout
+from training.registry.shadowing import Comparison
 from training.show import console, format_time
 from worker.serving.canary import Finding
 
@@ -31,3 +32,18 @@ def findings(found: Sequence[Finding]) -> None:
         )
         table.add_row(each.flag, *shares, "yes" if each.is_worse else "no")
     console.print(table)
+
+
+def comparison(found: Comparison) -> None:
+    """Print a shadow compared with what was served."""
+    console.print(
+        f"n={found.num_pairs} conversations written by both; the shadow came to nothing {found.num_failed} times"
+    )
+    if not found.num_pairs:
+        return
+    table = Table("figure", "served", "shadow", "difference (95% interval)")
+    for name, (served, shadow, difference) in found.figures.items():
+        table.add_row(name, f"{served:.1f}", f"{shadow:.1f}", str(difference))
+    console.print(table)
+    console.print(f"words in common: ROUGE-1 {found.overlap:.1f}")
+    console.print(found.preference.sentence, soft_wrap=True)

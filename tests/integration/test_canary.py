@@ -4,6 +4,7 @@ Ledger, registry, choice of the adapter, verdicts and commands are real; the eng
 tells it.
 """
 
+import csv
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -307,6 +308,48 @@ def test_what_a_shadow_writes_is_kept_apart_and_erased_with_its_conversation(
         erasure.erase(database, external_id, [submission])
     with reading(database) as connection:
         assert connection.execute(select(RolloutResult.id)).all() == []
+
+
+def test_a_shadow_is_compared_blind_and_promoted_on_preference(
+    database: Engine, two: tuple[str, str], tmp_path: Path
+) -> None:
+    """Ninety pairs, of which reviewers prefer the shadow's, whichever comes first."""
+    better = "Customer's order is late. The agent apologizes and sends another one."
+    house, sheet = House(database, {two[0]: better}), tmp_path / "pairs.csv"
+    run("shadow", two[0], "--share", "50%")
+    with house.following():
+        wait_until(lambda: house.serving.rollouts, "the shadow known")
+        house.submit("night", orders("H", 150))
+        house.work()
+    assert "was not a shadow of what is served" in str(run_failing("promote", two[1], "--on-preference"))
+    assert "stays a candidate: reviewers preferred the shadow 0 times" in str(
+        run_failing("promote", two[0], "--on-preference")
+    )
+    assert "pairs written" in run("shadow", "--review", str(sheet)).output
+    with sheet.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {better, GOOD} == {row["first"] for row in rows} == {row["second"] for row in rows}
+    _write(sheet, [row | {"preferred": "second", "first": rows[0]["conversation"]} for row in rows])
+    assert "line 3: not as it was exported" in str(run_failing("shadow", "--import", str(sheet)))
+    _write(sheet, [row | {"preferred": "maybe"} for row in rows])
+    assert "'maybe' in the column `preferred`; expected first, second, tie" in str(
+        run_failing("shadow", "--import", str(sheet))
+    )
+    _write(sheet, [row | {"preferred": "first" if row["first"] == better else "second"} for row in rows])
+    assert f"{len(rows)} comparisons read" in run("shadow", "--import", str(sheet)).output
+    shown = run("shadow").output
+    assert f"n={len(rows)} conversations written by both" in shown
+    assert f"preferred the shadow {len(rows)} times and the served adapter 0 times" in shown
+    assert f"active: {two[0]}" in run("promote", two[0], "--on-preference").output
+    assert [name for name, _ in actions(database)] == ["shadow", "shadow promoted", "promote"]
+    assert "for the shadow (95% interval)" in run("history").output
+
+
+def _write(sheet: Path, rows: Sequence[dict[str, str]]) -> None:
+    with sheet.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def test_a_quarter_of_nights_ends_with_the_right_adapter_and_every_decision_in_history(
