@@ -55,10 +55,24 @@ def conversations_until_stopped(share: float, ours: float, theirs: float, seed: 
     return None
 
 
-def test_a_canary_that_is_no_worse_goes_on() -> None:
-    """At most 0.33% of them stop for one flag: with 60 of them, one in five such tests would see one stop at most."""
-    stopped = [conversations_until_stopped(0.1, 0.2, 0.2, seed, 1_500) for seed in range(60)]
-    assert sum(each is not None for each in stopped) <= 1
+def probability_of_a_stop(share: float, num_flagged: int) -> float:
+    """Of a canary that is no worse, for one flag, with a look behind every flagged summary; exact."""
+    #: By the canary's number of flagged summaries: the probability to have come there without a stop.
+    going_on = {0: 1.0}
+    stopped = 0.0
+    for num_all in range(1, num_flagged + 1):
+        reached: dict[int, float] = {}
+        for num_canary, probability in going_on.items():
+            for number, chance in ((num_canary, 1 - share), (num_canary + 1, share)):
+                reached[number] = reached.get(number, 0.0) + probability * chance
+        going_on = {k: p for k, p in reached.items() if log_evidence(k, num_all, share) < THRESHOLD}
+        stopped += sum(p for k, p in reached.items() if k not in going_on)
+    return stopped
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+def test_a_canary_that_is_no_worse_is_stopped_as_rarely_as_promised(share: float) -> None:
+    assert 0 < probability_of_a_stop(share, 100) <= ERROR_RATE / len(FLAGS)
 
 
 def test_a_canary_of_garbage_stops_soon() -> None:
