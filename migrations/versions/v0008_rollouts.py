@@ -13,6 +13,11 @@ _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.add_column("job", sa.Column("adapter_digest", sa.String(64), nullable=True))
+    _create_rollout()
+    _create_rollout_result()
+
+
+def _create_rollout() -> None:
     op.create_table(
         "rollout",
         sa.Column("id", _ROW_ID, nullable=False),
@@ -35,6 +40,9 @@ def upgrade() -> None:
         "uq_rollout_running", "rollout", ["base_model", "kind"], unique=True,
         postgresql_where=running, sqlite_where=running,
     )  # fmt: skip
+
+
+def _create_rollout_result() -> None:
     op.create_table(
         "rollout_result",
         sa.Column("id", _ROW_ID, nullable=False),

@@ -159,7 +159,7 @@ def test_submissions_get_the_adapters_that_they_asked_for_from_one_worker(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same conversations four times, all in one worker's batch: each submission's summaries are its adapter's own."""
+    """The same conversations four times, in one worker's batch: each submission's summaries are its adapter's own."""
     first, second, _ = adapters
     wait_until(serves(database, ""), "the worker serves the base model")
     for name, value in settings.to_environment().items():
