@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select, update
 
@@ -166,7 +167,7 @@ def record(engine: Engine, results: Sequence[Result]) -> None:
         connection.execute(statement, [asdict(result) for result in results])
 
 
-def _to_rollout(row: "Row") -> Rollout:
+def _to_rollout(row: Any) -> Rollout:
     return Rollout(
         id=row.id,
         base_model=row.base_model,

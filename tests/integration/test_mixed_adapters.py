@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.fixtures.workers import TIMEOUT_S, wait_until
 from worker.engine import start_engine
 from worker.engine.base import Completion, Engine, PromptFailure, SamplingSettings
 from worker.engine.build import build_engine
+from worker.engine.layers.compile import decoder_layers
 from worker.engine.options import EngineOptions
 from worker.loading.base_model import PACKAGED_MODEL, find_base_model
 from worker.loading.load import LoadedModel, ModelSettings, load_model
@@ -127,6 +129,33 @@ def test_after_a_swap_the_other_adapters_are_what_they_were(
         assert tokens(engine.generate(prompts, [held.names[second]] * len(prompts))) == before
         assert tokens(engine.generate(prompts, [held.names[first]] * len(prompts))) == alone(settings, folders[first])
     assert tokens(engine.generate(prompts)) == alone(settings, folders[third])
+
+
+def test_compiled_layers_let_adapters_in(
+    settings: ModelSettings, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, but for the kernels: the layers are traced, and traced anew when the first adapter comes."""
+
+    def trace_layers(model: Any) -> None:
+        for layer in decoder_layers(model):
+            layer.compile(dynamic=True, backend="aot_eager")
+
+    monkeypatch.setattr("worker.engine.runner.compile_layers", trace_layers)
+    monkeypatch.setattr("worker.engine.loaded_adapters.compile_layers", trace_layers)
+    first, second, _ = folders
+    expected = {digest: alone(settings, folders[digest]) for digest in (first, second)}
+    loaded = load_model(replace(settings, adapter_path=folders[first]))
+    options = replace(CRAMPED, is_compiled=True, is_gelu_fused=True)
+    engine, prompts = build_engine(loaded.model, loaded.tokenizer, SAMPLING, options), prompts_of(loaded)
+    try:
+        assert tokens(engine.generate(prompts)) == expected[first]
+        with make_pool(loaded, engine, folders).holding([second], loaded.provenance) as held:
+            names = ["", held.names[second]] * len(prompts)
+            completed = tokens(engine.generate([p for p in prompts for _ in "ab"], names))
+        assert completed[::2] == expected[first]
+        assert completed[1::2] == expected[second]
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize("settings", ["llama"], indirect=True)

@@ -50,7 +50,10 @@ class LoadedAdapters:
         return Delta(delta.down.to(device, dtype).contiguous(), delta.up.to(device, dtype).contiguous())
 
     def _update_hooks(self) -> None:
-        if self._hooks.set_layers(self.deltas.layers) and self.is_compiled:
-            # Compiled code does not look for hooks. Captured steps stay as they are: no such adapter runs in them.
+        if not self.is_compiled:
+            self._hooks.set_layers(self.deltas.layers)
+        elif self._hooks.set_layers(self.deltas.layers | self._hooks.layers):
+            # Compiled code does not look for hooks, so it is compiled anew when there is a new one; once there, a hook
+            # stays. Captured steps are what they were: no adapter of these runs in them.
             torch.compiler.reset()
             compile_layers(self._model)

@@ -5,6 +5,7 @@ All of them share the engine's batch.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from aftercall.conversation import Turn
 from aftercall.ledger.rollouts import Kind, Result, Rollout
@@ -16,7 +17,7 @@ from worker.serving.prompts import TokenizedPrompt
 from worker.serving.served import Served
 
 #: Code of a job whose adapter this worker can't serve.
-UNAVAILABLE = "adapter_unavailable"
+UNAVAILABLE: Final = "adapter_unavailable"
 
 _NO_POOL = "this worker serves one adapter only"
 

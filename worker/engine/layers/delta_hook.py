@@ -40,9 +40,14 @@ class DeltaHooks:
                 return name
         return None
 
+    @property
+    def layers(self) -> set[str]:
+        """The layers that have hooks."""
+        return set(self._handles)
+
     def set_layers(self, names: Collection[str]) -> bool:
         """Have hooks on exactly these layers. Returns whether anything changed."""
-        before = set(self._handles)
+        before = self.layers
         for name in before.difference(names):
             self._handles.pop(name).remove()
         for name in set(names).difference(before):
