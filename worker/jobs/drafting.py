@@ -21,6 +21,9 @@ UNAVAILABLE: Final = "adapter_unavailable"
 
 _NO_POOL = "this worker serves one adapter only"
 
+#: Failures that are the fault of the adapter that wrote.
+FAULTS: Final = frozenset({"empty_summary", "degenerate", "not_a_number"})
+
 #: Calls the engine: token ids and the names of adapters in, one outcome a prompt out.
 Generate = Callable[[Sequence[list[int]], Sequence[str]], list[Completion | PromptFailure]]
 
@@ -102,7 +105,7 @@ def find_result(draft: Draft, outcome: Outcome) -> Result | None:
         return None
     result = Result(draft.rollout.id, draft.prompted.job.job_id, draft.adapter_digest)
     if isinstance(outcome, JobFailure):
-        return replace(result, failure=outcome.code)
+        return replace(result, failure=outcome.code) if outcome.code in FAULTS else None
     if not draft.is_shadow or not isinstance(outcome, Finished):
         return None
     summary = outcome.summary

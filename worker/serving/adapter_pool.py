@@ -72,14 +72,15 @@ class AdapterPool:
         if len(digests) > self.max_adapters + 1:
             raise ValueError(f"{len(digests)} adapters were asked for at once, and {self.max_adapters} fit")
         names = {digest: digest or BASE_ALONE for digest in digests if digest != served.adapter_digest}
-        loaded = self._acquire(sorted(names.values()), served)
+        refused = self._acquire(sorted(names.values()), served)
+        loaded = {digest: name for digest, name in names.items() if name not in refused}
         try:
             yield Held(
-                {served.adapter_digest: ""} | {digest: name for digest, name in names.items() if name in loaded},
-                {digest: self._refused[name][0] for digest, name in names.items() if name not in loaded},
+                {served.adapter_digest: ""} | loaded,
+                {digest: refused[name] for digest, name in names.items() if name in refused},
             )
         finally:
-            self._release(loaded)
+            self._release(loaded.values())
 
     def clear(self) -> None:
         """Drop all: the weights are about to change. No call may be running."""
@@ -89,26 +90,29 @@ class AdapterPool:
             self._num_users.clear()
             self._refused.clear()
 
-    def _acquire(self, names: Sequence[str], served: "ModelProvenance") -> list[str]:
-        """Load what is missing; returns those that are loaded now, each counted as used once more."""
+    def _acquire(self, names: Sequence[str], served: "ModelProvenance") -> dict[str, str]:
+        """Load what is missing, and count each as used once more; returns why others can't be loaded."""
         if not names:
-            return []
+            return {}
         with self._changed:
             self._changed.wait_for(lambda: not self._is_loading and self._has_room(names))
             self._is_loading = True
+        refused: dict[str, str] = {}
         loaded: list[str] = []
         try:
             for name in names:
                 if self._make_ready(name, served, keep=names):
                     loaded.append(name)
+                else:
+                    refused[name], _ = self._refused[name]
         finally:
             with self._changed:
                 for name in loaded:
                     # Put at the end: it was used last.
-                    self._num_users[name] = self._num_users.pop(name, 0) + 1
+                    self._num_users[name] = self._num_users.pop(name) + 1
                 self._is_loading = False
                 self._changed.notify_all()
-        return loaded
+        return refused
 
     def _has_room(self, names: Sequence[str]) -> bool:
         in_use = {name for name, num_users in self._num_users.items() if num_users}
@@ -137,7 +141,7 @@ class AdapterPool:
         self._num_users[name] = 0
         return True
 
-    def _release(self, names: Sequence[str]) -> None:
+    def _release(self, names: Collection[str]) -> None:
         with self._changed:
             for name in names:
                 self._num_users[name] -= 1
