@@ -68,7 +68,7 @@ def main() -> None:
                 wanted = sorted(set(adapters) - {""})
                 with pool.holding(wanted, loaded.provenance):
                     began, cpu_began = perf_counter(), process_time()
-                    outcomes = engine.generate(prompts, adapters if wanted else ())
+                    outcomes = engine.generate(prompts, adapters=adapters if wanted else ())
                     seconds.setdefault(name, []).append((perf_counter() - began, process_time() - cpu_began))
                 assert all(isinstance(outcome, Completion) for outcome in outcomes)
         for name, rounds in seconds.items():

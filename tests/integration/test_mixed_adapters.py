@@ -108,7 +108,9 @@ def test_adapters_of_one_batch_complete_as_each_does_alone(
     digests = [digest for _ in prompts for digest in by_digest]
     with make_pool(loaded, engine, folders).holding(digests, loaded.provenance) as held:
         assert not held.refused
-        outcomes = engine.generate([p for p in prompts for _ in by_digest], [held.names[digest] for digest in digests])
+        outcomes = engine.generate(
+            [p for p in prompts for _ in by_digest], adapters=[held.names[digest] for digest in digests]
+        )
     completed = tokens(outcomes)
     for index, digest in enumerate(by_digest):
         assert completed[index::4] == expected[digest]
@@ -122,12 +124,14 @@ def test_after_a_swap_the_other_adapters_are_what_they_were(
     loaded, engine = serve(folders[first])
     pool, live, prompts = make_pool(loaded, engine, folders), LiveAdapter(loaded), prompts_of(loaded)
     with pool.holding([second], loaded.provenance) as held:
-        before = tokens(engine.generate(prompts, [held.names[second]] * len(prompts)))
+        before = tokens(engine.generate(prompts, adapters=[held.names[second]] * len(prompts)))
     pool.clear()
     provenance = live.apply(live.stage(folders[third], third))
     with pool.holding([second, first], provenance) as held:
-        assert tokens(engine.generate(prompts, [held.names[second]] * len(prompts))) == before
-        assert tokens(engine.generate(prompts, [held.names[first]] * len(prompts))) == alone(settings, folders[first])
+        assert tokens(engine.generate(prompts, adapters=[held.names[second]] * len(prompts))) == before
+        assert tokens(engine.generate(prompts, adapters=[held.names[first]] * len(prompts))) == alone(
+            settings, folders[first]
+        )
     assert tokens(engine.generate(prompts)) == alone(settings, folders[third])
 
 
@@ -151,7 +155,7 @@ def test_compiled_layers_let_adapters_in(
         assert tokens(engine.generate(prompts)) == expected[first]
         with make_pool(loaded, engine, folders).holding([second], loaded.provenance) as held:
             names = ["", held.names[second]] * len(prompts)
-            completed = tokens(engine.generate([p for p in prompts for _ in "ab"], names))
+            completed = tokens(engine.generate([p for p in prompts for _ in "ab"], adapters=names))
         assert completed[::2] == expected[first]
         assert completed[1::2] == expected[second]
     finally:
@@ -166,7 +170,7 @@ def test_no_more_are_loaded_than_the_limit(folders: dict[str, Path], serve: Serv
     pool, [prompt, *_] = make_pool(loaded, engine, folders, max_adapters=2), prompts_of(loaded)
 
     def is_loaded(digest: str) -> bool:
-        return isinstance(engine.generate([prompt], [digest])[0], Completion)
+        return isinstance(engine.generate([prompt], adapters=[digest])[0], Completion)
 
     for digest in (first, second, first, third):
         with pool.holding([digest], loaded.provenance) as held:
@@ -220,7 +224,7 @@ def test_the_packaged_models_shipped_adapter_next_to_the_base_alone(
         pool = make_pool(loaded_model, engine, {shipped.name: shipped})
         with pool.holding(["", shipped.name], loaded_model.provenance) as held:
             names = ["", held.names[shipped.name]] * len(prompts)
-            completed = tokens(engine.generate([p for p in prompts for _ in "ab"], names))
+            completed = tokens(engine.generate([p for p in prompts for _ in "ab"], adapters=names))
     finally:
         engine.close()
     assert (completed[::2], completed[1::2]) == expected

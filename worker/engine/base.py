@@ -31,8 +31,10 @@ class SamplingSettings:
     top_k: int = 50
     top_p: float = 0.95
     temperature: float = 1.0
-    #: Seeds the draw of every sequence, so that a run can be repeated; used with `do_sample` only.
+    #: Seeds the draw of every sequence, so that a run can be repeated.
     seed: int = 0
+    #: Sampled completions that a caller may ask for besides its first one; without any, a greedy engine never samples.
+    num_samples: int = 0
     #: A completion ends before the first occurrence of this string (or at end-of-text). Where it begins with a line
     #: break, the start of the completion counts as one.
     stop_string: str = "\n###"
@@ -74,11 +76,13 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], adapters: Sequence[str] = ()
+        self, prompts: Sequence[Sequence[int]], draws: Sequence[int] | None = None, adapters: Sequence[str] = ()
     ) -> list[Completion | PromptFailure]:
         """Complete `prompts` (token ids), one outcome a prompt, in their order. Blocks until all have ended.
 
         Args:
+            draws: for each prompt, 0 to decode it as the settings say, or the number of a sample, from 1; each number
+                gives another completion. Equal prompts in a row are read once. By default all are 0.
             adapters: for each prompt the name of a loaded adapter, or an empty one: the weights as they are. By
                 default all are completed by these.
 

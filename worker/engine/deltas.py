@@ -59,7 +59,7 @@ class AdapterDeltas:
         """The slices of the step's tokens that need deltas; `sequences` are sorted by adapter."""
         runs, start = [], 0
         for adapter, group in groupby(sequences, key=lambda sequence: sequence.adapter):
-            stop = start + sum(sequence.num_tokens if is_prefill else 1 for sequence in group)
+            stop = start + sum(sequence.num_read if is_prefill else 1 for sequence in group)
             if adapter:
                 runs.append(Run(self._loaded[adapter], start, stop))
             start = stop

@@ -18,7 +18,7 @@ from worker.engine.changes import Change, PendingChanges, make, stopped
 from worker.engine.deltas import Delta
 from worker.engine.loaded_adapters import LoadedAdapters
 from worker.engine.memory.oom import OutOfDeviceMemoryError
-from worker.engine.sampling import sequence_seed
+from worker.engine.sampling import GREEDY, sequence_seed
 from worker.engine.scheduler import Scheduler, Step
 from worker.engine.sequence import Sequence
 from worker.engine.stopping import StopRule
@@ -101,7 +101,9 @@ class BatchingEngine:
         """The longest prompt that leaves room for `max_new_tokens`, in tokens."""
         return self._runner.max_model_len - self._settings.max_new_tokens
 
-    def generate(self, prompts: Seq[Seq[int]], adapters: Seq[str] = ()) -> list[Completion | PromptFailure]:
+    def generate(
+        self, prompts: Seq[Seq[int]], draws: Seq[int] | None = None, adapters: Seq[str] = ()
+    ) -> list[Completion | PromptFailure]:
         """Complete `prompts`, one outcome a prompt, in their order; their batch is shared with other threads'."""
         call = Call(len(prompts))
         accepted: list[tuple[Sequence, int]] = []
@@ -110,7 +112,7 @@ class BatchingEngine:
             if failure:
                 call.settle(index, failure)
             else:
-                accepted.append((self._sequence(prompt, adapter), index))
+                accepted.append((self._sequence(prompt, draws[index] if draws else 0, adapter), index))
         # Neighbours of one length are read with the least padding where attention pads.
         accepted.sort(key=lambda item: len(item[0].prompt))
         self._submit(call, accepted)
@@ -158,8 +160,9 @@ class BatchingEngine:
             )
         return None
 
-    def _sequence(self, prompt: Seq[int], adapter: str) -> Sequence:
-        seed = sequence_seed(prompt, self._settings.seed) if self._settings.do_sample else 0
+    def _sequence(self, prompt: Seq[int], draw: int, adapter: str) -> Sequence:
+        is_sampled = draw > 0 or self._settings.do_sample
+        seed = sequence_seed(prompt, self._settings.seed, draw) if is_sampled else GREEDY
         return Sequence(tuple(prompt), self._settings.max_new_tokens, seed, adapter)
 
     def _submit(self, call: Call, accepted: Seq[tuple[Sequence, int]]) -> None:

@@ -15,6 +15,8 @@ class Sequence:
     seed: int = 0
     #: Name of the loaded adapter that it uses; empty: the weights as they are.
     adapter: str = ""
+    #: The sequence of the same prompt whose prefill serves this one too; None if it has its own. Set when admitted.
+    read_with: "Sequence | None" = None
     #: Tokens decoded and seen by the host.
     completion: list[int] = field(default_factory=list)
     #: Log-probability of each of them, and the largest entropy that one was chosen at; in nats.
@@ -43,6 +45,11 @@ class Sequence:
     def num_tokens(self) -> int:
         """Tokens of prompt and completion."""
         return len(self.prompt) + len(self.completion)
+
+    @property
+    def num_read(self) -> int:
+        """Tokens that its own prefill feeds."""
+        return 0 if self.read_with is not None else self.num_tokens
 
     @property
     def max_tokens(self) -> int:

@@ -3,17 +3,18 @@
 All of them share the engine's batch.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from aftercall.conversation import Turn
-from aftercall.ledger.rollouts import Kind, Result, Rollout
+from aftercall.ledger.rollouts import Kind, Rollout
+from aftercall.ledger.rollouts import Result as Compared
 from aftercall.ledger.work import ClaimedJob, JobFailure
-from worker.engine.base import Completion, PromptFailure
+from worker.engine.base import PromptFailure
 from worker.jobs.recorder import Outcome
 from worker.jobs.spool import Finished
-from worker.serving.prompts import TokenizedPrompt
+from worker.jobs.tries import Asked, Generate, Result, complete
+from worker.serving.held import Held
 from worker.serving.served import Served
 
 #: Code of a job whose adapter this worker can't serve.
@@ -24,17 +25,13 @@ _NO_POOL = "this worker serves one adapter only"
 #: Failures that are the fault of the adapter that wrote.
 FAULTS: Final = frozenset({"empty_summary", "degenerate", "not_a_number"})
 
-#: Calls the engine: token ids and the names of adapters in, one outcome a prompt out.
-Generate = Callable[[Sequence[list[int]], Sequence[str]], list[Completion | PromptFailure]]
-
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
     """A claimed job and the prompt of its conversation."""
 
     job: ClaimedJob
-    turns: tuple[Turn, ...]
-    prompt: TokenizedPrompt
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +72,7 @@ def plan_drafts(prompted: Sequence[Prompted], served: Served, rollouts: Sequence
             yield Draft(each, shadow.adapter_digest, shadow)
 
 
-def write_drafts(
-    drafts: Sequence[Draft], served: Served, generate: Generate
-) -> Iterator[tuple[Draft, Completion | PromptFailure]]:
+def write_drafts(drafts: Sequence[Draft], served: Served, generate: Generate) -> Iterator[tuple[Draft, Result]]:
     """Each draft with what came of it.
 
     What a canary can't write here, the served adapter writes; what a shadow can't, is left out.
@@ -85,13 +80,13 @@ def write_drafts(
     digest = served.provenance.adapter_digest
     others = sorted({draft.adapter_digest for draft in drafts} - {digest})
     if not others or served.pool is None:
-        yield from _write(drafts, digest, {digest: ""}, dict.fromkeys(others, _NO_POOL), generate)
+        yield from _write(drafts, served, Held({digest: ""}, dict.fromkeys(others, _NO_POOL)), generate)
         return
     for first in range(0, len(others), served.pool.max_adapters):
         group = others[first : first + served.pool.max_adapters]
         theirs = [d for d in drafts if d.adapter_digest in group or (first == 0 and d.adapter_digest == digest)]
         with served.pool.holding(group, served.provenance) as held:
-            yield from _write(theirs, digest, held.names, held.refused, generate)
+            yield from _write(theirs, served, held, generate)
 
 
 def is_only_compared(draft: Draft, outcome: Outcome) -> bool:
@@ -99,11 +94,11 @@ def is_only_compared(draft: Draft, outcome: Outcome) -> bool:
     return draft.is_shadow or (draft.is_canary and isinstance(outcome, JobFailure))
 
 
-def find_result(draft: Draft, outcome: Outcome) -> Result | None:
+def find_result(draft: Draft, outcome: Outcome) -> Compared | None:
     """What the comparison of a rollout needs to know that isn't in a summary."""
     if draft.rollout is None:
         return None
-    result = Result(draft.rollout.id, draft.prompted.job.job_id, draft.adapter_digest)
+    result = Compared(draft.rollout.id, draft.prompted.job.job_id, draft.adapter_digest)
     if isinstance(outcome, JobFailure):
         return replace(result, failure=outcome.code) if outcome.code in FAULTS else None
     if not draft.is_shadow or not isinstance(outcome, Finished):
@@ -119,17 +114,16 @@ def find_result(draft: Draft, outcome: Outcome) -> Result | None:
     )
 
 
-def _write(
-    drafts: Sequence[Draft], served: str, names: Mapping[str, str], refused: Mapping[str, str], generate: Generate
-) -> Iterator[tuple[Draft, Completion | PromptFailure]]:
+def _write(drafts: Sequence[Draft], served: Served, held: Held, generate: Generate) -> Iterator[tuple[Draft, Result]]:
+    digest = served.provenance.adapter_digest
     settled = [
-        replace(draft, adapter_digest=served) if draft.is_canary and draft.adapter_digest in refused else draft
+        replace(draft, adapter_digest=digest) if draft.is_canary and draft.adapter_digest in held.refused else draft
         for draft in drafts
-        if not (draft.is_shadow and draft.adapter_digest in refused)
+        if not (draft.is_shadow and draft.adapter_digest in held.refused)
     ]
     for draft in settled:
-        if draft.adapter_digest in refused:
-            yield draft, PromptFailure(UNAVAILABLE, refused[draft.adapter_digest])
-    writable = [draft for draft in settled if draft.adapter_digest not in refused]
-    prompts = [draft.prompted.prompt.token_ids for draft in writable]
-    yield from zip(writable, generate(prompts, [names[draft.adapter_digest] for draft in writable]), strict=True)
+        if draft.adapter_digest in held.refused:
+            yield draft, PromptFailure(UNAVAILABLE, held.refused[draft.adapter_digest])
+    writable = [draft for draft in settled if draft.adapter_digest not in held.refused]
+    asked = [replace(draft.prompted.asked, adapter=held.names[draft.adapter_digest]) for draft in writable]
+    yield from zip(writable, complete(served, asked, generate), strict=True)

@@ -14,20 +14,20 @@ from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
+from aftercall.logs import event
 from aftercall.message import Chunk, ChunkJob
 from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
-from worker.jobs.checks import check_completion
 from worker.jobs.drafting import Draft, Prompted, find_result, is_only_compared, plan_drafts, write_drafts
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
+from worker.jobs.tries import Asked, Result
 from worker.serving.isolation import Isolation
 from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
-from worker.verdict.rules import is_degenerate
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,9 @@ class Summarizer:
                 foreign.append(job.job_id)
         if foreign:
             logger.warning(
-                "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
+                "a message of another ledger: %d of its conversations are not those of the jobs",
+                len(foreign),
+                extra=event("foreign_message", jobs=foreign),
             )
             self._recorder.release(foreign)
         return own
@@ -148,8 +150,8 @@ class Summarizer:
         """
 
         def write(drafts: Sequence[Draft]) -> list[tuple[Draft, Outcome]]:
-            completions = write_drafts(drafts, served, partial(self._generate, served))
-            return [(draft, self._check(draft, completion, served)) for draft, completion in completions]
+            results = write_drafts(drafts, served, partial(self._generate, served))
+            return [(draft, self._finish(draft, result, served)) for draft, result in results]
 
         written = write([*plan_drafts(prompted, served, self._serving.rollouts)])
         vain = [draft for draft, outcome in written if draft.is_canary and is_only_compared(draft, outcome)]
@@ -171,27 +173,28 @@ class Summarizer:
             if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
                 failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
             else:
-                prompted.append(Prompted(job, turns, prompt))
+                prompted.append(Prompted(job, Asked(turns, prompt)))
         return prompted, failures
 
     def _generate(
-        self, served: Served, prompts: Sequence[list[int]], adapters: Sequence[str]
+        self, served: Served, prompts: Sequence[Sequence[int]], draws: Sequence[int], adapters: Sequence[str]
     ) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
-        if not prompts:
-            return []
         try:
             # Without others, as an engine of one adapter is called.
-            return served.engine.generate(prompts, adapters if any(adapters) else ())
+            return served.engine.generate(prompts, draws, adapters if any(adapters) else ())
         except Exception as error:
-            logger.exception("the engine is lost, this worker ends and is to be started again")
+            lost = event("engine_lost", conversations=len(prompts))
+            logger.exception("the engine is lost, this worker ends and is to be started again", extra=lost)
             self._on_engine_lost()
             return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
 
     def _give_up(self, job_ids: Sequence[int]) -> None:
         """Count the attempts and end this process: the engine hangs, and no thread can be stopped."""
         logger.error(
-            "the engine was silent for %g s, this worker ends and is restarted", self._settings.engine_timeout_s
+            "the engine was silent for %g s, this worker ends and is restarted",
+            self._settings.engine_timeout_s,
+            extra=event("engine_hung", jobs=list(job_ids)),
         )
         # The database may hang too, and this process must end all the same.
         recording = threading.Thread(target=self._record_hung, args=(job_ids,), name="record hung jobs", daemon=True)
@@ -205,23 +208,25 @@ class Summarizer:
             for job_id in job_ids:
                 self._recorder.record(JobFailure(job_id, "engine_hung", reason))
         except DBAPIError as error:
-            logger.warning("database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids))
+            away = event("database_away", jobs=list(job_ids))
+            logger.warning(
+                "database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids), extra=away
+            )
 
-    def _check(self, draft: Draft, completion: Completion | PromptFailure, served: Served) -> Outcome:
-        """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
+    def _finish(self, draft: Draft, result: Result, served: Served) -> Outcome:
+        """A usable completion becomes a summary; everything else has a reason, or goes back untried."""
         prompted = draft.prompted
-        job = prompted.job
-        if isinstance(completion, PromptFailure):
-            if completion.code == ABORTED:
+        job, turns = prompted.job, prompted.asked.turns
+        if isinstance(result, PromptFailure):
+            if result.code == ABORTED:
                 return Untried(job.job_id)
-            return self._failure(job.job_id, completion.code, completion.reason)
-        coverage = prompted.prompt.coverage
-        checked = check_completion(completion, prompted.turns, served.profile, served.tokenizer, coverage)
+            return self._failure(job.job_id, result.code, result.reason)
+        completion, checked = result.completion, result.checked
         if not checked.written.text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
-        if is_degenerate(checked.written.text):
+        if not result.is_usable:
             return self._failure(job.job_id, "degenerate", "the model repeated itself instead of ending")
-        redact = partial(redact_summary, conversation=render_turns(prompted.turns), cleaner_version=job.cleaner_version)
+        redact = partial(redact_summary, conversation=render_turns(turns), cleaner_version=job.cleaner_version)
         written = {name: redact(text) for name in ("issue", "action", "follow_up") if (text := checked.columns[name])}
         record = SummaryRecord(
             job_id=job.job_id,
@@ -230,7 +235,7 @@ class Summarizer:
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
             finish_reason=completion.finish_reason,
-            coverage=coverage,
+            coverage=prompted.asked.prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
             **(served.columns | {"adapter_digest": draft.adapter_digest}),

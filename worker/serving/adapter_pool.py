@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from worker.adapters.lora import LoraPair, NotSwappableError, read_pairs
 from worker.adapters.manifest import check_adapter
 from worker.engine.base import Engine
 from worker.engine.deltas import Delta
+from worker.serving.held import Held
 
 if TYPE_CHECKING:
     from worker.loading.load import LoadedModel, ModelProvenance
@@ -35,16 +35,6 @@ RETRY_S = 30.0
 
 #: The folder of a digest's adapter; None: it is neither registered nor shipped.
 FindFolder = Callable[[str], Path | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a call may use."""
-
-    #: The engine's name of each adapter, by digest; empty for the one in the weights.
-    names: Mapping[str, str] = field(default_factory=dict)
-    #: Why an adapter can't be used here, by digest.
-    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 class AdapterPool:
@@ -69,9 +59,9 @@ class AdapterPool:
 
         Waits for other calls to end if there is no room. At most `max_adapters` in addition to the served one.
         """
-        if len(digests) > self.max_adapters + 1:
-            raise ValueError(f"{len(digests)} adapters were asked for at once, and {self.max_adapters} fit")
         names = {digest: digest or BASE_ALONE for digest in digests if digest != served.adapter_digest}
+        if len(names) > self.max_adapters:
+            raise ValueError(f"{len(names)} adapters were asked for at once, and {self.max_adapters} fit")
         refused = self._acquire(sorted(names.values()), served)
         loaded = {digest: name for digest, name in names.items() if name not in refused}
         try:

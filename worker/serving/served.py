@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aftercall.profile import TWEETSUMM, Profile
 from worker.engine.base import Engine, SamplingSettings
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from worker.loading.load import ModelProvenance
     from worker.serving.adapter_pool import AdapterPool
     from worker.serving.hot_swap import LiveAdapter
+
+
+#: For which conversations the best of several completions is chosen: none, those whose first one needs review, all.
+Tries = Literal["off", "auto", "all"]
+
+#: Completions that are sampled for a conversation besides its first one, where several are tried.
+NUM_SAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class Served:
     live_adapter: "LiveAdapter | None" = None
     #: How the model is asked, and what is read from its answer.
     profile: Profile = TWEETSUMM
+    tries: Tries = "off"
     #: Adapters in addition to the one in the weights; None: there can be no others.
     pool: "AdapterPool | None" = None
 
@@ -44,7 +52,7 @@ class Served:
             "compute_dtype": self.provenance.dtype,
             "prompt_version": self.profile.id,
             "profile": self.profile.name,
-            "generation": json.dumps(asdict(self.sampling), sort_keys=True),
+            "generation": json.dumps(asdict(self.sampling) | {"tries": self.tries}, sort_keys=True),
         }
 
 
