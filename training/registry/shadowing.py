@@ -18,7 +18,8 @@ from aftercall.errors import AdapterError, SourceError
 from aftercall.ledger import rollouts
 from aftercall.ledger.rollouts import Kind, Rollout
 from aftercall.models import Job, RolloutResult, Summary
-from producer.export import neutralise, write_csv
+from producer.export import write_csv
+from producer.formulas import guard
 from producer.output import check_replaceable, write_out
 from training.data.csv_rows import read_rows
 from training.judge.bootstrap import CONFIDENCE, Interval, compare
@@ -215,7 +216,7 @@ def _to_rows(pairs: Sequence[Pair], rollout: Rollout) -> Iterator[dict[str, Any]
 def _check(pair: Pair | None, rollout: Rollout, row: Mapping[str, str], where: str) -> Pair:
     """The pair of a row; SourceError if there is none, or if the row's texts are not its own."""
     found = [_squeeze(row[name]) for name in ("first", "second")]
-    if pair is None or found != [_squeeze(str(neutralise(text))) for _, text in pair.in_order(rollout)]:
+    if pair is None or found != [_squeeze(str(guard(text))) for _, text in pair.in_order(rollout)]:
         raise SourceError(f"{where}: not as it was exported. Sort whole rows, and change `preferred` only.")
     return pair
 
