@@ -117,6 +117,8 @@ class Redactor:
         A value that the redacted conversation still holds is left as it is. One that it never held gets a placeholder
         without a number.
         """
+        # It may hold what the conversation does not, so it is searched for everything.
+        self._within, self._words = suspicion.ALL, suspicion.WORDS
         while spans := [each for each in self.find(text) if text[each.start : each.end] not in conversation]:
             text = _replace(text, spans, lambda span: self._given.get((span.kind, span.key), f"[{span.kind}]"))
         return text

@@ -64,7 +64,8 @@ def _skipping(head: nn.Module) -> Iterator[None]:
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
-        size = max(1, CHUNK_LOGITS // head.weight.shape[0])  # type: ignore[index]
+        vocab_size: Any = head.weight.shape[0]  # type: ignore[index]
+        size = max(1, CHUNK_LOGITS // int(vocab_size))
         total = torch.zeros((), device=hidden.device)
         gradients = []
         for states, labels in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
