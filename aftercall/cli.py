@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("producer.cli", "Write a submission's summaries to a file."),
     "night": ("producer.night_cli", "Do a night's work in one command, for cron or systemd."),
     "report": ("producer.night_cli", "Write one HTML page about a night."),
+    "drift": ("producer.night_cli", "Say whether a night is like the last ones."),
     "webhook": ("producer.webhook_cli", "Tell a URL which submissions have ended."),
     "metrics": ("producer.night_cli", "Write metrics for Prometheus."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),

@@ -104,3 +104,5 @@ EXIT_INTERRUPTED = 130
 EXIT_KEPT = 20
 EXIT_NOT_ENOUGH_DATA = 21
 EXIT_REFRESH_FAILED = 22
+#: `aftercall drift`: the night is not like the last ones.
+EXIT_DRIFT = 23

@@ -58,10 +58,12 @@ class Job(Base):
     __tablename__ = "job"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    #: Digest of (cleaned conversation, cleaner version): the job's identity.
+    #: Digest of (cleaned conversation, cleaner version, adapter if one was asked for): the job's identity.
     job_key: Mapped[str] = mapped_column(String(32))
     text: Mapped[str] = mapped_column(Text)
     cleaner_version: Mapped[str] = mapped_column(String(16))
+    #: The adapter that was asked for; empty: the base model alone; NULL: whichever is served.
+    adapter_digest: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(24))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     #: When a message was last sent for the job; NULL if it has none and the sweep will send one.
@@ -189,7 +191,7 @@ class Promotion(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     base_model: Mapped[str] = mapped_column(Text)
-    #: `promote` or `rollback`.
+    #: What was done, such as `promote`; `training.registry.history` has all.
     action: Mapped[str] = mapped_column(String(16))
     #: Empty: no registered adapter is active any more.
     adapter_digest: Mapped[str | None] = mapped_column(String(64))
@@ -199,6 +201,64 @@ class Promotion(Base):
     #: What the gate found, as JSON; empty where nothing was compared.
     report: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[float] = mapped_column(Float(53))
+
+
+class Rollout(Base):
+    """An adapter that serves, or shadows, a share of the conversations of a base model."""
+
+    __tablename__ = "rollout"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    base_model: Mapped[str] = mapped_column(Text)
+    #: `canary` or `shadow`.
+    kind: Mapped[str] = mapped_column(String(16))
+    adapter_digest: Mapped[str] = mapped_column(String(64))
+    #: What was served when it began; empty: the base model alone.
+    served_digest: Mapped[str] = mapped_column(String(64))
+    #: Of the conversations, 0 to 1.
+    share: Mapped[float] = mapped_column(Float(53))
+    state: Mapped[str] = mapped_column(String(16))
+    #: Why it ended.
+    reason: Mapped[str | None] = mapped_column(Text)
+    #: The newest summary when it began.
+    after_summary_id: Mapped[int] = mapped_column(RowId)
+    created_at: Mapped[float] = mapped_column(Float(53))
+    #: When a worker last judged it.
+    checked_at: Mapped[float] = mapped_column(Float(53))
+    ended_at: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (
+        Index(
+            "uq_rollout_running", "base_model", "kind", unique=True,
+            postgresql_where=sql("state = 'running'"), sqlite_where=sql("state = 'running'"),
+        ),
+        NUMBERED_ONCE,
+    )  # fmt: skip
+
+
+class RolloutResult(Base):
+    """What was written during a rollout without becoming a summary: a shadow's text, or a completion that failed."""
+
+    __tablename__ = "rollout_result"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    rollout_id: Mapped[int] = mapped_column(ForeignKey("rollout.id"))
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    #: Digest of the adapter that wrote it; empty: the base model alone.
+    adapter_digest: Mapped[str] = mapped_column(String(64))
+    #: Code of what was wrong with the completion; NULL: it passed its checks.
+    failure: Mapped[str | None] = mapped_column(String(64))
+    #: A shadow's summary.
+    text: Mapped[str | None] = mapped_column(Text)
+    needs_review: Mapped[bool | None] = mapped_column(Boolean)
+    reasons: Mapped[str | None] = mapped_column(Text)
+    finish_reason: Mapped[str | None] = mapped_column(String(16))
+    num_completion_tokens: Mapped[int | None] = mapped_column(Integer)
+    #: What a reviewer preferred who did not know which is which: `shadow`, `served` or `tie`.
+    preferred: Mapped[str | None] = mapped_column(String(16))
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = (UniqueConstraint("rollout_id", "job_id", "adapter_digest", name="uq_rollout_result"),)
 
 
 class Worker(Base):

@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         "auto",
         description="LoRA adapter folder; `auto`: the active one, else the one that ships for the base model; `none`.",
     )
+    max_adapters: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Adapters that a worker holds at a time in addition to the served one: asked for, canary, shadow.",
+    )
     quantization: Literal["auto", "nf4", "fp8", "int8", "none"] = Field(
         "auto",
         description="How the base model is held; `auto`: none on a CPU and under an adapter trained so, else nf4.",

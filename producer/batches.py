@@ -66,7 +66,7 @@ def prepare(source: Source) -> Iterator[Batch]:
         if isinstance(row, Rejected):
             batch.append(row)
         else:
-            job = _new_job(row.conversation, position, source.redact)
+            job = _new_job(row.conversation, position, source.redact, source.adapter_digest)
             batch.append(Prepared(row.line, row.row, job))
             num_chars += len(job.text)
             position += 1
@@ -77,7 +77,7 @@ def prepare(source: Source) -> Iterator[Batch]:
         yield batch
 
 
-def _new_job(conversation: Conversation, position: int, redact: Mode) -> NewJob:
+def _new_job(conversation: Conversation, position: int, redact: Mode, adapter_digest: str | None) -> NewJob:
     cleaned = clean_conversation(conversation)
     text = render_turns(redact_turns(cleaned.turns, redact))
     version = prepared_version(redact)
@@ -85,10 +85,11 @@ def _new_job(conversation: Conversation, position: int, redact: Mode) -> NewJob:
         external_id=cleaned.external_id,
         position=position,
         text=text,
-        job_key=make_job_key(text, version),
+        job_key=make_job_key(text, version, adapter_digest),
         cleaner_version=version,
         # Of what was said: a placeholder is no word.
         is_sufficient=has_content(cleaned.turns),
+        adapter_digest=adapter_digest,
     )
 
 

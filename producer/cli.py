@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -38,9 +39,17 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Queue nothing: say what would be, write rejected rows.")
 @click.option("--wait", "is_waiting", is_flag=True, help="Then wait until all of it is done.")
+@click.option("--adapter", metavar="DIGEST|none", help="Summarize with this adapter, or with the base model alone.")
 @json_option
 @source_options
-def submit(sources: tuple[str, ...], is_dry_run: bool, is_waiting: bool, is_json: bool, options: SourceOptions) -> int:
+def submit(
+    sources: tuple[str, ...],
+    is_dry_run: bool,
+    is_waiting: bool,
+    adapter: str | None,
+    is_json: bool,
+    options: SourceOptions,
+) -> int:
     """Clean the conversations of SOURCES (exports of help desks: CSV, JSON, Excel, ZIP …; - for stdin) and queue them.
 
     Submitting a source again adds nothing; an overlapping one adds what is new. Rejected rows go to
@@ -58,6 +67,8 @@ def submit(sources: tuple[str, ...], is_dry_run: bool, is_waiting: bool, is_json
             code = _each(sources, lambda source, path: _dry_run(source, path, options), told)
         else:
             services = stack.enter_context(open_services())
+            if adapter is not None:
+                options = replace(options, adapter_digest=adapters.find_asked(services.database, adapter))
             code = _each(sources, lambda source, path: _submit(source, path, options, services), told)
             waited = _wait(services, told) if is_waiting else None
             code = worse(code, waited.exit_code if waited else 0)

@@ -1,10 +1,11 @@
-"""The commands wait, report, night and metrics. Each only calls its module."""
+"""The commands wait, report, drift, night and metrics. Each only calls its module."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from aftercall.errors import EXIT_DRIFT
 from producer import as_json
 from producer.options import choose_one, choose_several, deadline_option, json_option, latest_option, timeout_option
 from producer.services import OUT, open_services
@@ -68,6 +69,23 @@ def report(submission: int | None, is_latest: bool, out: Path, deadline: str | N
         )
         write_report(gathered, out)
     click.echo(f"report on submission {number} written to {out}")
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@latest_option
+def drift(submission: int | None, is_latest: bool) -> int:
+    """Say whether the night of SUBMISSION is like the last 28. Exit code 0: it is, or there are too few; 23: it is not.
+
+    Compared are the length, the words and the language of conversations, the length and the flags of summaries, and the
+    mix of contact reasons and of reasons for a review.
+    """
+    from producer.drift.measure import measure
+
+    with open_services(may_create=False) as services:
+        found = measure(services.database, choose_one(services.database, submission, is_latest))
+    click.echo(found.sentence)
+    return EXIT_DRIFT if found.drifted else 0
 
 
 @click.command()

@@ -61,6 +61,8 @@ class SourceOptions:
     is_strict: bool = False
     #: What of the cleaned conversations becomes placeholders.
     redact: Mode = "off"
+    #: Digest of the adapter that is to summarize it; empty: the base model alone; None: whichever is served.
+    adapter_digest: str | None = None
 
     def __post_init__(self) -> None:
         delimiter = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
@@ -111,6 +113,11 @@ class Source:
     def redact(self) -> Mode:
         """What of its cleaned conversations becomes placeholders."""
         return self._options.redact
+
+    @property
+    def adapter_digest(self) -> str | None:
+        """The adapter that is to summarize it; empty: the base model alone; None: whichever is served."""
+        return self._options.adapter_digest
 
     def __iter__(self) -> Iterator[Outcome]:
         for _, outcome in self.pairs():
@@ -202,5 +209,6 @@ def _digest(content_digests: list[str], layout: Layout, options: SourceOptions) 
         layout if options.layout else None,
         # Redacted otherwise, the conversations are others. Without redaction, the digest is that of older versions.
         *((f"redacted {REDACTION_VERSION} {options.redact}",) if options.redact != "off" else ()),
+        *((f"adapter {options.adapter_digest}",) if options.adapter_digest is not None else ()),
     )
     return sha256(f"{content_digests!r} {told!r}".encode()).hexdigest()

@@ -21,12 +21,18 @@ from training.registry import history, registry, shipped
 from training.registry.card import CARD_FILE
 from training.registry.exporting import export_adapter
 from training.registry.promotion import promote as promote_through_gate
+from training.registry.shadowing import promote_on_preference
+from training.rollouts_cli import canary, shadow
 from worker.serving.desired import find_desired
 
 
 @click.group(cls=SuggestingGroup)
 def adapters() -> None:
-    """Manage adapters: list, register, show, promote, roll back, compare, and show the history."""
+    """Manage adapters: list, register, show, try on a share, promote, roll back, compare, and show the history."""
+
+
+adapters.add_command(canary)
+adapters.add_command(shadow)
 
 
 @adapters.command("list")
@@ -78,11 +84,18 @@ def show_(digest: str) -> None:
 @click.argument("digest")
 @click.option("--force", "is_forced", is_flag=True, help="Promote without the gate. The history records it.")
 @click.option("--allow-tie", "allows_tie", is_flag=True, help="Also promote an adapter that is not surely better.")
-def promote(digest: str, is_forced: bool, allows_tie: bool) -> None:
+@click.option("--on-preference", is_flag=True, help="Go by what reviewers preferred while it was a shadow.")
+def promote(digest: str, is_forced: bool, allows_tie: bool, on_preference: bool) -> None:
     """Make workers serve an adapter, if the gate finds it better than the one they serve now."""
+    if on_preference and (is_forced or allows_tie):
+        raise click.UsageError("--on-preference goes without --force and --allow-tie")
     with open_context() as context:
         entry = shipped.find(context.database, digest)
         incumbent = find_desired(context.database, entry.base_model)
+        if on_preference:
+            sentence = promote_on_preference(context.database, entry.digest, incumbent)
+            click.echo(f"active: {entry.digest}; {sentence}")
+            return
         promotion = promote_through_gate(
             context.database,
             entry.digest,
@@ -107,7 +120,7 @@ def rollback(base: str | None) -> None:
 
 @adapters.command("history")
 def history_() -> None:
-    """List every promotion and rollback, newest first."""
+    """List every promotion, rollback, canary and shadow, newest first."""
     with open_context(may_create=False) as context:
         with reading(context.database) as connection:
             changes = history.read(connection)

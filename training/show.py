@@ -72,23 +72,23 @@ def entries(known: Sequence[Entry]) -> None:
             entry.digest,
             entry.state,
             entry.base_model,
-            _format_time(entry.created_at),
-            _format_time(entry.promoted_at),
+            format_time(entry.created_at),
+            format_time(entry.promoted_at),
             str(entry.path),
         )
     console.print(table)
 
 
 def history(changes: Sequence[history_.Entry]) -> None:
-    """Print the promotions and rollbacks, newest first."""
+    """Print the promotions, rollbacks, canaries and shadows, newest first."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("when", "", "active", "in place of"):
+    for name in ("when", "", "adapter", "in place of"):
         table.add_column(name, no_wrap=True)
     table.add_column("gate")
     for entry in reversed(changes):
         change = entry.change
         table.add_row(
-            _format_time(entry.at),
+            format_time(entry.at),
             change.action,
             change.adapter_digest or "the shipped one",
             change.replaced_digest or "the base model",
@@ -195,11 +195,14 @@ def _format_gate(change: history_.Change) -> str:
     if change.report is None:
         return ""
     report = json.loads(change.report)
+    if "sentence" in report:
+        return str(report["sentence"])
     interval = Interval(**report["differences"][RANKING_METRIC])
     # Reports written by earlier versions have no number of conversations.
     number = f", n={report['num_conversations']}" if "num_conversations" in report else ""
     return f"ROUGE {interval}{number}"
 
 
-def _format_time(at: float | None) -> str:
+def format_time(at: float | None) -> str:
+    """A moment in UTC, to the minute; empty for none."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") if at else ""

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from adapters import list_shipped
 from aftercall.database import reading
 from aftercall.errors import AdapterError
+from aftercall.ledger import workers
 from aftercall.models import Adapter, Summary
 
 
@@ -24,6 +26,37 @@ def active(engine: Engine, base_model: str) -> ActiveAdapter | None:
     with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
     return ActiveAdapter(row.digest, Path(row.path)) if row else None
+
+
+def find_folder(engine: Engine, digest: str) -> Path | None:
+    """The folder of a registered or shipped adapter; None if there is none of this digest."""
+    with reading(engine) as connection:
+        path = connection.scalar(select(Adapter.path).where(Adapter.digest == digest))
+    return Path(path) if path else next((folder for folder in list_shipped() if folder.name == digest), None)
+
+
+def find_asked(engine: Engine, name: str) -> str:
+    """The digest of the adapter, registered or shipped, that a user asks for; empty for `none`, the base model alone.
+
+    Raises AdapterError unless exactly one begins with `name`, or if it is for another base model than workers serve.
+    """
+    if name == "none":
+        return ""
+    query = select(Adapter.digest, Adapter.base_model).where(Adapter.digest.startswith(name, autoescape=True))
+    with reading(engine) as connection:
+        bases = dict(connection.execute(query).all())
+    digests = {*bases, *(folder.name for folder in list_shipped() if folder.name.startswith(name))}
+    if len(digests) != 1:
+        found = f"{len(digests)} adapters start with" if digests else "no adapter is registered under"
+        raise AdapterError(f"{found} {name!r}; `aftercall adapters list` shows all, and `none` is the base model alone")
+    [digest] = digests
+    served = {each.worker.base_model for each in workers.alive(engine) if each.worker.adapter_digest is not None}
+    if digest in bases and served and bases[digest] not in served:
+        raise AdapterError(
+            f"adapter {digest} is for {bases[digest]}, and the workers serve {', '.join(sorted(served))}. Start a "
+            "worker of its base model, or name an adapter for theirs."
+        )
+    return digest
 
 
 def find_namesake(engine: Engine, base_model: str) -> str | None:

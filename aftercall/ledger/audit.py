@@ -22,6 +22,13 @@ class Action(StrEnum):
     PURGE = "purge"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    CANARY = "canary"
+    CANARY_WORSE = "canary worse"
+    CANARY_STOPPED = "canary stopped"
+    CANARY_PROMOTED = "canary promoted"
+    SHADOW = "shadow"
+    SHADOW_STOPPED = "shadow stopped"
+    SHADOW_PROMOTED = "shadow promoted"
 
 
 @dataclass(frozen=True, slots=True)

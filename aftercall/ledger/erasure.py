@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Select,
 
 from aftercall.database import reading
 from aftercall.ledger import audit
-from aftercall.models import Job, Submission, SubmissionJob, Summary
+from aftercall.models import Job, RolloutResult, Submission, SubmissionJob, Summary
 
 #: Submissions that are searched in one query.
 _NUM_AT_ONCE = 500
@@ -89,6 +89,7 @@ def erase(engine: Engine, external_id: str, submission_ids: Sequence[int]) -> Er
         connection.execute(delete(SubmissionJob).where(is_place))
         held = connection.execute(select(SubmissionJob.job_id).where(SubmissionJob.job_id.in_(job_ids))).scalars()
         unheld = sorted(set(job_ids).difference(held))
+        connection.execute(delete(RolloutResult).where(RolloutResult.job_id.in_(unheld)))
         num_summaries = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld))).rowcount
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         counts = {"conversations": len(places), "jobs": len(unheld), "summaries": num_summaries}

@@ -143,6 +143,14 @@ def worth_reading(engine: Engine, submission_ids: Collection[int], max_rows: int
         ]
 
 
+def some_texts(engine: Engine, submission_ids: Collection[int], max_rows: int) -> Sequence[str]:
+    """Some of the conversations of submissions, `user: …` and `agent: …` lines each; always the same."""
+    # Keys are digests: in their order, the first ones are a sample of the whole source.
+    query = select(Job.text).where(Job.id.in_(_jobs(submission_ids))).order_by(Job.job_key).limit(max_rows)
+    with reading(engine) as connection:
+        return connection.execute(query).scalars().all()
+
+
 def submissions_before(engine: Engine, submission_id: int, max_rows: int) -> Sequence[tuple[int, float]]:
     """Number and time of the submissions before this one, newest first."""
     query = (

@@ -29,10 +29,12 @@ class NewJob:
     #: Position in the source, from 0. Exports keep this order.
     position: int
     text: str
-    #: Digest of (cleaned conversation, cleaner version): the job's identity.
+    #: `make_job_key` of it: the job's identity.
     job_key: str
     cleaner_version: str
     is_sufficient: bool
+    #: The adapter that was asked for; empty: the base model alone; None: whichever is served.
+    adapter_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,11 @@ class Added:
     conflicts: frozenset[int]
 
 
-def make_job_key(text: str, cleaner_version: str) -> str:
-    """128 bits, in hex, of the digest of (cleaned conversation, cleaner version)."""
+def make_job_key(text: str, cleaner_version: str, adapter_digest: str | None = None) -> str:
+    """128 bits, in hex, of the digest of (cleaned conversation, cleaner version, adapter if one was asked for)."""
+    asked = "" if adapter_digest is None else f"\0adapter {adapter_digest}"
     # A lone surrogate can't be stored, so no job has one, but a message may.
-    return hashlib.sha256(f"{cleaner_version}\0{text}".encode(errors="surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(f"{cleaner_version}{asked}\0{text}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def open_submission(engine: Engine, name: str, source_digest: str) -> int:
@@ -145,6 +148,7 @@ def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[se
             "job_key": job.job_key,
             "text": job.text,
             "cleaner_version": job.cleaner_version,
+            "adapter_digest": job.adapter_digest,
             "state": JobState.QUEUED if job.is_sufficient else JobState.INSUFFICIENT,
         }
         for _, job in sorted({job.job_key: job for job in accepted}.items())

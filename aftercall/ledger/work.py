@@ -40,6 +40,8 @@ class ClaimedJob:
     #: The job's identity. A message that names the job by id must hold this conversation.
     job_key: str
     cleaner_version: str
+    #: The adapter that was asked for; empty: the base model alone; None: whichever is served.
+    adapter_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def claim(
             lease_owner=lease.owner,
             visible_at=now() + lease.ttl_s,
         )
-        .returning(Job.id, Job.job_key, Job.cleaner_version)
+        .returning(Job.id, Job.job_key, Job.cleaner_version, Job.adapter_digest)
     )
     with engine.begin() as connection:
         return [ClaimedJob(*row) for row in connection.execute(statement)]

@@ -2,26 +2,25 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from aftercall.conversation import Turn, parse_turns
-from aftercall.ledger import account, failures, history
+from aftercall.ledger import failures, history
 from aftercall.ledger.failures import FailureCount
 from aftercall.ledger.history import SummaryFigures, WorthReading
 from producer.report.charts import Throughput, draw, period_s
 from producer.report.drift import Change, Figure, compare
+from producer.report.nights import make_figures, night_figures, nights_before
 from producer.report.rejections import count_reasons
 from producer.source_paths import rejected_path
 from producer.standing import Standings, read_standings
 
 NUM_WORTH_READING = 10
 
-#: Nights that this one is compared with, and how many submissions are looked at for them.
+#: Nights that this one is compared with.
 NUM_NIGHTS = 7
-MAX_EARLIER = 100
 
 HOUR_S = 3_600.0
 
@@ -100,7 +99,7 @@ def gather(
     fine_s = period_s(end_at - begin_at)
     finished = history.finished_by_worker(database, numbers, begin_at, fine_s)
     figures = history.summary_figures(database, numbers)
-    nights = _nights_before(database, numbers[0]) if numbers else []
+    nights = _figures_before(database, numbers[0]) if numbers else []
     return Report(
         standings=standings,
         failed=tuple(_failed(database, numbers)),
@@ -113,7 +112,7 @@ def gather(
         begin_at=begin_at,
         end_at=end_at,
         gpu_hour_cost=gpu_hour_cost,
-        changes=tuple(_changes(_figures_of(standings, figures), nights)),
+        changes=tuple(_changes(make_figures(standings.total, figures), nights)),
         num_nights=len(nights),
         readings=tuple(map(_reading, history.worth_reading(database, numbers, NUM_WORTH_READING))),
         unread=tuple(unread),
@@ -144,35 +143,9 @@ def _rejected_files(standings: Standings, known: Mapping[int, Path]) -> list[Pat
     return [known.get(record.id) or rejected_path(record.name) for record in records]
 
 
-def _nights_before(database: Engine, number: int) -> list[list[Figure]]:
-    """The figures of the last nights: what was submitted on one day is one night."""
-    by_day: dict[str, list[int]] = {}
-    for earlier, created_at in history.submissions_before(database, number, MAX_EARLIER):
-        by_day.setdefault(f"{datetime.fromtimestamp(created_at):%Y-%m-%d}", []).append(earlier)
-    nights = []
-    for numbers in list(by_day.values())[:NUM_NIGHTS]:
-        accounts = [account.account(database, each) for each in numbers]
-        figures = history.summary_figures(database, numbers)
-        if figures.num_summaries:
-            together = account.add_up(accounts)
-            nights.append(_figures(together.failed, together.submitted, figures))
-    return nights
-
-
-def _figures_of(standings: Standings, figures: SummaryFigures) -> list[Figure]:
-    return _figures(standings.total.failed, standings.total.submitted, figures)
-
-
-def _figures(num_failed: int, num_submitted: int, figures: SummaryFigures) -> list[Figure]:
-    num = max(figures.num_summaries, 1)
-    flagged = [] if figures.num_flagged is None else [Figure("need review", figures.num_flagged / num, 0.02)]
-    return [
-        Figure("tokens in a summary", figures.mean_tokens, figures.mean_tokens * 0.1, is_share=False),
-        Figure("failed", num_failed / max(num_submitted, 1), 0.01),
-        Figure("cut at the token limit", figures.num_cut / num, 0.02),
-        Figure("read only in part", figures.num_partial / num, 0.02),
-        *flagged,
-    ]
+def _figures_before(database: Engine, number: int) -> list[list[Figure]]:
+    nights = nights_before(database, number, NUM_NIGHTS)
+    return [figures for numbers in nights if (figures := night_figures(database, numbers))]
 
 
 def _changes(figures: Sequence[Figure], nights: Sequence[Sequence[Figure]]) -> list[Change]:

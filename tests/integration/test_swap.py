@@ -151,6 +151,43 @@ def test_a_worker_follows_the_registry_while_it_works(
     assert log.read_text().count(" is served in place of ") == 3
 
 
+def test_submissions_get_the_adapters_that_they_asked_for_from_one_worker(
+    database: Engine,
+    adapters: list[str],
+    log: Path,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same conversations four times, in one worker's batch: each submission's summaries are its adapter's own."""
+    first, second, _ = adapters
+    wait_until(serves(database, ""), "the worker serves the base model")
+    for name, value in settings.to_environment().items():
+        monkeypatch.setenv(name, value)
+    source = str(write_source(tmp_path / "night.csv", ["a", "b", "c", "d"], text_of))
+    for options in ([], ["--adapter", first[:8]], ["--adapter", second], ["--adapter", "none"]):
+        assert CliRunner().invoke(cli.submit, [source, *options], catch_exceptions=False).exit_code == 0
+    made = {number: wait_until_finished(database, number) for number in (1, 2, 3, 4)}
+    assert [each.done for each in made.values()] == [4] * 4
+    written = {
+        number: [result.summary for result in account.results(database, number) if result.summary] for number in made
+    }
+    assert [{summary.adapter_digest for summary in written[number]} for number in made] == [
+        {""},
+        {first},
+        {second},
+        {""},
+    ]
+    texts = {number: [summary.text for summary in summaries] for number, summaries in written.items()}
+    assert texts[1] == texts[4] != texts[2] != texts[3] != texts[1]
+    assert "is loaded in addition to none" in log.read_text()
+    # Asked for again, nothing is added.
+    CliRunner().invoke(cli.submit, [source, "--adapter", first], catch_exceptions=False)
+    assert account.account(database, 2).submitted == 4
+    refused = CliRunner().invoke(cli.submit, [source, "--adapter", "0000"])
+    assert "no adapter is registered under '0000'" in str(refused.exception)
+
+
 def text_of(external_id: str) -> str:
     return f"user: where is order {external_id}\nagent: on its way\n"
 

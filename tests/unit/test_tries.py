@@ -31,7 +31,10 @@ class ScriptedDraws:
         self.asked: list[tuple[int, int]] = []
         self._samples = samples
 
-    def __call__(self, prompts: Sequence[Sequence[int]], draws: Sequence[int]) -> list[Completion | PromptFailure]:
+    def __call__(
+        self, prompts: Sequence[Sequence[int]], draws: Sequence[int], adapters: Sequence[str]
+    ) -> list[Completion | PromptFailure]:
+        assert not any(adapters)
         pairs = [(prompt[0], draw) for prompt, draw in zip(prompts, draws, strict=True)]
         self.asked += pairs
         return [self._complete(prompt, draw) for prompt, draw in pairs]

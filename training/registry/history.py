@@ -15,10 +15,17 @@ from aftercall.models import Promotion
 
 
 class Action(StrEnum):
-    """How the active adapter changed."""
+    """How the active adapter changed, or what a canary or shadow did; `aftercall.ledger.rollouts` writes these."""
 
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    CANARY = "canary"
+    CANARY_WORSE = "canary worse"
+    CANARY_STOPPED = "canary stopped"
+    CANARY_PROMOTED = "canary promoted"
+    SHADOW = "shadow"
+    SHADOW_STOPPED = "shadow stopped"
+    SHADOW_PROMOTED = "shadow promoted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +76,7 @@ def last_standing(changes: Sequence[Change]) -> Change | None:
     for change in changes:
         if change.action is Action.PROMOTE:
             standing.append(change)
-        elif standing:
+        elif change.action is Action.ROLLBACK and standing:
             standing.pop()
     return standing[-1] if standing else None
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from adapters import find_shipped
 from aftercall.database import now, reading
 from aftercall.errors import AdapterError
+from aftercall.ledger import rollouts
 from aftercall.ledger.statements import insert
 from aftercall.models import Adapter
 from training.registry import history
@@ -124,6 +125,7 @@ def promote(database: Engine, digest: str, trial: Trial) -> None:
             if replaced != trial.incumbent:
                 raise _overtaken(entry.base_model)
             _activate(connection, entry.digest)
+            rollouts.end_all(connection, entry.base_model, entry.digest)
             history.write(
                 connection,
                 Change(
@@ -157,6 +159,7 @@ def rollback(database: Engine, base_model: str) -> tuple[Entry, Entry | None]:
             raise _overtaken(base_model)
         if back:
             _activate(connection, back.digest)
+        rollouts.end_all(connection, base_model, back.digest if back else shipped_digest(base_model) or "")
         history.write(
             connection,
             Change(

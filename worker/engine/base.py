@@ -3,14 +3,20 @@
 An engine knows tokens and a model. It knows no conversation, no job, no queue and no database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+if TYPE_CHECKING:
+    from worker.engine.deltas import Delta
 
 FinishReason = Literal["stop", "length"]
 
 #: Why a prompt failed, in a word for machines.
-FailureCode = Literal["prompt_too_long", "out_of_memory", "not_a_number", "engine_error", "engine_lost", "aborted"]
+FailureCode = Literal[
+    "prompt_too_long", "out_of_memory", "not_a_number", "engine_error", "engine_lost", "aborted",
+    "adapter_unavailable",
+]  # fmt: skip
 
 #: The code of a prompt that was given back unfinished, because the engine was closed.
 ABORTED: Final = "aborted"
@@ -70,16 +76,26 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], draws: Sequence[int] | None = None
+        self, prompts: Sequence[Sequence[int]], draws: Sequence[int] | None = None, adapters: Sequence[str] = ()
     ) -> list[Completion | PromptFailure]:
         """Complete `prompts` (token ids), one outcome a prompt, in their order. Blocks until all have ended.
 
         Args:
             draws: for each prompt, 0 to decode it as the settings say, or the number of a sample, from 1; each number
                 gives another completion. Equal prompts in a row are read once. By default all are 0.
+            adapters: for each prompt the name of a loaded adapter, or an empty one: the weights as they are. By
+                default all are completed by these.
 
         A failure of the whole engine (a lost device) raises; a failure of one prompt is its outcome.
         """
+        ...
+
+    def load_adapter(self, name: str, deltas: "Mapping[str, Delta]") -> None:
+        """Load an adapter in addition to the one in the weights, while others generate; ModelError if it can't be."""
+        ...
+
+    def drop_adapter(self, name: str) -> None:
+        """Unload an adapter that no running call uses."""
         ...
 
     def close(self) -> None:

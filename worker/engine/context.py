@@ -1,4 +1,4 @@
-"""What the attention of a step needs to know: where keys go and which ones a query sees.
+"""What the layers of a step need to know: where keys go, which ones a query sees, which adapter a token belongs to.
 
 The runner sets it around each forward pass. It travels beside the model, not through it, so that transformers'
 models stay as they are and a compiled layer sees one opaque call.
@@ -12,6 +12,7 @@ from threading import local
 import torch
 
 from worker.engine.attention.base import AttentionBackend, DecodeLayout, Heads, PrefillLayout
+from worker.engine.deltas import Run
 from worker.engine.memory.kv_cache import LayerCache
 from worker.engine.unsupported import unsupported
 
@@ -23,6 +24,8 @@ class StepContext:
     backend: AttentionBackend
     layers: list[LayerCache]
     layout: PrefillLayout | DecodeLayout
+    #: Tokens that belong to an adapter other than the one in the weights.
+    runs: tuple[Run, ...] = ()
     #: Attention calls so far: the calls come in the order of the layers. A compiled layer is one graph for all
     #: layers, so it cannot carry its own index.
     num_calls: int = field(default=0, init=False)

@@ -5,13 +5,18 @@ works on a step, the host writes out what ended before it and reads the tokens o
 """
 
 from collections import deque
+from collections.abc import Mapping
 from collections.abc import Sequence as Seq
+from itertools import repeat
 from threading import Condition, Thread
 from time import monotonic
 from typing import NamedTuple, Protocol
 
 from worker.engine.base import ABORTED, Completion, PromptFailure, SamplingSettings
 from worker.engine.calls import Call
+from worker.engine.changes import Change, PendingChanges, make, stopped
+from worker.engine.deltas import Delta
+from worker.engine.loaded_adapters import LoadedAdapters
 from worker.engine.memory.oom import OutOfDeviceMemoryError
 from worker.engine.sampling import GREEDY, sequence_seed
 from worker.engine.scheduler import Scheduler, Step
@@ -53,6 +58,11 @@ class Runner(Protocol):
     vocab_size: int
 
     @property
+    def adapters(self) -> LoadedAdapters:
+        """The adapters that sequences may name."""
+        ...
+
+    @property
     def max_in_flight(self) -> int:
         """Steps that may run before the host reads their tokens."""
         ...
@@ -75,6 +85,8 @@ class BatchingEngine:
         self._stop = stop
         self._settings = settings
         self._inbox: deque[Sequence] = deque()
+        #: Changes of the model, made between two steps.
+        self._changes = PendingChanges()
         self._owners: dict[Sequence, tuple[Call, int]] = {}
         self._in_flight: deque[tuple[Step, Tokens]] = deque()
         self._ended: list[Sequence] = []
@@ -89,20 +101,39 @@ class BatchingEngine:
         """The longest prompt that leaves room for `max_new_tokens`, in tokens."""
         return self._runner.max_model_len - self._settings.max_new_tokens
 
-    def generate(self, prompts: Seq[Seq[int]], draws: Seq[int] | None = None) -> list[Completion | PromptFailure]:
+    def generate(
+        self, prompts: Seq[Seq[int]], draws: Seq[int] | None = None, adapters: Seq[str] = ()
+    ) -> list[Completion | PromptFailure]:
         """Complete `prompts`, one outcome a prompt, in their order; their batch is shared with other threads'."""
         call = Call(len(prompts))
         accepted: list[tuple[Sequence, int]] = []
-        for index, prompt in enumerate(prompts):
-            failure = self._check(prompt)
+        for index, (prompt, adapter) in enumerate(zip(prompts, adapters or repeat(""), strict=bool(adapters))):
+            failure = self._check(prompt, adapter)
             if failure:
                 call.settle(index, failure)
             else:
-                accepted.append((self._sequence(prompt, draws[index] if draws else 0), index))
+                accepted.append((self._sequence(prompt, draws[index] if draws else 0, adapter), index))
         # Neighbours of one length are read with the least padding where attention pads.
         accepted.sort(key=lambda item: len(item[0].prompt))
         self._submit(call, accepted)
         return call.wait()
+
+    def load_adapter(self, name: str, deltas: Mapping[str, Delta]) -> None:
+        """Load an adapter in addition to the one in the weights; ModelError if the model can't or the engine ended."""
+        self._change(lambda: self._runner.adapters.load(name, deltas))
+
+    def drop_adapter(self, name: str) -> None:
+        """Unload an adapter that no running call uses."""
+        self._change(lambda: self._runner.adapters.drop(name))
+
+    def _change(self, change: Change) -> None:
+        """Have the engine's thread make a change between two steps, and wait for it."""
+        with self._wake:
+            if self._error is not None or self._is_closed:
+                raise stopped() from self._error
+            done = self._changes.request(change)
+            self._wake.notify()
+        done.result()
 
     def close(self) -> None:
         """End what runs as aborted, stop the thread and free the device."""
@@ -112,12 +143,14 @@ class BatchingEngine:
         self._thread.join()
         self._runner.close()
 
-    def _check(self, prompt: Seq[int]) -> PromptFailure | None:
+    def _check(self, prompt: Seq[int], adapter: str) -> PromptFailure | None:
         if len(prompt) > self.max_prompt_tokens:
             return PromptFailure(
                 "prompt_too_long",
                 f"The prompt has {len(prompt)} tokens; {self.max_prompt_tokens} leave room for the summary.",
             )
+        if adapter and adapter not in self._runner.adapters:
+            return PromptFailure("engine_error", f"Adapter {adapter} is not loaded.")
         if not prompt:
             return PromptFailure("engine_error", "The prompt has no tokens.")
         if not 0 <= min(prompt) <= max(prompt) < self._runner.vocab_size:
@@ -127,10 +160,10 @@ class BatchingEngine:
             )
         return None
 
-    def _sequence(self, prompt: Seq[int], draw: int) -> Sequence:
+    def _sequence(self, prompt: Seq[int], draw: int, adapter: str) -> Sequence:
         is_sampled = draw > 0 or self._settings.do_sample
         seed = sequence_seed(prompt, self._settings.seed, draw) if is_sampled else GREEDY
-        return Sequence(tuple(prompt), self._settings.max_new_tokens, seed)
+        return Sequence(tuple(prompt), self._settings.max_new_tokens, seed, adapter)
 
     def _submit(self, call: Call, accepted: Seq[tuple[Sequence, int]]) -> None:
         with self._wake:
@@ -161,11 +194,14 @@ class BatchingEngine:
     def _receive(self) -> bool:
         """Queue what came in, waiting for it if there is nothing else to do; False once closed."""
         with self._wake:
-            while not (self._inbox or self._is_closed or self._has_work):
+            while not (self._inbox or self._changes or self._is_closed or self._has_work):
                 self._wake.wait()
             while self._inbox:
                 self._scheduler.add(self._inbox.popleft())
-            return not self._is_closed
+            changes = self._changes.take()
+        for change, done in changes:
+            make(change, done)
+        return not self._is_closed
 
     @property
     def _has_work(self) -> bool:
@@ -247,6 +283,7 @@ class BatchingEngine:
             for call, index in self._owners.values():
                 call.settle(index, _ABORTED)
             self._owners.clear()
+            self._changes.refuse()
 
     def _fail_all(self, error: BaseException) -> None:
         with self._wake:
@@ -254,3 +291,4 @@ class BatchingEngine:
             for call, _ in self._owners.values():
                 call.fail(error)
             self._owners.clear()
+            self._changes.refuse()

@@ -10,6 +10,7 @@ import torch
 
 from worker.engine.attention.base import AttentionBackend, DecodeLayout, PrefillLayout
 from worker.engine.context import StepContext, step_context
+from worker.engine.deltas import AdapterDeltas, Run
 from worker.engine.inputs import PrefillInputs
 from worker.engine.memory.kv_cache import LayerCache
 from worker.engine.sequence import Sequence
@@ -19,11 +20,12 @@ from worker.engine.unsupported import unsupported
 class Forward:
     """From a step's tokens to logits. `sequences` are empty in a captured step, which may use tensors only."""
 
-    def __init__(self, model: Any, backend: AttentionBackend, page_size: int) -> None:
+    def __init__(self, model: Any, backend: AttentionBackend, page_size: int, deltas: AdapterDeltas) -> None:
         self.page_size = page_size
         self.layers: list[LayerCache] = []
         self._model = model
         self._backend = backend
+        self._deltas = deltas
 
     def prefill(self, inputs: PrefillInputs, sequences: Seq[Sequence] = ()) -> torch.Tensor:
         """The logits behind the last token of each prompt."""
@@ -33,7 +35,8 @@ class Forward:
             lengths=tuple(s.num_tokens for s in sequences if s.read_with is None),
             first_pages=tuple(s.pages[0] for s in sequences if s.read_with is None),
         )
-        return self._run(inputs.token_ids, inputs.positions, layout, inputs.last)
+        runs = self._deltas.find_runs(sequences, is_prefill=True)
+        return self._run(inputs.token_ids, inputs.positions, layout, inputs.last, runs)
 
     def decode(
         self, token_ids: torch.Tensor, positions: torch.Tensor, tables: torch.Tensor, sequences: Seq[Sequence] = ()
@@ -47,7 +50,8 @@ class Forward:
             host_pages=tuple(s.pages[0] for s in sequences),
             host_lengths=tuple(s.num_cached for s in sequences),
         )
-        return self._run(token_ids, positions, layout, 0)
+        runs = self._deltas.find_runs(sequences, is_prefill=False)
+        return self._run(token_ids, positions, layout, 0, runs)
 
     def _run(
         self,
@@ -55,8 +59,9 @@ class Forward:
         positions: torch.Tensor,
         layout: PrefillLayout | DecodeLayout,
         keep: torch.Tensor | int,
+        runs: tuple[Run, ...],
     ) -> torch.Tensor:
-        with step_context(StepContext(self._backend, self.layers, layout)) as context:
+        with step_context(StepContext(self._backend, self.layers, layout, runs)) as context:
             output = self._model(
                 input_ids=token_ids[None], position_ids=positions[None], use_cache=False, logits_to_keep=keep
             )

@@ -21,6 +21,7 @@ from worker.engine.layers.compile import compile_layers, restore_layers
 from worker.engine.layers.float8 import round_linears
 from worker.engine.layers.fused_gelu import fuse_activations, unfuse_activations
 from worker.engine.layers.packed_linear import pack_linears, unpack_linears
+from worker.engine.loaded_adapters import LoadedAdapters
 from worker.engine.memory.kv_cache import CacheShape, LayerCache, allocate_cache, copy_pages, free_bytes
 from worker.engine.memory.oom import OutOfDeviceMemoryError, find_fitting, is_out_of_memory
 from worker.engine.memory.pages import SCRATCH_PAGE
@@ -80,7 +81,9 @@ class ModelRunner:
             self.options = options.with_whole_prompts(self.max_model_len)
         self.page_size = _PAGE_SIZE if backend.is_paged else self.max_model_len
         self._state = DecodeState(options.max_num_seqs, -(-self.max_model_len // self.page_size), self.device)
-        self._forward = Forward(model, backend, self.page_size)
+        #: In addition to the one in the weights.
+        self.adapters = LoadedAdapters(model)
+        self._forward = Forward(model, backend, self.page_size, self.adapters.deltas)
         self._prefills: dict[PrefillSize, StepGraph] = {}
         self._decodes: dict[int, StepGraph] = {}
         try:
@@ -112,6 +115,7 @@ class ModelRunner:
 
     def close(self) -> None:
         """Give the model back as it came and free the cache."""
+        self.adapters.close()
         self._model.set_attn_implementation(self._implementation)
         restore_layers(self._model)
         unfuse_activations(self._model)
@@ -145,13 +149,15 @@ class ModelRunner:
             fuse_activations(self._model)
         if self.options.is_compiled:
             compile_layers(self._model)
+            self.adapters.is_compiled = True
         if self.device.type == "cpu":
             pack_linears(self._model)
 
     def _prefill(self, sequences: Seq[Sequence]) -> torch.Tensor:
         self._state.enter(sequences)
         needed = PrefillSize.of(sequences)
-        size = next((size for size in self._prefills if size.holds(needed)), None)
+        sizes = self._prefills if _is_capturable(sequences) else ()
+        size = next((size for size in sizes if size.holds(needed)), None)
         inputs = pack_prompts(sequences, self.page_size, size or needed, self._state.scratch_row)
         if size is not None:
             tokens = self._prefills[size](self._state.staged(inputs))[: len(sequences)]
@@ -178,7 +184,8 @@ class ModelRunner:
     def _decode(self, sequences: Seq[Sequence]) -> torch.Tensor:
         self._state.update_pages(sequences)
         num_seqs = len(sequences)
-        size = next((size for size in self._decodes if size >= num_seqs), None)
+        sizes = self._decodes if _is_capturable(sequences) else ()
+        size = next((size for size in sizes if size >= num_seqs), None)
         inputs = pack_decode(sequences, size or num_seqs, self._state.scratch_row)
         if size is not None:
             return self._decodes[size](self._state.staged(inputs))[:num_seqs]
@@ -261,6 +268,11 @@ class ModelRunner:
             decodes[num_seqs] = StepGraph(self._decode_rows, inputs, pool)
         # A step takes the first that is large enough.
         self._prefills, self._decodes = dict(reversed(prefills.items())), dict(reversed(decodes.items()))
+
+
+def _is_capturable(sequences: Seq[Sequence]) -> bool:
+    """Captured steps know only the adapter in the weights."""
+    return not any(sequence.adapter for sequence in sequences)
 
 
 def _max_model_len(config: Any, limit: int) -> int:

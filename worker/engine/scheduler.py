@@ -71,6 +71,9 @@ class Scheduler:
         self._num_steps_since_shortage += 1
         for sequence in sequences:
             sequence.num_in_flight += 1
+        if any(sequence.adapter for sequence in sequences):
+            # Neighbours, so that the tokens of an adapter are one slice.
+            sequences = sorted(sequences, key=lambda sequence: sequence.adapter)
         return Step(tuple(sequences), is_prefill)
 
     def finish(self, sequence: Sequence) -> None:
@@ -95,7 +98,9 @@ class Scheduler:
             self._max_batched_tokens = max(1, num_tokens // 2)
         else:
             self._max_running = max(1, len(self.running) // 2)
-        for sequence in reversed([s for s in step.sequences if s in self.running]):
+        # In the order of admission, which a step sorted by adapter has lost: the oldest goes on.
+        failed = set(step.sequences)
+        for sequence in reversed([s for s in self.running if s in failed]):
             if step.is_prefill or len(self.running) > self._max_running:
                 self._preempt(sequence)
             else:
@@ -192,4 +197,5 @@ def _find_read(sequence: Sequence, picked: Seq[Sequence]) -> Sequence | None:
         return None
     last = picked[-1]
     is_same = last.num_tokens == sequence.num_tokens and last.tokens == sequence.tokens
+    is_same = is_same and last.adapter == sequence.adapter
     return (last.read_with or last) if is_same else None

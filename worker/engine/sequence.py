@@ -13,6 +13,8 @@ class Sequence:
     max_new_tokens: int
     #: Starts the draws of this sequence alone, so that its neighbours cannot change what it draws.
     seed: int = 0
+    #: Name of the loaded adapter that it uses; empty: the weights as they are.
+    adapter: str = ""
     #: The sequence of the same prompt whose prefill serves this one too; None if it has its own. Set when admitted.
     read_with: "Sequence | None" = None
     #: Tokens decoded and seen by the host.

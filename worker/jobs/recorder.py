@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from aftercall.database_errors import describe, is_transient
-from aftercall.ledger import work
+from aftercall.ledger import rollouts, work
+from aftercall.ledger.rollouts import Result
 from aftercall.ledger.work import JobFailure, SummaryRecord
 from aftercall.logs import event
 from aftercall.settings import Settings
@@ -75,6 +76,13 @@ class Recorder:
         for outcome in outcomes:
             if isinstance(outcome, JobFailure):
                 self._fail(outcome)
+
+    def compare(self, results: Sequence[Result]) -> None:
+        """Write what a canary or shadow is judged by. What can't be written is left out: no conversation needs it."""
+        try:
+            self.retry_until_available(lambda: rollouts.record(self._database, results))
+        except DBAPIError as error:
+            logger.warning("%d results of a canary or shadow are lost: %s", len(results), describe(error))
 
     def release(self, job_ids: Sequence[int]) -> None:
         """Give jobs back untried."""

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Engine
@@ -19,9 +19,10 @@ from aftercall.message import Chunk, ChunkJob
 from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
+from worker.jobs.drafting import Draft, Prompted, find_result, is_only_compared, plan_drafts, write_drafts
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
-from worker.jobs.tries import Asked, Result, complete
+from worker.jobs.tries import Asked, Result
 from worker.serving.isolation import Isolation
 from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served, Serving
@@ -38,14 +39,6 @@ FINAL_CODES = frozenset({"prompt_too_long", "unreadable_conversation", "not_a_nu
 
 
 _ONE_SIDED = "only one side wrote; set AFTERCALL_ONE_SIDED to summarize to have a summary all the same"
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompted:
-    """A claimed job and the prompt of its conversation."""
-
-    job: ClaimedJob
-    asked: Asked
 
 
 class Summarizer:
@@ -128,7 +121,7 @@ class Summarizer:
         own: list[tuple[ClaimedJob, ChunkJob]] = []
         foreign: list[int] = []
         for job in claimed:
-            if job.job_key == make_job_key(sent[job.job_id].text, job.cleaner_version):
+            if job.job_key == make_job_key(sent[job.job_id].text, job.cleaner_version, job.adapter_digest):
                 own.append((job, sent[job.job_id]))
             else:
                 foreign.append(job.job_id)
@@ -146,13 +139,27 @@ class Summarizer:
         # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
         # Watched from outside: an exchange that hangs holds them up as an engine does.
         with self._watch.calling([each.job.job_id for each in prompted]), self._serving.using() as served:
-            results = complete(served, [each.asked for each in prompted], partial(self._generate, served))
-        outcomes = [self._finish(*pair, served) for pair in zip(prompted, results, strict=True)]
+            written = self._write(prompted, served)
+        outcomes = [outcome for draft, outcome in written if not is_only_compared(draft, outcome)]
         self._recorder.write([*failures, *outcomes])
+        self._recorder.compare([result for each in written if (result := find_result(*each)) is not None])
 
-    def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[_Prompted], list[JobFailure]]:
+    def _write(self, prompted: Sequence[Prompted], served: Served) -> list[tuple[Draft, Outcome]]:
+        """What became of each draft. What a canary can't write, the served adapter writes too: no conversation fails
+        because of a canary.
+        """
+
+        def write(drafts: Sequence[Draft]) -> list[tuple[Draft, Outcome]]:
+            results = write_drafts(drafts, served, partial(self._generate, served))
+            return [(draft, self._finish(draft, result, served)) for draft, result in results]
+
+        written = write([*plan_drafts(prompted, served, self._serving.rollouts)])
+        vain = [draft for draft, outcome in written if draft.is_canary and is_only_compared(draft, outcome)]
+        return written + write([replace(draft, adapter_digest=served.provenance.adapter_digest) for draft in vain])
+
+    def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[Prompted], list[JobFailure]]:
         """The jobs with their prompts, cut to the context; what no prompt can be made of fails."""
-        prompted: list[_Prompted] = []
+        prompted: list[Prompted] = []
         failures: list[JobFailure] = []
         max_tokens = self._serving.now.engine.max_prompt_tokens
         whole = self._prompts.encode_whole([sent.text for _, sent in jobs]) if jobs else []
@@ -166,15 +173,16 @@ class Summarizer:
             if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
                 failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
             else:
-                prompted.append(_Prompted(job, Asked(turns, prompt)))
+                prompted.append(Prompted(job, Asked(turns, prompt)))
         return prompted, failures
 
     def _generate(
-        self, served: Served, prompts: Sequence[Sequence[int]], draws: Sequence[int]
+        self, served: Served, prompts: Sequence[Sequence[int]], draws: Sequence[int], adapters: Sequence[str]
     ) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
         try:
-            return served.engine.generate(prompts, draws)
+            # Without others, as an engine of one adapter is called.
+            return served.engine.generate(prompts, draws, adapters if any(adapters) else ())
         except Exception as error:
             lost = event("engine_lost", conversations=len(prompts))
             logger.exception("the engine is lost, this worker ends and is to be started again", extra=lost)
@@ -205,8 +213,9 @@ class Summarizer:
                 "database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids), extra=away
             )
 
-    def _finish(self, prompted: _Prompted, result: Result, served: Served) -> Outcome:
+    def _finish(self, draft: Draft, result: Result, served: Served) -> Outcome:
         """A usable completion becomes a summary; everything else has a reason, or goes back untried."""
+        prompted = draft.prompted
         job, turns = prompted.job, prompted.asked.turns
         if isinstance(result, PromptFailure):
             if result.code == ABORTED:
@@ -229,7 +238,7 @@ class Summarizer:
             coverage=prompted.asked.prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
-            **served.columns,
+            **(served.columns | {"adapter_digest": draft.adapter_digest}),
             **(checked.columns | written),
         )
         return Finished(job.job_key, record)

@@ -11,8 +11,8 @@ from worker.serving.served import NUM_SAMPLES, Served
 from worker.verdict.choice import choose
 from worker.verdict.rules import is_degenerate
 
-#: The engine's `generate` with whatever its caller does when the engine is lost.
-Generate = Callable[[Sequence[Sequence[int]], Sequence[int]], list[Completion | PromptFailure]]
+#: The engine's `generate`: prompts, draws and adapters; with whatever its caller does when the engine is lost.
+Generate = Callable[[Sequence[Sequence[int]], Sequence[int], Sequence[str]], list[Completion | PromptFailure]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Asked:
 
     turns: tuple[Turn, ...]
     prompt: TokenizedPrompt
+    #: The engine's name of the adapter that completes it; empty: the one in the weights.
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def _try(served: Served, asked: Sequence[Asked], draws: Sequence[int], generate:
     if not asked:
         return []
     prompts = [each.prompt.token_ids for each in asked for _ in draws]
-    completions = iter(generate(prompts, [draw for _ in asked for draw in draws]))
+    adapters = [each.adapter for each in asked for _ in draws]
+    completions = iter(generate(prompts, [draw for _ in asked for draw in draws], adapters))
     return [[_check(served, each, next(completions)) for _ in draws] for each in asked]
 
 

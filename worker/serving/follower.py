@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.errors import AdapterError
+from aftercall.ledger import rollouts
 from aftercall.logs import event
+from worker.serving import canary
 from worker.serving.desired import DesiredAdapter, find_desired
 from worker.serving.served import Serving
 from worker.upkeep.periodic import Periodic
@@ -68,7 +70,11 @@ class AdapterFollower:
         live_adapter = self._serving.now.live_adapter
         assert live_adapter is not None, "started without a live adapter"  # noqa: S101
         try:
-            desired = find_desired(self._database, self._serving.now.provenance.base_model)
+            base_model = self._serving.now.provenance.base_model
+            running = rollouts.running(self._database, base_model)
+            canary.check(self._database, running)
+            self._serving.rollouts = running
+            desired = find_desired(self._database, base_model)
             if self._is_due(desired):
                 self._follow(desired, live_adapter)
         except DBAPIError as error:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,9 @@ from worker.engine.base import Engine, SamplingSettings
 from worker.serving.isolation import Isolation
 
 if TYPE_CHECKING:
+    from aftercall.ledger.rollouts import Rollout
     from worker.loading.load import ModelProvenance
+    from worker.serving.adapter_pool import AdapterPool
     from worker.serving.hot_swap import LiveAdapter
 
 
@@ -37,6 +39,8 @@ class Served:
     #: How the model is asked, and what is read from its answer.
     profile: Profile = TWEETSUMM
     tries: Tries = "off"
+    #: Adapters in addition to the one in the weights; None: there can be no others.
+    pool: "AdapterPool | None" = None
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -71,6 +75,8 @@ class Serving:
 
     def __init__(self, served: Served) -> None:
         self._now = served
+        #: The canary and the shadow that run for this base model, as the follower last read them.
+        self.rollouts: Sequence[Rollout] = ()
         self._isolation = Isolation()
 
     @property
@@ -93,6 +99,9 @@ class Serving:
         with self._isolation.alone():
             drained_at = time.monotonic()
             try:
+                if self._now.pool is not None:
+                    # What the others add is relative to the weights that are about to change.
+                    self._now.pool.clear()
                 self._now = replace(self._now, provenance=change())
             except BaseException:
                 self._now.engine.close()

@@ -1,6 +1,7 @@
 """Starts what is served: chooses the adapter, loads the model, starts the engine."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine as Database
@@ -14,6 +15,7 @@ from worker.engine.base import SamplingSettings
 from worker.loading.base_model import find_base_model
 from worker.loading.load import ModelSettings, load_model
 from worker.loading.precision import Device
+from worker.serving.adapter_pool import AdapterPool
 from worker.serving.desired import find_desired
 from worker.serving.hot_swap import LiveAdapter
 from worker.serving.prompts import PromptEncoder
@@ -69,7 +71,10 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             "%s reads at most %d tokens of a conversation: its context or sliding window, less "
             "AFTERCALL_MAX_NEW_TOKENS. Longer conversations are cut", loaded.provenance.base_model, room
         )  # fmt: skip
-    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter, loaded.profile, settings.tries)
+    pool = AdapterPool(loaded, engine, partial(adapters.find_folder, database), settings.max_adapters)
+    return Served(
+        engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter, loaded.profile, settings.tries, pool
+    )
 
 
 def make_sampling(settings: Settings, profile: Profile) -> SamplingSettings:

@@ -31,6 +31,8 @@ class UniformRunner:
     """Samples from equal logits; notes every step, and fails where `max_fitting` says that memory ends."""
 
     vocab_size = VOCAB_SIZE
+    #: None is loaded.
+    adapters = ()
 
     def __init__(self, settings: SamplingSettings, max_in_flight: int, max_model_len: int) -> None:
         self.max_in_flight = max_in_flight

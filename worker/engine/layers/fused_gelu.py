@@ -28,6 +28,10 @@ class GeluLinear(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The activated product."""
+        if self.linear._forward_hooks:
+            # An adapter adds to the product before the activation.
+            activated: torch.Tensor = self.activation(self.linear(hidden))
+            return activated
         rows = hidden.view(-1, hidden.shape[-1])
         output = torch._addmm_activation(self.linear.bias, rows, self.linear.weight.t(), use_gelu=True)
         return output.view(*hidden.shape[:-1], -1)
