@@ -22,7 +22,7 @@ MAX_SHARE = 0.5
 MAX_PAIRS = 100
 
 
-class Share(click.ParamType):
+class Share(click.ParamType[float]):
     """A share of the conversations: `10%` or `0.1`."""
 
     name = "share"

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, literal_column, select, update
 
@@ -143,7 +144,7 @@ def _settle_ids(
 def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[set[int], dict[str, int]]:
     """Insert the missing jobs; returns the ids that were created, and the id of every key."""
     # Ordered by key: two transactions that insert the same jobs in different orders would deadlock.
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "job_key": job.job_key,
             "text": job.text,

@@ -42,7 +42,7 @@ def count_arms(engine: Engine, rollout: Rollout) -> tuple[Arm, Arm]:
         select(
             Summary.adapter_digest,
             func.count().label("num"),
-            func.count(case((Summary.needs_review, 1))).label("review"),
+            func.count(case((Summary.needs_review.is_(True), 1))).label("review"),
             func.count(case((is_odd, 1))).label("length"),
         )
         .join(Job, Job.id == Summary.job_id)
