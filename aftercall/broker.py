@@ -16,7 +16,7 @@ import redis
 from celery import Celery
 
 from aftercall import dead_letters, queue_erasure, transport
-from aftercall.envelope import describe_arguments, jobs_header
+from aftercall.envelope import build_envelope, describe_arguments, jobs_header
 from aftercall.errors import BrokerError
 from aftercall.masking import mask_password, printable
 from aftercall.message import TASK_NAME, Chunk, queue_name
@@ -151,6 +151,18 @@ class Broker:
                     retry=False,
                     ignore_result=True,
                 )
+
+    def send_ahead(self, chunks: list[Chunk]) -> None:
+        """Send one message per chunk, in one step, to the end of the queue from which workers take the next one.
+
+        Raises BrokerError as `send` does.
+        """
+        # Celery puts messages at the other end only. Its priorities are lists of their own, and the most urgent of them
+        # is the one that all versions send to.
+        messages = [build_envelope(chunk, self._queue, self._message_key) for chunk in chunks]
+        with self._explaining():
+            if messages:
+                self._redis.rpush(self._queue, *reversed(messages))
 
     def depth(self) -> int:
         """How many messages wait in the queue."""

@@ -24,6 +24,10 @@ from aftercall.masking import mask_password
 #: How long a writer waits for SQLite's single write lock.
 SQLITE_BUSY_TIMEOUT_MS = 30_000
 
+#: SQLite's page cache for each connection. What is only streamed through profits from a small one just as well.
+CACHE_KIB = 65_536
+STREAMING_CACHE_KIB = 8_192
+
 #: Connections to PostgreSQL that a process keeps. A worker's 64 threads share them: a statement takes milliseconds, a
 #: chunk takes seconds. Each connection costs the server a process, so none is opened for a burst and closed again. Four
 #: workers and a submit stay below the 100 that PostgreSQL allows.
@@ -144,7 +148,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
         "synchronous=NORMAL",
         f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
         "foreign_keys=ON",
-        "cache_size=-65536",
+        f"cache_size=-{CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -163,6 +167,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for queries. On SQLite it takes no write lock, so it never waits for a writer."""
     with engine.connect().execution_options(is_reader=True) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def streaming(engine: Engine) -> Iterator[Connection]:
+    """A connection for queries whose rows are read one after the other, however many there are, in little memory."""
+    with reading(engine) as connection:
+        is_sqlite = engine.dialect.name == "sqlite"
+        if is_sqlite:
+            connection.exec_driver_sql(f"PRAGMA cache_size=-{STREAMING_CACHE_KIB}")
+        try:
+            yield connection.execution_options(yield_per=1000)
+        finally:
+            if is_sqlite:
+                connection.exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIB}")
 
 
 def explain(engine: Engine, error: DBAPIError) -> DatabaseError:

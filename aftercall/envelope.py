@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftercall.message import JOBS_HEADER, TASK_NAME, Chunk, MessageError, format_job_ids, parse_job_ids
-from aftercall.signing import is_genuine
+from aftercall.signing import is_genuine, sign
 
 
 def read_envelope(raw: bytes | str, key: str = "") -> Chunk:
@@ -42,12 +42,12 @@ def read_envelope(raw: bytes | str, key: str = "") -> Chunk:
     return chunk
 
 
-def build_envelope(chunk: Chunk, queue: str) -> bytes:
-    """A new Celery message, raw, that holds this chunk and was sent to this queue."""
+def build_envelope(chunk: Chunk, queue: str, key: str = "") -> bytes:
+    """A new Celery message, raw, that holds this chunk and was sent to this queue. Signed if a key is given."""
     task_id = str(uuid.uuid4())
     # The body comes first: the ids in the headers are looked for at a message's end.
     message = {
-        "body": base64.b64encode(json.dumps(_body(chunk)).encode()).decode(),
+        "body": base64.b64encode(json.dumps(_body(chunk, key)).encode()).decode(),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": _headers(chunk, task_id),
@@ -74,8 +74,8 @@ def jobs_header(chunk: Chunk) -> dict[str, str]:
     return {JOBS_HEADER: format_job_ids(job.job_id for job in chunk.jobs)}
 
 
-def _body(chunk: Chunk) -> list[Any]:
-    return [[chunk.to_message()], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+def _body(chunk: Chunk, key: str) -> list[Any]:
+    return [[sign(chunk.to_message(), key)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
 
 
 def _headers(chunk: Chunk, task_id: str) -> dict[str, Any]:

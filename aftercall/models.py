@@ -3,9 +3,9 @@
 Times are seconds since the epoch by the database's clock, so that leases compare the same way everywhere.
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
-from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -14,6 +14,9 @@ RowId = BigInteger().with_variant(Integer, "sqlite")
 
 #: Never reuse a number after a purge: workers, reviewers and scripts may still hold it. PostgreSQL never does.
 NUMBERED_ONCE = {"sqlite_autoincrement": True}
+
+#: `Priority.NORMAL`, for rows of older versions.
+_NORMAL = "1"
 
 
 class JobState(StrEnum):
@@ -26,6 +29,14 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
     #: Nothing in the conversation can be summarized. Found at submission, never sent to a model.
     INSUFFICIENT = "insufficient_content"
+
+
+class Priority(IntEnum):
+    """How urgent a submission is. Nothing less urgent is sent while something more urgent waits."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
 
 
 class Base(DeclarativeBase):
@@ -48,6 +59,10 @@ class Submission(Base):
     cancelled_at: Mapped[float | None] = mapped_column(Float(53))
     #: How the source was read, as JSON: its layout, what was dropped, how sides were decided, what looked wrong.
     reading: Mapped[str | None] = mapped_column(Text)
+    #: A `Priority`. Its jobs have a copy.
+    priority: Mapped[int] = mapped_column(Integer, default=Priority.NORMAL, server_default=_NORMAL)
+    #: The turn that its next jobs get, unless its priority has come further meanwhile. See `Job.turn`.
+    next_turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     __table_args__ = (UniqueConstraint("source_digest", name="uq_submission_source_digest"), NUMBERED_ONCE)
 
@@ -75,25 +90,39 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[float] = mapped_column(Float(53))
     finished_at: Mapped[float | None] = mapped_column(Float(53))
+    #: The submission whose account counts the job from this row: the first that wanted it and still holds it. Not a
+    #: foreign key, which would be checked for every row of a submit.
+    submission_id: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    #: A `Priority`: the most urgent of the submissions that want the job.
+    priority: Mapped[int] = mapped_column(Integer, default=Priority.NORMAL, server_default=_NORMAL)
+    #: Among jobs of one priority, those with the lowest turn are sent first. Each submission's turns begin where its
+    #: priority has come to and count its jobs, so that submissions are sent by turns.
+    turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
-    # Partial indexes contain only what the sweep looks for. They cost nothing for finished rows, and no planner uses
-    # them in place of the primary key for the few ids of a claim.
+    # Partial indexes contain only what the sweep and the accounts look for. No planner uses them in place of the
+    # primary key for the few ids of a claim. Each has all columns that its queries need: a look at the rows, with their
+    # texts, takes ten times as long. Together they contain every job once.
     __table_args__ = (
         UniqueConstraint("job_key", name="uq_job_key"),
         Index(
-            "ix_job_unsent", "id",
+            "ix_job_unsent", "priority", "turn", "submission_id", "id",
             postgresql_where=sql("state = 'queued' AND sent_at IS NULL"),
             sqlite_where=sql("state = 'queued' AND sent_at IS NULL"),
         ),
         Index(
-            "ix_job_sent", "sent_at",
+            "ix_job_sent", "sent_at", "priority", "submission_id",
             postgresql_where=sql("state = 'queued' AND sent_at IS NOT NULL"),
             sqlite_where=sql("state = 'queued' AND sent_at IS NOT NULL"),
         ),
         Index(
-            "ix_job_lease", "visible_at",
+            "ix_job_lease", "visible_at", "submission_id",
             postgresql_where=sql("state = 'running'"),
             sqlite_where=sql("state = 'running'"),
+        ),
+        Index(
+            "ix_job_closed", "submission_id", "state", "finished_at",
+            postgresql_where=sql("state NOT IN ('queued', 'running')"),
+            sqlite_where=sql("state NOT IN ('queued', 'running')"),
         ),
         NUMBERED_ONCE,
     )  # fmt: skip
@@ -108,8 +137,17 @@ class SubmissionJob(Base):
     external_id: Mapped[str] = mapped_column(Text, primary_key=True)
     position: Mapped[int] = mapped_column(RowId)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    #: False for one place of each job, in the submission `Job.submission_id`. The account of a submission counts
+    #: its own jobs from their index alone, and looks up only the jobs of its guests.
+    is_guest: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        Index(
+            "ix_submission_job_guest", "submission_id", "job_id",
+            postgresql_where=sql("is_guest"), sqlite_where=sql("is_guest"),
+        ),
+        {"sqlite_with_rowid": False},
+    )  # fmt: skip
 
 
 class Summary(Base):
@@ -326,3 +364,25 @@ class Webhook(Base):
         ),
         NUMBERED_ONCE,
     )  # fmt: skip
+
+
+class Progress(Base):
+    """How far the sending of each priority has come: the highest turn that was sent."""
+
+    __tablename__ = "progress"
+
+    #: A `Priority`.
+    priority: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    turn: Mapped[int] = mapped_column(BigInteger)
+
+
+class Pause(Base):
+    """While it has its row, nothing is sent and nothing is claimed."""
+
+    __tablename__ = "pause"
+
+    #: Always 1.
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    reason: Mapped[str] = mapped_column(Text)
+    os_user: Mapped[str] = mapped_column(String(128))
+    paused_at: Mapped[float] = mapped_column(Float(53))

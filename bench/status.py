@@ -1,4 +1,6 @@
-"""How long `aftercall status`, `status --latest` and the JSON of both take in a large ledger, in CPU and wall seconds.
+"""How long `status`, `doctor`, `export` and `cancel` take in a large ledger, in CPU and wall seconds.
+
+Status is measured three times: with everything done, with everything waiting, and with one submission cancelled.
 
 python -m bench.status                        # 1,000,000 conversations in four submissions, SQLite
 python -m bench.status --size 200000 --postgres
@@ -6,6 +8,8 @@ python -m bench.status --size 200000 --postgres
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,8 +20,10 @@ from sqlalchemy import Connection, Engine, text
 
 from aftercall import schema
 from aftercall.database import connect
-from aftercall.ledger import account, pace
+from aftercall.ledger import account, control
 from bench.postgres import postgres
+from bench.purge import bystander
+from producer.doctor import ledger as doctor
 from producer.standing import latest, read_standings
 
 NUM_SUBMISSIONS = 4
@@ -33,17 +39,18 @@ _NUMBERS = {
 }
 
 _SUBMISSION = """
-INSERT INTO submission (id, name, source_digest, num_rejected, created_at, read_at)
-VALUES (:id, :name, :digest, 0, 1.0, 1.5)
+INSERT INTO submission (id, name, source_digest, num_rejected, created_at, read_at, priority, next_turn)
+VALUES (:id, :name, :digest, 0, 1.0, 1.5, 1, 0)
 """
 _JOBS = """
-INSERT INTO job (id, job_key, text, cleaner_version, state, attempts, sent_at, visible_at, created_at, finished_at)
+INSERT INTO job (id, job_key, text, cleaner_version, state, attempts, sent_at, visible_at, created_at, finished_at,
+submission_id, priority, turn)
 {numbers} SELECT i, 'key' || i, :turns, '1', CASE WHEN i % 100 = 0 THEN 'failed' ELSE 'done' END, 1, 1.0, 0.0, 1.0,
-2.0 + i FROM n
+2.0 + i, 1 + (i - 1) * :parts / :num, 1, i / 1000 * 1000 FROM n
 """
 _PLACES = """
-INSERT INTO submission_job (submission_id, external_id, position, job_id)
-{numbers} SELECT 1 + (i - 1) * :parts / :num, 'c' || i, i, i FROM n
+INSERT INTO submission_job (submission_id, external_id, position, job_id, is_guest)
+{numbers} SELECT 1 + (i - 1) * :parts / :num, 'c' || i, i, i, false FROM n
 """
 _SUMMARIES = """
 INSERT INTO summary (job_id, adapter_digest, text, base_model, quantization, compute_dtype, prompt_version,
@@ -75,10 +82,10 @@ def _analyze(connection: Connection) -> None:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
 
 
-def measure(what: str, call: Callable[[], object]) -> None:
+def measure(what: str, call: Callable[[], object], num_runs: int = NUM_RUNS) -> None:
     """Print the best of some runs. The CPU is this process's: all of it on SQLite, a client's on PostgreSQL."""
     best_cpu_s = best_s = float("inf")
-    for _ in range(NUM_RUNS):
+    for _ in range(num_runs):
         began, cpu_began = perf_counter(), process_time()
         call()
         best_cpu_s = min(best_cpu_s, process_time() - cpu_began)
@@ -86,7 +93,7 @@ def measure(what: str, call: Callable[[], object]) -> None:
     print(f"  {what:<28} {best_cpu_s:7.3f} s CPU {best_s:8.3f} s wall", flush=True)
 
 
-def run(url: str, num: int) -> None:
+def run(url: str, num: int, folder: Path) -> None:
     """Fill one database and measure."""
     database = connect(url)
     schema.upgrade(database)
@@ -94,12 +101,50 @@ def run(url: str, num: int) -> None:
     fill(database, num)
     load = os.getloadavg()[0]
     print(f"{database.dialect.name}, {num:,} conversations, filled in {perf_counter() - began:.0f} s, load {load:.1f}")
+    measure_status(database)
+    measure("the rows counted", lambda: account.recount(database))
+    measure("doctor, of the ledger", lambda: list(doctor.findings(database)))
+    measure("doctor --thorough", lambda: list(doctor.findings(database, is_thorough=True)), num_runs=1)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE submission_job SET submission_id = 1"))
+        connection.execute(text("UPDATE job SET submission_id = 1"))
+    measure_export(url, folder)
+    with database.begin() as connection:
+        connection.execute(text("DELETE FROM summary"))
+        connection.execute(text("UPDATE job SET state = 'queued', sent_at = NULL, finished_at = NULL"))
+    with database.connect() as connection:
+        _analyze(connection)
+    print("all of it in one submission, all waiting:")
+    measure_status(database)
+    with bystander(database) as waits:
+        measure("cancel", lambda: control.cancel(database, 1), num_runs=1)
+    print(f"  submits of one conversation meanwhile: {len(waits)}, the longest took {max(waits, default=0):.2f} s")
+    database.dispose()
+
+
+#: A process inherits the peak memory of the one that starts it, so a small one stands in between.
+_MEASURED = """
+import os, resource, sys
+code = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"{used.ru_utime + used.ru_stime:.3f} s CPU, {used.ru_maxrss // 1024} MiB at most, exit code {code}")
+"""
+
+
+def measure_export(url: str, folder: Path) -> None:
+    """The command in a process of its own, so that its memory can be told."""
+    export = ["-m", "aftercall", "export", "1", "--out", str(folder / "out.csv")]
+    environment = os.environ | {"AFTERCALL_DATABASE_URL": url}
+    began = perf_counter()
+    command = [sys.executable, "-c", _MEASURED, sys.executable, *export]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
+    print(f"  {'export, CSV':<28} {told[-1]}, {perf_counter() - began:.3f} s wall", flush=True)
+
+
+def measure_status(database: Engine) -> None:
+    """The commands that people call most."""
     measure("status", lambda: read_standings(database))
     measure("status --latest", lambda: read_standings(database, [latest(database)]))
-    measure("  its accounts", lambda: account.accounts(database))
-    measure("  its accounts and spans", lambda: pace.tallies(database))
-    measure("  its pace", lambda: pace.pace(database))
-    database.dispose()
 
 
 def main() -> None:
@@ -111,7 +156,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(postgres(folder)) if given.postgres else f"sqlite:///{folder}/aftercall.db"
-        run(url, given.size)
+        run(url, given.size, folder)
 
 
 if __name__ == "__main__":

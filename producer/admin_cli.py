@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from aftercall.errors import EXIT_NOT_WELL, NotReadyError
-from aftercall.ledger import account, control, webhooks
+from aftercall.ledger import account, control, pause, webhooks
 from aftercall.masking import printable
 from aftercall.models import JobState
 from aftercall.settings import load_settings
 from aftercall.sweep import Swept
-from producer import as_json
+from producer import as_json, show
 from producer import purge as purging
-from producer.options import choose, deadline_option, json_option, latest_option
+from producer.options import OUT, choose, deadline_option, json_option, latest_option
 from producer.output import STDOUT
-from producer.services import OUT, Services, confirm, open_services, reaches_redis
+from producer.services import Services, confirm, open_services, reaches_redis, refuse_missing
 from producer.standing import read_standings
 from producer.status import status as show_status
 
@@ -112,6 +112,7 @@ def requeue(submission: int | None, with_failed: bool, code: str | None, with_ca
                 webhooks.ask(services.database, submission)
         if reaches_redis(services):
             click.echo(_what_was_swept(services.sweeper.sweep()))
+            show.pause(pause.current(services.database))
             if with_dead:
                 num_dead = services.broker.requeue_dead()
                 click.echo(f"{_messages(num_dead)} put back into the queue" if num_dead else NO_DEAD)
@@ -150,7 +151,7 @@ def purge(submissions: tuple[int, ...], age_s: float | None, is_dead: bool, is_d
         if is_dead:
             _purge_dead(services, is_dry_run, is_agreed)
             return 0
-        purging.refuse_missing(services.settings)
+        refuse_missing(services.settings, "nothing is deleted")
         database = services.database
         plan = purging.plan_named(database, submissions) if age_s is None else purging.plan_older(database, age_s)
         purging.show_plan(plan)
@@ -175,18 +176,20 @@ def _purge_dead(services: Services, is_dry_run: bool, is_agreed: bool) -> None:
 
 
 @click.command()
+@click.option("--thorough", "is_thorough", is_flag=True, help="Read every row of a large ledger, too: some seconds.")
+@click.option("--repair", "is_repairing", is_flag=True, help="First correct accounts that count wrong.")
 @json_option
-def doctor(is_json: bool) -> int:
+def doctor(is_thorough: bool, is_repairing: bool, is_json: bool) -> int:
     """Check every part, and say what is wrong and what to do: ledger, Redis, queue, workers, disk, model.
 
-    Changes nothing. Reads whole tables: some seconds at a million conversations.
+    Changes nothing without --repair.
     """
     from producer.doctor.examine import examine
     from producer.doctor.finding import Level
     from producer.show import finding
 
     found = []
-    for each in examine(load_settings()):
+    for each in examine(load_settings(), is_thorough=is_thorough, is_repairing=is_repairing):
         found.append(each)
         if not is_json:
             finding(each)

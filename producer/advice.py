@@ -1,6 +1,11 @@
 """The next step, where it depends on the set-up: what a person types so that what waits is done."""
 
+import time
+
+from aftercall.ledger.pause import PauseRecord
+from aftercall.masking import printable
 from aftercall.settings import Settings
+from producer.when import clock
 
 RUN = "`aftercall run SOURCE`"
 RUN_NEEDS_NO_REDIS = "`aftercall run` needs none: it starts its own."
@@ -19,3 +24,10 @@ def how_to_begin(settings: Settings) -> str:
 def how_to_work(settings: Settings) -> str:
     """How what waits, with no worker alive, gets done."""
     return f"{RUN} does them" if is_one_machine(settings) else "start one with `aftercall worker`"
+
+
+def pause_sentence(paused: PauseRecord) -> str:
+    """Such as `paused since 02:10 by anna (the GPU is moved): nothing new is sent or begun. …`."""
+    reason = f" ({printable(paused.reason)})" if paused.reason else ""
+    since = f"paused since {clock(paused.paused_at, time.time())} by {printable(paused.user)}{reason}"
+    return f"{since}: nothing new is sent or begun. `aftercall resume` ends that."

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from aftercall.ledger.account import Account
 from aftercall.ledger.failures import Failure, FailureCount
+from aftercall.ledger.pause import PauseRecord
 from aftercall.ledger.workers import LiveWorker
 from producer.doctor.finding import Finding, Level
 from producer.estimate import Estimate
@@ -66,6 +67,7 @@ def submission(standing: Standing) -> Json:
         "id": record.id,
         "source": record.name,
         "state": _state(standing),
+        "priority": record.priority.name.lower(),
         "read_to_end": record.is_read,
         "counts": counts(standing.account, record.num_rejected),
         "submitted_at": to_utc(record.created_at),
@@ -121,7 +123,15 @@ def status(standings: Standings) -> Json:
         "conversations_per_s_now": _rounded(standings.pace.rate, 3),
         "workers": [worker(each, at) for each in standings.workers],
         "workers_down": standings.pace.num_down,
+        "paused": paused(standings.pause),
     }
+
+
+def paused(pause: PauseRecord | None) -> Json | None:
+    """Since when nothing new is begun, by whom and why; None if it is."""
+    if pause is None:
+        return None
+    return {"since": to_utc(pause.paused_at), "by": pause.user, "reason": pause.reason or None}
 
 
 def submitted(source: str, report: SubmitReport, rejected_file: str | None) -> Json:

@@ -1,11 +1,11 @@
-"""The commands submit, run, export, resummarize and db. Thin: each calls its module."""
+"""The commands submit, run, resummarize and db. Thin: each calls its module."""
 
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,22 +13,20 @@ from aftercall import schema
 from aftercall.command_groups import SuggestingGroup
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import account, adapters, audit, control
+from aftercall.ledger import adapters, control, pause
+from aftercall.models import Priority
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings
 from aftercall.terminal import show_error
 from producer import advice, as_json, show
 from producer.dry_run import dry_run
-from producer.export import Format
-from producer.export import export as write_export
 from producer.free_disk import disk_floor
-from producer.options import choose_one, json_option, latest_option
-from producer.services import OUT, Services, confirm, open_services, reaches_redis
+from producer.options import OUT, json_option, priority_option
+from producer.services import Services, confirm, open_services, reaches_redis
 from producer.source import OwnFileError, SourceOptions, open_source, readable
 from producer.source_options import source_options
 from producer.source_paths import refuse_leftover, rejected_path, rejected_paths
-from producer.standing import check_ended
-from producer.submit import SubmitReport
+from producer.submit import SubmitOptions, SubmitReport
 from producer.submit import submit as submit_source
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Queue nothing: say what would be, write rejected rows.")
 @click.option("--wait", "is_waiting", is_flag=True, help="Then wait until all of it is done.")
 @click.option("--adapter", metavar="DIGEST|none", help="Summarize with this adapter, or with the base model alone.")
+@priority_option
 @json_option
 @source_options
 def submit(
@@ -47,6 +46,7 @@ def submit(
     is_dry_run: bool,
     is_waiting: bool,
     adapter: str | None,
+    priority: Priority | None,
     is_json: bool,
     options: SourceOptions,
 ) -> int:
@@ -69,7 +69,9 @@ def submit(
             services = stack.enter_context(open_services())
             if adapter is not None:
                 options = replace(options, adapter_digest=adapters.find_asked(services.database, adapter))
-            code = _each(sources, lambda source, path: _submit(source, path, options, services), told)
+            how = SubmitOptions(disk_floor(services.settings), priority)
+            code = _each(sources, lambda source, path: _submit(source, path, options, how, services), told)
+            show.pause(pause.current(services.database))
             waited = _wait(services, told) if is_waiting else None
             code = worse(code, waited.exit_code if waited else 0)
         if is_json:
@@ -153,11 +155,9 @@ def _dry_run(source: str, path: Path, options: SourceOptions) -> SubmitReport:
     return report
 
 
-def _submit(source: str, path: Path, options: SourceOptions, services: Services) -> SubmitReport:
+def _submit(source: str, path: Path, options: SourceOptions, how: SubmitOptions, services: Services) -> SubmitReport:
     with open_source(source, options) as opened, show.submitting(opened.name) as on_progress:
-        report = submit_source(
-            opened, services.database, services.sweeper, path, on_progress, disk_floor(services.settings)
-        )
+        report = submit_source(opened, services.database, services.sweeper, path, on_progress, how)
     show.submitted(opened, report, path, is_dry_run=False)
     if report.broker_error is not None:
         report.broker_error = BrokerError(
@@ -176,9 +176,10 @@ def _only_one(context: click.Context, parameter: click.Parameter, sources: tuple
 @click.command()
 @click.argument("source", nargs=-1, required=True, metavar="SOURCE", callback=_only_one)
 @click.option("--out", type=OUT, help="Results file; otherwise SOURCE.summaries.csv here.")
+@priority_option
 @json_option
 @source_options
-def run(source: str, out: Path | None, is_json: bool, options: SourceOptions) -> int:
+def run(source: str, out: Path | None, priority: Priority | None, is_json: bool, options: SourceOptions) -> int:
     """Summarize SOURCE on this machine, in one command: queue, database and worker are started and stopped.
 
     Stopped or killed, the same command goes on where it was.
@@ -186,38 +187,9 @@ def run(source: str, out: Path | None, is_json: bool, options: SourceOptions) ->
     from producer.results import results_path
     from producer.run import RunRequest, run_source
 
-    request = RunRequest(source, options, out or results_path(source), rejected_path(source))
+    request = RunRequest(source, options, out or results_path(source), rejected_path(source), priority)
     with as_json.keeping_stdout(is_json) as stdout:
         return run_source(request, stdout if is_json else None)
-
-
-@click.command()
-@click.argument("submission", type=int, required=False)
-@latest_option
-@click.option("--format", "format_", type=click.Choice(get_args(Format)), default="csv", show_default=True)
-@click.option("--out", type=OUT, required=True, help="File to write; - for stdout.")
-@click.option("--provenance", "with_provenance", is_flag=True, help="Also what made each summary: model, adapter, …")
-@click.option("--require-done", is_flag=True, help="Write nothing while a conversation is open (exit code 16).")
-def export(
-    submission: int | None, is_latest: bool, format_: Format, out: Path, with_provenance: bool, require_done: bool
-) -> None:
-    """Write what became of each conversation of SUBMISSION, in the order of its source.
-
-    The format openai is that of the output file of OpenAI's Batch API.
-    """
-    if with_provenance and format_ == "openai":
-        raise click.UsageError("the format openai has no place for --provenance; jsonl has.")
-    with open_services(may_create=False) as services:
-        database = services.database
-        number = choose_one(database, submission, is_latest)
-        if require_done:
-            check_ended(database, number)
-        num_lines = write_export(database, number, out, format_, with_provenance=with_provenance)
-        is_audited = audit.try_to_record(database, audit.Entry(audit.Action.EXPORT, number, {"rows": num_lines}))
-        standing = account.account(database, number)
-    show.exported(num_lines, standing, out)
-    if not is_audited:
-        click.echo("not in the audit: the ledger can't be written to", err=True)
 
 
 @click.command()
@@ -237,6 +209,7 @@ def resummarize(adapter: str, is_agreed: bool) -> None:
             click.echo(f"{num_jobs} conversations queued again")
             if reaches_redis(services):
                 click.echo(f"{services.sweeper.top_up()} conversations sent")
+            show.pause(pause.current(services.database))
 
 
 @click.group(cls=SuggestingGroup)

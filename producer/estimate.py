@@ -92,18 +92,23 @@ class Estimate:
         return "" if self.expected_at is None else f", done by {self._end()}"
 
     def _why(self) -> str:
-        """What keeps it, if workers are down."""
+        """What keeps it: a pause, or workers that are down."""
+        if self.pace.paused_at is not None:
+            return f": paused since {clock(self.pace.paused_at, self.pace.at)}"
         num_workers = self.pace.num_alive + self.pace.num_down
         if self.pace.num_down:
             return f": {self.pace.num_down} of {num_workers} workers {'is' if num_workers == 1 else 'are'} down"
         return "" if self.pace.num_alive else ": no worker is alive"
 
     def _why_none(self) -> str:
-        if self.pace.num_alive == 0:
+        if self.pace.num_alive == 0 or self.pace.paused_at is not None:
             return self._why().removeprefix(": ")
         return f"nothing was finished in the last {duration(RECENT_S)}"
 
 
 def expected_end(num_ahead: int, pace: Pace) -> float | None:
-    """When `num_ahead` open conversations will be finished at this pace, in seconds since the epoch."""
-    return None if pace.rate is None else pace.at + num_ahead / pace.rate
+    """When `num_ahead` open conversations will be finished at this pace, in seconds since the epoch.
+
+    None if it is not known: nothing was finished lately, or the ledger is paused.
+    """
+    return None if pace.rate is None or pace.paused_at is not None else pace.at + num_ahead / pace.rate

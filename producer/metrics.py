@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from aftercall.database import now, reading
 from aftercall.errors import BrokerError
+from aftercall.ledger import tally
 from aftercall.ledger.workers import LiveWorker
 from aftercall.models import Job, JobState
 from producer.services import Services
@@ -59,9 +60,9 @@ def _jobs(services: Services, registry: CollectorRegistry) -> None:
     )
     oldest = select(func.min(Job.created_at)).where(Job.state == JobState.QUEUED)
     with reading(services.database) as connection:
-        counts = {row[0]: row[1] for row in connection.execute(select(Job.state, func.count()).group_by(Job.state))}
+        counts = tally.count_jobs(connection)
         for state in JobState:
-            jobs.labels(state.value).set(counts.get(state.value, 0))
+            jobs.labels(state.value).set(counts[state])
         at = connection.execute(select(now())).scalar_one()
         waiting.set(at - (connection.execute(oldest).scalar_one() or at))
         is_expired = (Job.state == JobState.RUNNING) & (Job.visible_at < now())
@@ -72,6 +73,8 @@ def _workers(workers: Iterable[LiveWorker], standings: Standings, registry: Coll
     alive = Gauge(PREFIX + "workers", "Workers that are alive, and those that are down.", ["state"], registry=registry)
     alive.labels("alive").set(standings.pace.num_alive)
     alive.labels("down").set(standings.pace.num_down)
+    paused = Gauge(PREFIX + "paused", "Whether `aftercall pause` holds everything back.", registry=registry)
+    paused.set(standings.pause is not None)
     rate = Gauge(
         PREFIX + "conversations_per_second", "Pace of the workers alive in the last ten minutes.", registry=registry
     )

@@ -6,9 +6,19 @@ from pathlib import Path
 import click
 
 from aftercall.errors import EXIT_DRIFT
+from aftercall.models import Priority
 from producer import as_json
-from producer.options import choose_one, choose_several, deadline_option, json_option, latest_option, timeout_option
-from producer.services import OUT, open_services
+from producer.options import (
+    OUT,
+    choose_one,
+    choose_several,
+    deadline_option,
+    json_option,
+    latest_option,
+    priority_option,
+    timeout_option,
+)
+from producer.services import open_services
 from producer.source import SourceOptions
 from producer.source_options import source_options, to_arguments
 from producer.when import check_clock, parse_duration
@@ -99,6 +109,7 @@ def drift(submission: int | None, is_latest: bool) -> int:
 )
 @click.option("--install-timer", is_flag=True, help="Do nothing but print a systemd unit and timer for this command.")
 @click.option("--at", default="23:00", show_default=True, help="With --install-timer: when to start.")
+@priority_option
 @json_option
 @source_options
 def night(
@@ -110,6 +121,7 @@ def night(
     settle: str,
     install_timer: bool,
     at: str,
+    priority: Priority | None,
     is_json: bool,
     options: SourceOptions,
 ) -> int:
@@ -127,12 +139,13 @@ def night(
             "--archive": archive and archive.absolute(),
             "--deadline": deadline,
             "--purge-older-than": purge_age,
+            "--priority": None if priority is None else priority.name.lower(),
         }
         arguments = tuple(str(word) for option, value in given.items() if value for word in (option, value))
         words = (*arguments, "--settle", settle, *to_arguments(options))
         click.echo(show_units(UnitOptions(words, check_clock(at))), nl=False)
         return 0
-    choices = Choices(deadline, purge_age, parse_duration(settle), options)
+    choices = Choices(deadline, purge_age, parse_duration(settle), priority, options)
     return _night(inbox, outbox, archive, choices, is_json=is_json)
 
 
@@ -143,6 +156,7 @@ class Choices:
     deadline: str | None
     purge_age: str | None
     settle_s: float
+    priority: Priority | None
     options: SourceOptions
 
 
@@ -161,6 +175,7 @@ def _night(inbox: Path, outbox: Path, archive: Path | None, choices: Choices, *,
             purge_age_s=parse_age(choices.purge_age) if choices.purge_age else None,
             settle_s=choices.settle_s,
             options=choices.options,
+            priority=choices.priority,
         )
         finished = run_night(request, services)
     if is_json:

@@ -1,12 +1,17 @@
 """Options that several commands share."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 from sqlalchemy import Engine
 
+from aftercall.models import Priority
 from producer.standing import latest
 from producer.when import check_deadline, parse_duration
+
+#: The type of an option that names a file to write.
+OUT = click.Path(dir_okay=False, path_type=Path)
 
 
 def _deadline(context: click.Context, parameter: click.Parameter, words: str | None) -> str | None:
@@ -17,6 +22,16 @@ def _duration(context: click.Context, parameter: click.Parameter, words: str | N
     return None if words is None else parse_duration(words)
 
 
+def _priority(context: click.Context, parameter: click.Parameter, word: str | None) -> Priority | None:
+    return None if word is None else Priority[word.upper()]
+
+
+priority_option = click.option(
+    "--priority",
+    type=click.Choice([each.name.lower() for each in Priority]),
+    callback=_priority,
+    help="What is more urgent is summarized first. A new source is normal. Changes that of one submitted before.",
+)
 json_option = click.option("--json", "is_json", is_flag=True, help="Print one JSON object; docs/json.md describes it.")
 latest_option = click.option("--latest", "is_latest", is_flag=True, help="The submission that was made last.")
 deadline_option = click.option(

@@ -12,8 +12,9 @@ from aftercall.files import write_whole
 from aftercall.ledger import account
 from aftercall.ledger import audit as ledger_audit
 from aftercall.terminal import say
+from producer.options import OUT
 from producer.output import STDOUT
-from producer.services import OUT, confirm, open_services
+from producer.services import confirm, open_services
 
 
 @click.command()
@@ -58,7 +59,7 @@ def erase(external_id: str, submission: int | None, files: tuple[Path, ...], out
 @click.command()
 @click.option("--rows", "max_rows", type=click.IntRange(min=1), default=50, show_default=True, help="The newest ones.")
 def audit(max_rows: int) -> None:
-    """Show who submitted, exported, erased, purged and promoted what, and when; the newest first."""
+    """Show who submitted, exported, erased, purged, promoted and paused what, and when; the newest first."""
     with open_services(may_create=False) as services:
         found = ledger_audit.entries(services.database, max_rows)
     for row in found:

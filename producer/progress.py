@@ -16,8 +16,8 @@ from producer.show import console
 
 
 @contextmanager
-def showing_progress(first: Account, settings: Settings) -> Iterator[Callable[[Account], None]]:
-    """A bar that begins at an account; yields what to call with each later one."""
+def showing_progress(first: Account, settings: Settings) -> Iterator[Callable[[Account, bool], None]]:
+    """A bar that begins at an account; yields what to call with each later one, and whether the ledger is paused."""
     with _make_bar() as bar:
         yield _Work(bar, first, settings.data_dir / "models").show
 
@@ -32,8 +32,11 @@ class _Work:
         self._working_since = time.monotonic()
         self._task = bar.add_task("loading the model", total=first.submitted, completed=first.finished, rate="")
 
-    def show(self, standing: Account) -> None:
+    def show(self, standing: Account, is_paused: bool) -> None:
         """Where it stands now. Until a conversation runs, the model is loading, and the clock of the rate waits."""
+        if is_paused and standing.open:
+            self._bar.update(self._task, description="paused", completed=standing.finished, rate="")
+            return
         if standing.open and not standing.running and standing.finished == self._first_finished:
             self._working_since = time.monotonic()
             self._bar.update(self._task, description=self._preparing())

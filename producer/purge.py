@@ -11,13 +11,10 @@ from dataclasses import dataclass
 import click
 from sqlalchemy import Engine
 
-from aftercall.errors import NotFoundError
 from aftercall.ledger import account, audit, retention
 from aftercall.ledger.account import SubmissionRecord
 from aftercall.ledger.retention import Deleted, Holdings, SubmissionOpenError
 from aftercall.masking import printable
-from aftercall.schema import is_ledger_missing
-from aftercall.settings import Settings
 from producer.show import console
 
 #: Seconds by letter.
@@ -45,15 +42,6 @@ class Plan:
     def ids(self) -> list[int]:
         """The numbers of the submissions to delete."""
         return [record.id for record in self.submissions]
-
-
-def refuse_missing(settings: Settings) -> None:
-    """Raise NotFoundError if there is no ledger: a cron job in another folder would never delete anything."""
-    if is_ledger_missing(settings):
-        raise NotFoundError(
-            f"there is no ledger at {settings.ledger_url}, so nothing is deleted. Run purge in the folder of the other "
-            "commands, or set AFTERCALL_DATA_DIR to an absolute path."
-        )
 
 
 def plan_older(database: Engine, age_s: float) -> Plan:

@@ -21,14 +21,15 @@ from aftercall.broker import Broker
 from aftercall.database import show_url
 from aftercall.embedded import broker_log, check_worker, embedded_broker, embedded_worker
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
-from aftercall.ledger import account, audit, failures
+from aftercall.ledger import account, audit, failures, pause
 from aftercall.ledger.account import Account
 from aftercall.logs import rotate
+from aftercall.models import Priority
 from aftercall.notifier import Notifier
 from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
-from producer import as_json, show
+from producer import advice, as_json, show
 from producer.export import RESULT_COLUMNS
 from producer.free_disk import disk_floor
 from producer.output import STDOUT, check_out
@@ -38,7 +39,7 @@ from producer.results import results_path, write_results
 from producer.source import SourceOptions, open_source
 from producer.source_options import to_arguments
 from producer.standing import read_standings
-from producer.submit import SubmitReport, submit
+from producer.submit import SubmitOptions, SubmitReport, submit
 
 POLL_INTERVAL_S = 0.5
 NUM_SHOWN = 5
@@ -56,12 +57,14 @@ class RunRequest:
     options: SourceOptions
     out: Path
     rejected_path: Path
+    priority: Priority | None = None
 
     @property
     def command(self) -> str:
         """The command line that asks for the same again."""
         out = [] if self.out == results_path(self.source) else ["--out", str(self.out)]
-        return shlex.join(["aftercall", "run", self.source, *out, *to_arguments(self.options)])
+        priority = [] if self.priority is None else ["--priority", self.priority.name.lower()]
+        return shlex.join(["aftercall", "run", self.source, *out, *priority, *to_arguments(self.options)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ def run_source(request: RunRequest, json_to: TextIO | None = None) -> int:
     started = time.monotonic()
     settings = _prepare(request)
     with schema.open_ledger(settings, with_upgrade=True) as database:
+        _refuse_paused(database)
         report = None
         try:
             with handling_signals(_interrupt, signal.SIGTERM, signal.SIGHUP), embedded_broker(settings.data_dir) as url:
@@ -121,6 +125,12 @@ def _prepare(request: RunRequest) -> Settings:
     return settings.model_copy(update={"chunk_size": _chunk_size(request.source, settings)})
 
 
+def _refuse_paused(database: Engine) -> None:
+    """Raise AftercallError if the ledger is paused: the run would wait for its end."""
+    if (paused := pause.current(database)) is not None:
+        raise AftercallError(f"{advice.pause_sentence(paused)} Nothing would be summarized; then run this again.")
+
+
 def _chunk_size(source: str, settings: Settings) -> int:
     """Small chunks for a small source: a worker writes its results by the chunk, and the progress bar should move."""
     is_small = source != "-" and Path(source).is_file() and Path(source).stat().st_size < SMALL_SOURCE_BYTES
@@ -138,8 +148,8 @@ def _submit(request: RunRequest, settings: Settings, database: Engine) -> Submit
     with closing(Broker(settings)) as broker, open_source(request.source, request.options) as opened:
         with show.submitting(opened.name) as on_progress:
             sweeper = Sweeper(database, broker, settings)
-            floor = disk_floor(settings)
-            report = submit(opened, database, sweeper, request.rejected_path, on_progress, floor)
+            how = SubmitOptions(disk_floor(settings), request.priority)
+            report = submit(opened, database, sweeper, request.rejected_path, on_progress, how)
         show.submitted(opened, report, request.rejected_path, is_dry_run=False)
     return report
 
@@ -162,12 +172,12 @@ def _work(settings: Settings, database: Engine, submission_id: int) -> None:
                     for each in (log, broker_log(settings.data_dir)):
                         rotate(each, settings.log_max_bytes)
                     _check_broker(broker, settings)
-                    show_standing(standing)
+                    show_standing(standing, pause.current(database) is not None)
                     time.sleep(pause_after(look_s, POLL_INTERVAL_S))
                     looked = time.monotonic()
                     standing = account.account(database, submission_id)
                     look_s = time.monotonic() - looked
-                show_standing(standing)
+                show_standing(standing, False)
         except KeyboardInterrupt:
             timeout_s = settings.drain_timeout_s
             click.echo(f"stopping: what is in hand may finish (up to {timeout_s:g} s); Ctrl-C again stops at once.")

@@ -4,20 +4,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from sqlalchemy import Engine
 
 from aftercall import schema
 from aftercall.broker import Broker
-from aftercall.errors import BrokerError
+from aftercall.errors import BrokerError, NotFoundError
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
 from producer import advice
-
-#: The type of an option that names a file to write.
-OUT = click.Path(dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +38,19 @@ def open_services(*, may_create: bool = True) -> Iterator[Services]:
     settings = load_settings()
     with schema.open_ledger(settings, may_create=may_create) as database, closing(Broker(settings)) as broker:
         yield Services(settings, database, broker, Sweeper(database, broker, settings))
+
+
+def refuse_missing(settings: Settings, outcome: str) -> None:
+    """Raise NotFoundError if there is no ledger: a cron job in another folder would never change anything.
+
+    Args:
+        outcome: what does not happen.
+    """
+    if schema.is_ledger_missing(settings):
+        raise NotFoundError(
+            f"there is no ledger at {settings.ledger_url}, so {outcome}. Run this in the folder of the other commands, "
+            "or set AFTERCALL_DATA_DIR to an absolute path."
+        )
 
 
 def reaches_redis(services: Services) -> bool:

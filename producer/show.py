@@ -13,12 +13,13 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from aftercall.ledger import failures as ledger_failures
-from aftercall.ledger.account import Account, Result
+from aftercall.ledger.account import Result
+from aftercall.ledger.pause import PauseRecord
 from aftercall.ledger.work import SummaryRecord
 from aftercall.masking import printable
 from aftercall.terminal import say
+from producer.advice import pause_sentence
 from producer.doctor.finding import Finding, Level
-from producer.output import STDOUT
 from producer.source import OwnFileError, Source, readable
 from producer.submit import SubmitReport
 
@@ -119,28 +120,16 @@ def _review(summary: SummaryRecord) -> str:
     return "\n".join(json.loads(summary.reasons or "[]")) if summary.needs_review else ""
 
 
-def exported(num_lines: int, standing: Account, out: Path) -> None:
-    """Where an export is, and what in it is still to come; where it went to stdout, that alone, on stderr."""
-    is_stdout = out == STDOUT
-    written = "" if is_stdout else f"{num_lines:,} conversations written to {out}"
-    parts = {
-        "done": standing.done,
-        "failed": standing.failed,
-        "cancelled": standing.cancelled,
-        "insufficient": standing.insufficient,
-        "running": standing.running,
-        "waiting": standing.waiting,
-    }
-    counted = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
-    unfinished = f"{counted}; export again when they are done" if standing.open else ""
-    if said := ": ".join(filter(None, (written, unfinished))):
-        say(said, to_stderr=is_stdout)
-
-
 def failures(database: Engine, submission_id: int) -> None:
     """Why conversations failed, a line a code."""
     for failure in ledger_failures.counts(database, submission_id):
         say(f"  {failure.num_conversations:,} failed with {failure.code}: {failure.example}", style="yellow")
+
+
+def pause(paused: PauseRecord | None) -> None:
+    """That the ledger is paused, if it is."""
+    if paused is not None:
+        say(pause_sentence(paused), style="yellow")
 
 
 def finding(found: Finding) -> None:

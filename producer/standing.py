@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from aftercall.errors import NotFoundError, NotReadyError
-from aftercall.ledger import account, pace, workers
+from aftercall.ledger import account, pace, pause, workers
 from aftercall.ledger.account import Account, SubmissionRecord
 from aftercall.ledger.pace import Pace, Span
+from aftercall.ledger.pause import PauseRecord
 from aftercall.ledger.workers import LiveWorker
 from producer.estimate import Estimate, expected_end
 from producer.when import next_deadline
@@ -43,6 +44,7 @@ class Standings:
     submissions: tuple[Standing, ...]
     workers: tuple[LiveWorker, ...]
     pace: Pace
+    pause: PauseRecord | None = None
 
     @property
     def total(self) -> Account:
@@ -113,4 +115,4 @@ def read_standings(
         ended_at = (span.last_at or record.created_at) if has_ended(record, counted) else None
         expected_at = expected_end(span.num_ahead, now) if counted.open else None
         standings.append(Standing(record, counted, span, Estimate(ended_at, expected_at, at, now)))
-    return Standings(tuple(standings), tuple(workers.alive(database)), now)
+    return Standings(tuple(standings), tuple(workers.alive(database)), now, pause.current(database))

@@ -16,9 +16,10 @@ from aftercall.database import show_url
 from aftercall.ledger import workers
 from aftercall.ledger.workers import LiveWorker
 from aftercall.masking import printable
+from aftercall.models import Priority
 from aftercall.settings import Settings, load_settings
 from producer import as_json
-from producer.advice import how_to_begin, how_to_work
+from producer.advice import how_to_begin, how_to_work, pause_sentence
 from producer.estimate import Verdict
 from producer.pauses import pause_after
 from producer.show import console
@@ -60,14 +61,15 @@ def status(read: Callable[[], Standings], *, is_watching: bool) -> None:
             time.sleep(pause_after(time.monotonic() - looked, WATCH_INTERVAL_S))
 
 
-def _picture(standings: Standings) -> Group | Text:
+def _picture(standings: Standings) -> Group:
     if not standings.submissions:
-        return _nothing(load_settings())
+        return Group(*_paused(standings), _nothing(load_settings()))
     columns = _choose_columns(standings)
     return Group(
         _table(standings.submissions, columns),
         *_rare_counts(standings, columns),
         *_sentences(standings),
+        *_paused(standings),
         _workers(standings.workers, standings.total.open),
     )
 
@@ -141,8 +143,14 @@ def _rare_counts(standings: Standings, columns: _Columns) -> list[Text]:
     return lines
 
 
+def _paused(standings: Standings) -> list[Text]:
+    return [] if standings.pause is None else [Text(pause_sentence(standings.pause), style="yellow")]
+
+
 def _name(each: Standing) -> str:
     name = printable(each.record.name)
+    if each.record.priority != Priority.NORMAL:
+        name = f"{name} ({each.record.priority.name.lower()} priority)"
     if each.record.is_cancelled:
         return f"{name} (cancelled)"
     return name if each.record.is_read else f"{name} (not read to its end)"

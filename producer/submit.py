@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import explain
 from aftercall.errors import BrokerError
-from aftercall.ledger import account, audit, intake, webhooks
+from aftercall.ledger import account, audit, control, intake, webhooks
 from aftercall.ledger.intake import Added, NewJob
+from aftercall.models import Priority
 from aftercall.sweep import Sweeper
 from producer.batches import Batch, Prepared, read_batches
 from producer.free_disk import NO_FLOOR, DiskFloor
@@ -38,6 +39,19 @@ class RejectedRows(Protocol):
     def write(self, rejected: Rejected) -> None:
         """Add one row."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    """How a source is submitted."""
+
+    floor: DiskFloor = NO_FLOOR
+    #: None: normal, or what the submission already has.
+    priority: Priority | None = None
+
+
+#: As most are.
+DEFAULT_OPTIONS = SubmitOptions()
 
 
 @dataclass(slots=True)
@@ -68,26 +82,26 @@ def submit(
     sweeper: Sweeper,
     rejected_path: Path,
     on_progress: Callable[[SubmitReport], None] = lambda report: None,
-    floor: DiskFloor = NO_FLOOR,
+    options: SubmitOptions = DEFAULT_OPTIONS,
 ) -> SubmitReport:
     """Commit every conversation of `source` to the ledger and send what the window has room for.
 
     Rejected rows go to `rejected_path`. Submitting again, after an end or half-way, adds only what is missing.
 
     Raises SourceError if the source turns out to be unreadable as a whole, DatabaseError if the database is away,
-    DiskFullError if less disk is free than `floor` asks for; what was committed before stays and is taken up by
+    DiskFullError if less disk is free than the floor asks for; what was committed before stays and is taken up by
     the next try.
     """
-    floor.check()
+    options.floor.check()
     try:
-        report = SubmitReport(intake.open_submission(database, source.name, source.digest))
+        report = SubmitReport(_open(database, source, options.priority))
         was_read = account.submission(database, report.submission_id).is_read
         if sweeper.has_webhook:
             webhooks.ask(database, report.submission_id, after_s=WEBHOOK_AFTER_S)
         add_jobs = partial(intake.add_jobs, database, report.submission_id)
         with RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars) as rejected:
             for batch in read_batches(source):
-                floor.check()
+                options.floor.check()
                 take_in(batch, add_jobs, report, rejected)
                 _send(sweeper, report)
                 on_progress(report)
@@ -99,6 +113,16 @@ def submit(
     except DBAPIError as error:
         raise explain(database, error) from None
     return report
+
+
+def _open(database: Engine, source: Source, priority: Priority | None) -> int:
+    """The number of the source's submission, which has this priority from now on."""
+    number = intake.open_submission(
+        database, source.name, source.digest, Priority.NORMAL if priority is None else priority
+    )
+    if priority is not None:
+        control.prioritize(database, number, priority)
+    return number
 
 
 def _audited(report: SubmitReport) -> audit.Entry:

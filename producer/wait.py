@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import explain
 from aftercall.errors import EXIT_SOME_FAILED, EXIT_TIME_UP
+from producer.advice import pause_sentence
 from producer.pauses import pause_after
 from producer.show import console
 from producer.standing import Standing, Standings, read_standings
@@ -85,7 +86,9 @@ def tell(waited: Waited) -> None:
     """Say how each submission ended or stands."""
     for each in waited.standings.submissions:
         click.echo(f"submission {each.record.id} ({each.record.name}): {_counted(each)}; {each.estimate.sentence}")
-    if waited.is_time_up:
+    if waited.is_time_up and waited.standings.pause is not None:
+        click.echo(f"time is up. {pause_sentence(waited.standings.pause)}")
+    elif waited.is_time_up:
         click.echo("time is up. The workers go on; wait again, or see `aftercall status`.")
 
 
@@ -139,8 +142,9 @@ def _showing() -> Iterator[Show]:
 
 
 def _lines(standings: Standings) -> list[str]:
-    """A line for each submission that is waited for."""
-    return [
+    """A line for each submission that is waited for, and one if the ledger is paused."""
+    paused = [] if standings.pause is None else [pause_sentence(standings.pause)]
+    return paused + [
         f"{each.account.finished:,} of {each.account.submitted:,} finished in {sentence(each)}{_unread(each)}"
         for each in standings.submissions
         if not each.has_ended

@@ -160,7 +160,7 @@ def _kept_up(
     upkeep = Upkeep(
         Sweeper(database, broker, settings),
         broker,
-        num_held=lambda: leases.num_held,
+        num_held=lambda: leases.num_held + summarizer.num_waiting,
         num_done=lambda: summarizer.num_done,
         on_stuck=lambda: os._exit(EXIT_STUCK),
         interval_s=settings.sweep_interval_s,
@@ -207,6 +207,7 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Call
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
+        summarizer.stop_waiting()
         # Celery waits for running chunks without a limit. After ours, the engine gives them back untried.
         for delay_s, action in ((settings.drain_timeout_s, summarizer.stop), (last_s, abandon)):
             timer = threading.Timer(delay_s, action)

@@ -10,7 +10,8 @@
     done -> queued                              control.redo
 
 One module for each of those who write: `intake` for submit, `delivery` for the sweep, `work` for the worker, `control`
-for people, `retention` for what is kept no longer, `workers` for who is alive. `account`, `failures`, `adapters` and
-`invariants` only read. Each function is one transaction on the engine it is given. The package knows no Redis, no
-model and no file.
+for people, `retention` for what is kept no longer, `workers` for who is alive, `webhooks` for who is told, `pause` for
+the pause, `places` for which submission counts a job. `tally`, `account`, `pace`, `failures`, `adapters` and
+`invariants` only read. Each function is one transaction on the engine it is given; those that say so take several. The
+package knows no Redis, no model and no file.
 """

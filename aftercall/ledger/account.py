@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, ScalarSelect, Select, and_, case, func, select
 
-from aftercall.database import reading
+from aftercall.database import reading, streaming
 from aftercall.errors import NotFoundError
+from aftercall.ledger import tally
+from aftercall.ledger.tally import Tally
 from aftercall.ledger.work import SummaryRecord
-from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary
+from aftercall.models import Job, JobState, Priority, Submission, SubmissionJob, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class SubmissionRecord:
     created_at: float
     is_read: bool
     is_cancelled: bool
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +101,30 @@ def _record(row: Row[Any]) -> SubmissionRecord:
         created_at=row.created_at,
         is_read=row.read_at is not None,
         is_cancelled=row.cancelled_at is not None,
+        priority=Priority(row.priority),
     )
 
 
 def account(engine: Engine, submission_id: int) -> Account:
-    """The account of one submission, in one query."""
-    query = account_query().where(SubmissionJob.submission_id == submission_id)
+    """The account of one submission, from indexes alone."""
     with reading(engine) as connection:
-        return Account(*connection.execute(query).one())
+        tallies, _ = tally.read(connection, [submission_id])
+    return make_account(tallies.get(submission_id, Tally()))
 
 
 def accounts(engine: Engine) -> dict[int, Account]:
-    """The account of every submission that has conversations, by its id, in one query.
+    """The account of every submission that has conversations, by its id, from indexes alone.
 
     A job that two submissions share counts in both.
     """
-    query = account_query(SubmissionJob.submission_id).group_by(SubmissionJob.submission_id)
     with reading(engine) as connection:
-        return {submission_id: Account(*counts) for submission_id, *counts in connection.execute(query)}
+        tallies, _ = tally.read(connection)
+    return {number: make_account(counted) for number, counted in tallies.items()}
+
+
+def make_account(counted: Tally) -> Account:
+    """What was counted, as an account. A state that does not exist is missing in it, so that it does not add up."""
+    return Account(counted.states.total(), *(counted.states[state] for state in _STATES))
 
 
 def count_to_review(engine: Engine, submission_id: int) -> int:
@@ -143,18 +152,23 @@ _STATES = (
 )  # fmt: skip
 
 
-def account_query(*columns: Any) -> Select[Any]:
-    """These columns, then the fields of an account; grouped by a column, an account for each of its values."""
+def recount(engine: Engine) -> dict[int, Account]:
+    """The same as `accounts`, counted from the rows: every place of a submission, and the state of its job.
+
+    Takes two seconds for a million conversations.
+    """
     counts = [func.count(case((Job.state == state, 1))) for state in _STATES]
     # Places are counted, not states, so that a job without a state or a place without a job shows up.
-    return select(*columns, func.count(), *counts).select_from(SubmissionJob).outerjoin(Job)
+    query = select(SubmissionJob.submission_id, func.count(), *counts).select_from(SubmissionJob).outerjoin(Job)
+    with reading(engine) as connection:
+        grouped = connection.execute(query.group_by(SubmissionJob.submission_id))
+        return {submission_id: Account(*counted) for submission_id, *counted in grouped}
 
 
 def results(engine: Engine, submission_id: int) -> Iterator[Result]:
     """Every conversation of a submission in the order of its source, streamed."""
-    with reading(engine) as connection:
-        streaming = connection.execution_options(yield_per=1000)
-        for row in streaming.execute(_results_query(submission_id)):
+    with streaming(engine) as connection:
+        for row in connection.execute(_results_query(submission_id)):
             is_done = row.state == JobState.DONE
             summary = SummaryRecord(*row[5:]) if is_done else None
             yield Result(row.external_id, row.state, row.error_code, row.error, summary, row.finished_at)

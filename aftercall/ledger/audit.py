@@ -1,4 +1,4 @@
-"""The audit: who submitted, exported, erased, purged and promoted what, and when. Rows are only ever added."""
+"""The audit: who submitted, exported, erased, purged, promoted and paused what, and when. Rows are only ever added."""
 
 import json
 from collections.abc import Mapping
@@ -29,6 +29,8 @@ class Action(StrEnum):
     SHADOW = "shadow"
     SHADOW_STOPPED = "shadow stopped"
     SHADOW_PROMOTED = "shadow promoted"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Select, bindparam, delete, func, select
+from sqlalchemy import Connection, Engine, Select, delete, func, select
 
 from aftercall.database import reading
 from aftercall.ledger import audit
+from aftercall.ledger.places import rehome
+from aftercall.ledger.statements import is_among
 from aftercall.models import Job, RolloutResult, Submission, SubmissionJob, Summary
 
 #: Submissions that are searched in one query.
@@ -85,11 +87,12 @@ def erase(engine: Engine, external_id: str, submission_ids: Sequence[int]) -> Er
         job_ids = sorted({place.job_id for place in places})
         # In the order of their numbers, as a submit and a purge hold them.
         connection.execute(select(Job.id).where(Job.id.in_(job_ids)).order_by(Job.id).with_for_update())
-        is_place = _is_among(submission_ids) & (SubmissionJob.external_id == external_id)
+        is_place = is_among(SubmissionJob.submission_id, submission_ids) & (SubmissionJob.external_id == external_id)
         connection.execute(delete(SubmissionJob).where(is_place))
         held = connection.execute(select(SubmissionJob.job_id).where(SubmissionJob.job_id.in_(job_ids))).scalars()
         unheld = sorted(set(job_ids).difference(held))
         connection.execute(delete(RolloutResult).where(RolloutResult.job_id.in_(unheld)))
+        rehome(connection, sorted(set(job_ids).difference(unheld)))
         num_summaries = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld))).rowcount
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         counts = {"conversations": len(places), "jobs": len(unheld), "summaries": num_summaries}
@@ -109,20 +112,11 @@ def _submissions(connection: Connection, submission_id: int | None) -> Iterator[
 
 
 def _places(submission_ids: Sequence[int], external_id: str) -> Select[int, int]:
-    is_place = _is_among(submission_ids) & (SubmissionJob.external_id == external_id)
+    is_place = is_among(SubmissionJob.submission_id, submission_ids) & (SubmissionJob.external_id == external_id)
     return select(SubmissionJob.submission_id, SubmissionJob.job_id).where(is_place).order_by("submission_id")
-
-
-def _is_among(submission_ids: Sequence[int]) -> ColumnElement[bool]:
-    return SubmissionJob.submission_id.in_(_literal(submission_ids))
 
 
 def _hold_submissions(connection: Connection, submission_ids: Sequence[int]) -> None:
     """Wait until nothing is being added to them, and let nothing be added until the end of the transaction."""
-    held = select(Submission.id).where(Submission.id.in_(_literal(submission_ids)))
+    held = select(Submission.id).where(is_among(Submission.id, submission_ids))
     connection.execute(held.order_by(Submission.id).with_for_update())
-
-
-def _literal(ids: Sequence[int]) -> BindParameter[int]:
-    """Written into the statement: there may be more submissions than a statement may have parameters."""
-    return bindparam(None, list(ids), expanding=True, literal_execute=True)

@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, literal_column, select, update
+from sqlalchemy import Connection, Engine, false, literal_column, select, true, update
 
 from aftercall.database import now
 from aftercall.errors import AftercallError, NotFoundError
-from aftercall.ledger.statements import fresh, insert, run, update_submission
-from aftercall.models import Job, JobState, Submission, SubmissionJob
+from aftercall.ledger.statements import UNINDEXED_STATE, fresh, insert, progress_of, run, update_submission
+from aftercall.models import Job, JobState, Priority, Submission, SubmissionJob
 
 
 class SubmissionCancelledError(AftercallError):
@@ -20,6 +20,15 @@ class SubmissionCancelledError(AftercallError):
 
 class _PurgedMeanwhileError(Exception):
     """A job was purged between being found and being locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A submission that is locked against a purge, and when the jobs that are added to it now are to be sent."""
+
+    submission_id: int
+    priority: Priority
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,16 @@ def make_job_key(text: str, cleaner_version: str, adapter_digest: str | None = N
     return hashlib.sha256(f"{cleaner_version}{asked}\0{text}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def open_submission(engine: Engine, name: str, source_digest: str) -> int:
-    """The id of this source's submission. The same source again, even at the same moment, is the same submission."""
-    row = {"name": name, "source_digest": source_digest, "num_rejected": 0, "created_at": now()}
+def open_submission(engine: Engine, name: str, source_digest: str, priority: Priority = Priority.NORMAL) -> int:
+    """The id of this source's submission. The same source again, even at the same moment, is the same submission.
+
+    Args:
+        priority: of a new submission; `control.prioritize` changes that of one that exists.
+    """
+    row = {
+        "name": name, "source_digest": source_digest, "num_rejected": 0, "created_at": now(), "priority": priority,
+        "next_turn": 0,
+    }  # fmt: skip
     with engine.begin() as connection:
         # Looked up first, because an INSERT uses up a number even if the row exists. The lock waits for a purge.
         there = select(Submission.id).where(Submission.source_digest == source_digest)
@@ -95,11 +111,15 @@ def add_jobs(engine: Engine, submission_id: int, new_jobs: Sequence[NewJob]) -> 
 
 
 def _add(connection: Connection, submission_id: int, new_jobs: Sequence[NewJob]) -> Added:
-    _hold_submission(connection, submission_id)
+    held = _hold_submission(connection, submission_id)
     accepted, conflicts = _settle_ids(connection, submission_id, new_jobs)
-    created, ids = _insert_jobs(connection, accepted)
-    placed = _insert_places(connection, submission_id, accepted, ids)
-    _revive(connection, set(ids.values()) - created)
+    created, ids = _insert_jobs(connection, accepted, held)
+    placed = _insert_places(connection, submission_id, accepted, ids, created)
+    if known := set(ids.values()) - created:
+        _want(connection, known, held)
+    # The last statement: whoever waits for this row waits for nothing that this transaction may still wait for.
+    if created:
+        connection.execute(update_submission(submission_id).values(next_turn=held.turn + len(created)))
     return Added(
         num_added=len(placed),
         num_known=sum(ids[job.job_key] not in created for job in placed),
@@ -108,9 +128,10 @@ def _add(connection: Connection, submission_id: int, new_jobs: Sequence[NewJob])
     )
 
 
-def _hold_submission(connection: Connection, submission_id: int) -> None:
+def _hold_submission(connection: Connection, submission_id: int) -> _Held:
     """Lock a submission against a purge until the transaction ends. It must exist and not be cancelled."""
-    held = select(Submission.cancelled_at).where(Submission.id == submission_id)
+    columns = (Submission.cancelled_at, Submission.priority, Submission.next_turn)
+    held = select(*columns, progress_of(Submission.priority).label("sent")).where(Submission.id == submission_id)
     row = connection.execute(held.with_for_update(read=True, key_share=True)).one_or_none()
     if row is None:
         raise NotFoundError(
@@ -122,6 +143,7 @@ def _hold_submission(connection: Connection, submission_id: int) -> None:
             f"submission {submission_id} is cancelled, nothing is added to it. To take it up again: "
             f"aftercall requeue {submission_id} --cancelled, then submit the source again."
         )
+    return _Held(submission_id, Priority(row.priority), max(row.next_turn, row.sent))
 
 
 def _settle_ids(
@@ -141,7 +163,7 @@ def _settle_ids(
     return accepted, frozenset({job.position for job in new_jobs} - {job.position for job in accepted})
 
 
-def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[set[int], dict[str, int]]:
+def _insert_jobs(connection: Connection, accepted: Sequence[NewJob], held: _Held) -> tuple[set[int], dict[str, int]]:
     """Insert the missing jobs; returns the ids that were created, and the id of every key."""
     # Ordered by key: two transactions that insert the same jobs in different orders would deadlock.
     rows: list[dict[str, Any]] = [
@@ -151,13 +173,21 @@ def _insert_jobs(connection: Connection, accepted: Sequence[NewJob]) -> tuple[se
             "cleaner_version": job.cleaner_version,
             "adapter_digest": job.adapter_digest,
             "state": JobState.QUEUED if job.is_sufficient else JobState.INSUFFICIENT,
+            # In the statement, these two would make it another one for each batch, to be compiled anew.
+            "submission_id": held.submission_id,
+            "turn": held.turn,
         }
         for _, job in sorted({job.job_key: job for job in accepted}.items())
     ]
     if not rows:
         return set(), {}
     # Values that are the same in every row are in the statement: as parameters they would cost a tenth of the time.
-    constants = {"created_at": now(), "attempts": literal_column("0"), "visible_at": literal_column("0.0")}
+    constants = {
+        "created_at": now(),
+        "attempts": literal_column("0"),
+        "visible_at": literal_column("0.0"),
+        "priority": literal_column(str(held.priority.value)),
+    }
     statement = insert(connection, Job).values(constants).on_conflict_do_nothing()
     ids = dict(connection.execute(statement.returning(Job.job_key, Job.id), rows).all())
     created = set(ids.values())
@@ -176,27 +206,38 @@ def _hold_jobs(connection: Connection, job_keys: Sequence[str]) -> dict[str, int
 
 
 def _insert_places(
-    connection: Connection, submission_id: int, accepted: Sequence[NewJob], ids: dict[str, int]
+    connection: Connection,
+    submission_id: int,
+    accepted: Sequence[NewJob],
+    ids: dict[str, int],
+    created: Collection[int],
 ) -> list[NewJob]:
-    """Insert the missing places; returns the conversations that got one."""
-    rows = {
-        job.external_id: {
-            "submission_id": submission_id,
-            "external_id": job.external_id,
-            "position": job.position,
-            "job_id": ids[job.job_key],
-        }
-        for job in reversed(accepted)
-    }
-    if not rows:
-        return []
-    statement = insert(connection, SubmissionJob).on_conflict_do_nothing().returning(SubmissionJob.position)
-    positions = set(connection.execute(statement, list(rows.values())).scalars())
+    """Insert the missing places; returns the conversations that got one. A created job's first place is its home."""
+    first = {job.external_id: job for job in reversed(accepted)}
+    homeless = set(created)
+    rows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for job in reversed(first.values()):
+        job_id = ids[job.job_key]
+        place = {"external_id": job.external_id, "position": job.position, "job_id": job_id}
+        rows[job_id not in homeless].append(place | {"submission_id": submission_id})
+        homeless.discard(job_id)
+    positions: set[int] = set()
+    for is_guest, places in rows.items():
+        statement = insert(connection, SubmissionJob).values(is_guest=true() if is_guest else false())
+        if places:
+            new = statement.on_conflict_do_nothing().returning(SubmissionJob.position)
+            positions.update(connection.execute(new, places).scalars())
     return [job for job in accepted if job.position in positions]
 
 
-def _revive(connection: Connection, job_ids: Collection[int]) -> None:
-    """Queue cancelled jobs again that a submission wants."""
-    if job_ids:
-        is_cancelled = Job.id.in_(job_ids) & (Job.state == JobState.CANCELLED)
-        connection.execute(update(Job).where(is_cancelled).values(fresh()))
+def _want(connection: Connection, job_ids: Collection[int], held: _Held) -> None:
+    """Queue jobs of these again that were cancelled, and make what waits as urgent as the submission."""
+    order = {"priority": held.priority, "turn": held.turn}
+    is_cancelled = Job.id.in_(job_ids) & (Job.state == JobState.CANCELLED)
+    connection.execute(update(Job).where(is_cancelled).values(fresh() | order))
+    if held.priority < Priority.LOW:
+        # What has a message already gets another one, which overtakes it. The claim drops the second.
+        is_slower = Job.id.in_(job_ids) & (UNINDEXED_STATE == JobState.QUEUED) & (Job.priority > held.priority)
+        # A job that is locked is being sent or claimed. Waiting for it while holding others could deadlock.
+        free = select(Job.id).where(is_slower).order_by(Job.id).with_for_update(skip_locked=True)
+        connection.execute(update(Job).where(Job.id.in_(free)).values(order | {"sent_at": None}))

@@ -7,7 +7,7 @@ The queries are for the time after a restore, a repair by hand, or a disk that l
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Engine, Select, exists, func, select
+from sqlalchemy import ColumnElement, Engine, Select, exists, func, not_, select
 
 from aftercall.database import now, reading
 from aftercall.models import Base, Job, JobState, SubmissionJob, Summary
@@ -56,6 +56,13 @@ def _count(table: type[Base], *conditions: ColumnElement[bool]) -> Select[int]:
 _has_summary = exists().where(Summary.job_id == Job.id)
 _twice = select(Summary.job_id).group_by(Summary.job_id, Summary.adapter_digest).having(func.count() > 1).subquery()
 _is_held = Job.state == JobState.RUNNING
+_has_home = exists().where(
+    SubmissionJob.job_id == Job.id, SubmissionJob.submission_id == Job.submission_id, not_(SubmissionJob.is_guest)
+)
+_home_twice = (
+    select(SubmissionJob.job_id).where(not_(SubmissionJob.is_guest)).group_by(SubmissionJob.job_id)
+    .having(func.count() > 1).subquery()
+)  # fmt: skip
 
 _QUERIES: dict[str, Select[int]] = {
     "jobs in no known state": _count(Job, Job.state.not_in(list(JobState))),
@@ -65,6 +72,8 @@ _QUERIES: dict[str, Select[int]] = {
     "jobs with two summaries of one adapter": select(func.count()).select_from(_twice),
     "jobs of no submission": _count(Job, ~exists().where(SubmissionJob.job_id == Job.id)),
     "places in a submission without a job": _count(SubmissionJob, ~exists().where(Job.id == SubmissionJob.job_id)),
+    "jobs that no account counts": _count(Job, ~_has_home),
+    "jobs that accounts count twice": select(func.count()).select_from(_home_twice),
     "running jobs without a lease owner": _count(Job, _is_held, Job.lease_owner.is_(None)),
     "jobs with a lease owner that are not running": _count(Job, ~_is_held, Job.lease_owner.is_not(None)),
 }

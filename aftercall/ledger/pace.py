@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, select, true
+from sqlalchemy import Engine, func, select
 
 from aftercall.database import now, reading
-from aftercall.ledger.account import Account, account_query
-from aftercall.ledger.statements import OPEN
+from aftercall.ledger import tally
+from aftercall.ledger.account import Account, make_account
 from aftercall.ledger.workers import HEARTBEAT_INTERVAL_S
-from aftercall.models import Job, JobState, Submission, SubmissionJob, Summary, Worker
+from aftercall.models import Pause, Submission, Summary, Worker
 
 #: The estimate uses summaries of this long.
 RECENT_S = 600.0
@@ -47,47 +47,22 @@ class Pace:
     num_down: int
     #: Conversations/s of the workers that are alive; None if they finished nothing lately.
     rate: float | None
+    #: Since when nothing new is begun; None: the ledger is not paused.
+    paused_at: float | None = None
 
 
 def tallies(engine: Engine, submission_ids: Collection[int] | None = None) -> dict[int, tuple[Account, Span]]:
     """Account and span of each of these submissions that have conversations, or of all, by number.
 
-    In one query: reading the jobs of a large ledger is what takes time. Conversations that were finished before the
-    source was submitted don't count in the span: their summaries were taken over.
+    Conversations that were finished before the source was submitted don't count in the span: their summaries were taken
+    over.
     """
-    is_new = Job.finished_at >= Submission.created_at
-    is_worked = Job.state.in_((JobState.DONE, JobState.FAILED))
-    columns = (
-        SubmissionJob.submission_id,
-        func.min(case((is_new, Job.finished_at))),
-        func.max(case((is_new, Job.finished_at))),
-        func.count(case((and_(is_new, is_worked), 1))),
-        func.max(case((Job.state.in_(OPEN), Job.id))),
-    )
-    query = (
-        account_query(*columns)
-        .join(Submission, Submission.id == SubmissionJob.submission_id)
-        .where(_is_among(submission_ids))
-        .group_by(SubmissionJob.submission_id)
-    )
     with reading(engine) as connection:
-        return {
-            number: (Account(*counts), Span(first_at, last_at, num_worked, _num_ahead(connection, last_open)))
-            for number, first_at, last_at, num_worked, last_open, *counts in connection.execute(query).all()
-        }
-
-
-def _num_ahead(connection: Connection, last_open: int | None) -> int:
-    """How many open jobs are sent no later than this one. Each part is counted in a partial index."""
-    if last_open is None:
-        return 0
-    parts = (
-        and_(Job.state == JobState.QUEUED, Job.sent_at.is_(None)),
-        and_(Job.state == JobState.QUEUED, Job.sent_at.is_not(None)),
-        Job.state == JobState.RUNNING,
-    )
-    counts = (select(func.count()).select_from(Job).where(part, Job.id <= last_open) for part in parts)
-    return sum(connection.execute(count).scalar_one() for count in counts)
+        counted, waiting = tally.read(connection, submission_ids)
+    return {
+        number: (make_account(each), Span(each.first_at, each.last_at, each.num_worked, waiting.num_ahead(each)))
+        for number, each in counted.items()
+    }
 
 
 def pace(engine: Engine) -> Pace:
@@ -97,10 +72,11 @@ def pace(engine: Engine) -> Pace:
     with reading(engine) as connection:
         at = connection.execute(select(now())).scalar_one()
         ages = {name: (silent_s, age_s) for name, silent_s, age_s in connection.execute(signs)}
+        paused_at = connection.execute(select(Pause.paused_at)).scalar_one_or_none()
         recent = [(worker, created_at) for worker, created_at in connection.execute(query)]
     alive = {name: age_s for name, (silent_s, age_s) in ages.items() if silent_s <= 2 * HEARTBEAT_INTERVAL_S}
     num_down = sum(2 * HEARTBEAT_INTERVAL_S < silent_s < DOWN_S for silent_s, _ in ages.values())
-    return Pace(at, len(alive), num_down, _rate(alive, recent, at))
+    return Pace(at, len(alive), num_down, _rate(alive, recent, at), paused_at)
 
 
 def newest_submission(engine: Engine) -> int | None:
@@ -123,9 +99,3 @@ def _rate(alive: dict[str, float], recent: list[tuple[str, float]], at: float) -
         counts[name] / max(1.0, min(period_s, age_s, at - begun[name])) for name, age_s in alive.items() if counts[name]
     )
     return sum(rates) or None
-
-
-def _is_among(submission_ids: Collection[int] | None) -> ColumnElement[bool]:
-    if submission_ids is None:
-        return true()
-    return SubmissionJob.submission_id.in_(submission_ids)

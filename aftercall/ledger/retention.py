@@ -9,28 +9,13 @@ job until the place is inserted. Deleting looks for other places only after it h
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Row,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    not_,
-    select,
-)
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Connection, Engine, Row, case, delete, exists, func, not_, select
 
 from aftercall.database import now, reading
 from aftercall.errors import NotReadyError
-from aftercall.ledger.statements import OPEN
+from aftercall.ledger.places import rehome
+from aftercall.ledger.statements import BATCH_PLACES, OPEN, is_among
 from aftercall.models import Job, RolloutResult, Submission, SubmissionJob, Summary, Webhook
-
-#: Places deleted in one transaction. Others wait no longer for it than for a batch of a submit.
-MAX_PLACES = 1_000
 
 
 class SubmissionOpenError(NotReadyError):
@@ -78,7 +63,7 @@ def open_among(engine: Engine, submission_ids: Collection[int]) -> set[int]:
     query = (
         select(SubmissionJob.submission_id)
         .join(Job)
-        .where(_is_among(SubmissionJob.submission_id, submission_ids), Job.state.in_(OPEN))
+        .where(is_among(SubmissionJob.submission_id, submission_ids), Job.state.in_(OPEN))
         .distinct()
     )
     with reading(engine) as connection:
@@ -87,7 +72,7 @@ def open_among(engine: Engine, submission_ids: Collection[int]) -> set[int]:
 
 def weigh(engine: Engine, submission_ids: Collection[int]) -> Holdings:
     """What would be deleted with these submissions, and how many of their conversations would stay."""
-    is_theirs = _is_among(SubmissionJob.submission_id, submission_ids)
+    is_theirs = is_among(SubmissionJob.submission_id, submission_ids)
     held = select(SubmissionJob.job_id).where(is_theirs).distinct().subquery()
     is_shared = exists().where(SubmissionJob.job_id == held.c.job_id, not_(is_theirs)).correlate(held)
     num_held = select(func.count(), func.count(case((is_shared, 1)))).select_from(held)
@@ -98,7 +83,7 @@ def weigh(engine: Engine, submission_ids: Collection[int]) -> Holdings:
     return Holdings(num_jobs - num_shared, num_summaries, num_shared)
 
 
-def empty(engine: Engine, submission_id: int, max_places: int = MAX_PLACES) -> Deleted:
+def empty(engine: Engine, submission_id: int, max_places: int = BATCH_PLACES) -> Deleted:
     """Delete up to `max_places` places of a submission and what only they held, in one transaction.
 
     Raises SubmissionOpenError, and deletes nothing, if one of these conversations is to run (again).
@@ -113,6 +98,7 @@ def empty(engine: Engine, submission_id: int, max_places: int = MAX_PLACES) -> D
         _delete_places(connection, submission_id, [place.external_id for place in places])
         unheld = _without_place(connection, job_ids)
         connection.execute(delete(RolloutResult).where(RolloutResult.job_id.in_(unheld)))
+        rehome(connection, sorted(set(job_ids).difference(unheld)))
         deleted = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld)))
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         return Deleted(len(places), len(unheld), deleted.rowcount)
@@ -123,16 +109,16 @@ def drop_empty(engine: Engine, submission_ids: Sequence[int]) -> int:
     holds_nothing = ~exists().where(SubmissionJob.submission_id == Submission.id)
     with engine.begin() as connection:
         _hold_submissions(connection, submission_ids)
-        statement = delete(Submission).where(_is_among(Submission.id, submission_ids), holds_nothing)
+        statement = delete(Submission).where(is_among(Submission.id, submission_ids), holds_nothing)
         num_dropped = connection.execute(statement).rowcount
         is_gone = ~exists().where(Submission.id == Webhook.submission_id)
-        connection.execute(delete(Webhook).where(_is_among(Webhook.submission_id, submission_ids), is_gone))
+        connection.execute(delete(Webhook).where(is_among(Webhook.submission_id, submission_ids), is_gone))
         return num_dropped
 
 
 def _hold_submissions(connection: Connection, submission_ids: Sequence[int]) -> None:
     """Lock submissions against additions until the transaction ends."""
-    held = select(Submission.id).where(_is_among(Submission.id, submission_ids)).order_by(Submission.id)
+    held = select(Submission.id).where(is_among(Submission.id, submission_ids)).order_by(Submission.id)
     connection.execute(held.with_for_update())
 
 
@@ -162,8 +148,3 @@ def _delete_places(connection: Connection, submission_id: int, external_ids: Seq
 def _without_place(connection: Connection, job_ids: Sequence[int]) -> list[int]:
     held = connection.execute(select(SubmissionJob.job_id).where(SubmissionJob.job_id.in_(job_ids))).scalars()
     return sorted(set(job_ids).difference(held))
-
-
-def _is_among(column: InstrumentedAttribute[int], ids: Collection[int]) -> ColumnElement[bool]:
-    # Literals in the statement, because years of small submissions exceed the number of parameters.
-    return column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True))

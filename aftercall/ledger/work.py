@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from aftercall.database import now, reading
 from aftercall.ledger.statements import OPEN, UNINDEXED_STATE, fresh, insert, run
-from aftercall.models import Job, JobState, Summary
+from aftercall.models import Job, JobState, Pause, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def has_last_try(engine: Engine, job_ids: Sequence[int], max_attempts: int) -> b
 def claim(
     engine: Engine, job_ids: Sequence[int], lease: Lease, max_attempts: int, has_company: bool = False
 ) -> list[ClaimedJob]:
-    """Claim those of the jobs that are free: not done, not cancelled, not held by another worker.
+    """Claim those of the jobs that are free: not done, not cancelled, not held by another worker. None while paused.
 
     With `has_company`, other jobs are in the engine. A job with one attempt left is then not claimed.
     """
@@ -190,7 +190,8 @@ def release(engine: Engine, job_ids: Sequence[int], owner: str) -> int:
 
 
 def _free(job_ids: Sequence[int], max_attempts: int) -> ColumnElement[bool]:
-    return and_(Job.id.in_(job_ids), UNINDEXED_STATE.in_(OPEN), Job.visible_at <= now(), Job.attempts < max_attempts)
+    is_free = and_(Job.id.in_(job_ids), UNINDEXED_STATE.in_(OPEN), Job.visible_at <= now(), Job.attempts < max_attempts)
+    return and_(is_free, ~exists(select(Pause.id)))
 
 
 def _is_last_try(max_attempts: int) -> ColumnElement[bool]:

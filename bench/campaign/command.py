@@ -15,7 +15,9 @@ from aftercall.cli import main
 from tests.fixtures.killed_submit import kill_at
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["__main__", "bench.campaign.command", "producer.cli", "producer.admin_cli"])
+_CONTEXT.set_forkserver_preload(
+    ["__main__", "bench.campaign.command", "producer.cli", "producer.admin_cli", "producer.export_cli"]
+)
 
 
 @dataclass(frozen=True, slots=True)

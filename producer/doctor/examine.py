@@ -1,4 +1,4 @@
-"""`aftercall doctor`: checks every part in turn. Changes nothing.
+"""`aftercall doctor`: checks every part in turn. Changes nothing unless it is asked to repair.
 
 A part that is down is a finding. The other parts are checked all the same.
 """
@@ -19,12 +19,20 @@ from producer.doctor import machine, queue
 from producer.doctor.finding import Finding, error, ok, warning
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Every finding, as soon as it is made."""
+def examine(settings: Settings, *, is_thorough: bool = False, is_repairing: bool = False) -> Iterator[Finding]:
+    """Every finding, as soon as it is made.
+
+    Args:
+        is_thorough: read every row of a large ledger, too.
+        is_repairing: before that, correct which submission each job is counted in.
+    """
     with _ledger(settings) as (ledger, opening):
         yield opening
         if ledger is not None:
-            yield from _guarded("ledger", ledger, ledger_part.findings(ledger))
+            if is_repairing:
+                yield from _guarded("ledger", ledger, _repair(ledger))
+            findings = ledger_part.findings(ledger, is_thorough=is_thorough or is_repairing)
+            yield from _guarded("ledger", ledger, findings)
         yield from _guarded("redis", ledger, _redis_findings(settings, ledger))
         yield from _guarded("adapter", ledger, machine.adapter_findings(settings, ledger))
     yield from machine.findings(settings)
@@ -49,6 +57,10 @@ def _ledger(settings: Settings) -> Iterator[tuple[Engine | None, Finding]]:
     finally:
         if engine is not None:
             engine.dispose()
+
+
+def _repair(ledger: Engine) -> Iterator[Finding]:
+    yield ledger_part.repair(ledger)
 
 
 def _redis_findings(settings: Settings, ledger: Engine | None) -> Iterator[Finding]:

@@ -7,14 +7,23 @@ from sqlalchemy import Engine, text
 
 from aftercall import __version__
 from aftercall.database import reading, show_url
-from aftercall.ledger import account, invariants, workers
+from aftercall.ledger import account, invariants, pause, places, workers
 from aftercall.ledger.account import Account
 from aftercall.ledger.workers import LiveWorker
-from producer.advice import RUN
+from producer.advice import RUN, pause_sentence
 from producer.doctor.finding import Finding, error, ok, warning
 
 #: Sweeps run every few seconds. A lease that expired longer ago was seen by none.
 EXPIRED_GRACE_S = 30.0
+
+#: In a larger ledger, every row is only read if asked for: it takes about ten seconds for a million conversations.
+MAX_QUICK = 200_000
+
+#: Submissions that a finding names.
+MAX_NAMED = 5
+
+_HOW_TO_CHECK = "`aftercall doctor --thorough` reads every row"
+_HOW_TO_REPAIR = "`aftercall doctor --repair` counts anew"
 
 _HOW_TO_START = f"`aftercall worker`, or {RUN} for one source on this machine"
 
@@ -28,11 +37,21 @@ def describe_server(engine: Engine) -> str:
     return f"{name} at {show_url(engine.url)}"
 
 
-def findings(engine: Engine) -> Iterator[Finding]:
-    """The account first, as what follows explains it."""
-    standing = account.add_up(account.accounts(engine).values())
+def findings(engine: Engine, *, is_thorough: bool = False) -> Iterator[Finding]:
+    """The account first, as what follows explains it.
+
+    Args:
+        is_thorough: read every row, also of a large ledger.
+    """
+    counted = account.accounts(engine)
+    standing = account.add_up(counted.values())
     yield _account(standing)
-    yield from _promises(engine)
+    yield from _paused(engine)
+    if is_thorough or standing.submitted <= MAX_QUICK:
+        yield from _recount(engine, counted)
+        yield from _promises(engine)
+    else:
+        yield ok("promises", f"not looked at in {standing.submitted:,} conversations: {_HOW_TO_CHECK}.")
     yield _leases(engine)
     yield from _workers(workers.alive(engine), standing)
 
@@ -48,6 +67,27 @@ def _account(standing: Account) -> Finding:
     if standing.failed:
         return warning("account", f"{parts}. `aftercall failures` says why they failed.")
     return ok("account", f"{parts}.")
+
+
+def _paused(engine: Engine) -> Iterator[Finding]:
+    if (paused := pause.current(engine)) is not None:
+        yield warning("pause", pause_sentence(paused))
+
+
+def _recount(engine: Engine, counted: dict[int, Account]) -> Iterator[Finding]:
+    """What people see is counted from indexes; here the rows themselves."""
+    recounted = account.recount(engine)
+    # A worker may finish something between the two.
+    if counted != recounted and account.accounts(engine) != account.recount(engine):
+        wrong = sorted(number for number in counted | recounted if counted.get(number) != recounted.get(number))
+        numbers = ", ".join(map(str, wrong[:MAX_NAMED]))
+        yield error("account", f"miscounted in submission {numbers}: {_HOW_TO_REPAIR}.")
+
+
+def repair(engine: Engine) -> Finding:
+    """Correct which submission each job is counted in."""
+    num_jobs = places.repair(engine)
+    return ok("account", f"{num_jobs:,} jobs are counted elsewhere now." if num_jobs else "nothing was to be repaired.")
 
 
 def _promises(engine: Engine) -> Iterator[Finding]:

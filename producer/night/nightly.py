@@ -13,6 +13,7 @@ import click
 
 from aftercall.errors import EXIT_SOME_REJECTED, EXIT_TIME_UP, AftercallError, DatabaseError, NotFoundError
 from aftercall.ledger import account, audit
+from aftercall.models import Priority
 from aftercall.processes import handling_signals
 from aftercall.terminal import show_error
 from producer import advice, purge, show, wait
@@ -26,7 +27,7 @@ from producer.results import write_results
 from producer.services import Services, reaches_redis
 from producer.source import SourceOptions, open_source
 from producer.standing import has_ended
-from producer.submit import SubmitReport, submit
+from producer.submit import SubmitOptions, SubmitReport, submit
 from producer.wait import Waited
 
 
@@ -42,6 +43,7 @@ class NightRequest:
     purge_age_s: float | None
     settle_s: float
     options: SourceOptions
+    priority: Priority | None = None
 
 
 @dataclass(slots=True)
@@ -182,8 +184,8 @@ def rejected_file(request: NightRequest, name: str) -> Path:
 def _submit(request: NightRequest, services: Services, arrival: Arrival) -> SubmitReport:
     rejected_path = rejected_file(request, arrival.path.name)
     with open_source(str(arrival.path), request.options) as opened:
-        floor = disk_floor(services.settings)
-        report = submit(opened, services.database, services.sweeper, rejected_path, floor=floor)
+        how = SubmitOptions(disk_floor(services.settings), request.priority)
+        report = submit(opened, services.database, services.sweeper, rejected_path, options=how)
         show.submitted(opened, report, rejected_path, is_dry_run=False)
     if report.broker_error is not None:
         click.echo(f"not all is sent yet; a worker that reaches Redis does it: {report.broker_error}")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, case, delete, func, select
 
 from aftercall.database import reading
-from aftercall.ledger import account, control, delivery, intake, invariants, retention, work
-from aftercall.models import Base, Job, JobState, Summary
+from aftercall.ledger import account, control, delivery, erasure, intake, invariants, pace, retention, work
+from aftercall.models import Base, Job, JobState, Priority, Submission, SubmissionJob, Summary
 
 MAX_ATTEMPTS = 2
 #: By lease: live ones last for the test, dead ones have run out at once.
@@ -22,6 +22,7 @@ LEASES = {
 names = st.sampled_from("abcd")
 sources = st.sampled_from(["monday", "tuesday"])
 owners = st.sampled_from(sorted(LEASES))
+priorities = st.sampled_from(list(Priority))
 
 
 @dataclass
@@ -74,9 +75,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # -- submit, cancel, requeue
 
-    @rule(source=sources, chosen=st.sets(names, min_size=1))
-    def submit(self, source: str, chosen: set[str]) -> None:
-        submission_id = intake.open_submission(self.database, source, source)
+    @rule(source=sources, chosen=st.sets(names, min_size=1), priority=priorities)
+    def submit(self, source: str, chosen: set[str], priority: Priority) -> None:
+        submission_id = intake.open_submission(self.database, source, source, priority)
         submission = self.submissions.setdefault(source, ModelSubmission(submission_id))
         new_jobs = [_new_job(name) for name in sorted(chosen)]
         if submission.is_cancelled:
@@ -92,6 +93,22 @@ class LedgerMachine(RuleBasedStateMachine):
             if self.jobs[name].state == JobState.CANCELLED:
                 self.jobs[name].rest(JobState.QUEUED)
         submission.members |= chosen
+
+    @rule(source=sources, priority=priorities)
+    def prioritize(self, source: str, priority: Priority) -> None:
+        if (submission := self.submissions.get(source)) is not None:
+            control.prioritize(self.database, submission.submission_id, priority)
+            assert account.submission(self.database, submission.submission_id).priority == priority
+
+    @rule(source=sources, name=names)
+    def erase(self, source: str, name: str) -> None:
+        if (submission := self.submissions.get(source)) is None:
+            return
+        erased = erasure.erase(self.database, name, [submission.submission_id])
+        assert erased.num_places == (name in submission.members)
+        submission.members.discard(name)
+        if not any(name in other.members for other in self.submissions.values()):
+            self.jobs.pop(name, None)
 
     @rule(source=sources)
     def cancel(self, source: str) -> None:
@@ -200,7 +217,7 @@ class LedgerMachine(RuleBasedStateMachine):
         queued = {job.job_id for job in self.jobs.values() if job.state == JobState.QUEUED}
 
         assert set(unsent) <= queued
-        assert delivery.num_sent(self.database) == len(queued)
+        assert delivery.num_sent(self.database).total() == len(queued)
 
     # -- what always holds
 
@@ -219,6 +236,22 @@ class LedgerMachine(RuleBasedStateMachine):
             assert (standing.submitted, standing.is_balanced) == (len(submission.members), True)
             assert by_id.pop(submission.submission_id) == standing
         assert by_id == {}
+
+    @invariant()
+    def what_is_counted_from_indexes_is_what_the_rows_say(self) -> None:
+        assert account.accounts(self.database) == account.recount(self.database)
+        ended = case((Job.finished_at >= Submission.created_at, Job.finished_at))
+        is_worked = Job.state.in_((JobState.DONE, JobState.FAILED))
+        query = (
+            select(SubmissionJob.submission_id, func.min(ended), func.max(ended), func.count(case((is_worked, ended))))
+            .join(Job, Job.id == SubmissionJob.job_id)
+            .join(Submission, Submission.id == SubmissionJob.submission_id)
+            .group_by(SubmissionJob.submission_id)
+        )
+        with reading(self.database) as connection:
+            expected = {row[0]: tuple(row[1:]) for row in connection.execute(query)}
+        spans = {number: span for number, (_, span) in pace.tallies(self.database).items()}
+        assert {number: (span.first_at, span.last_at, span.num_worked) for number, span in spans.items()} == expected
 
     @invariant()
     def no_promise_is_broken(self) -> None:

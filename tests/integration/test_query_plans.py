@@ -25,19 +25,21 @@ from aftercall.ledger import (
     intake,
     invariants,
     pace,
+    pause,
+    places,
     retention,
     webhooks,
     work,
     workers,
 )
 from aftercall.ledger.work import JobFailure, Lease, SummaryRecord
-from aftercall.models import JobState
+from aftercall.models import JobState, Priority
 from tests.fixtures.large_ledger import NUM_JOBS, PER_SUBMISSION, fill
 
 #: Tables that grow with the conversations.
 LARGE = "job|submission_job|summary"
-#: Partial indexes: a scan of one reads only what the sweep looks for.
-SMALL_INDEXES = "ix_job_unsent|ix_job_sent|ix_job_lease"
+#: Partial indexes: a scan of one reads only what the sweep looks for, or the guests.
+SMALL_INDEXES = "ix_job_unsent|ix_job_sent|ix_job_lease|ix_submission_job_guest"
 
 SUBMISSION = 500
 FIRST = (SUBMISSION - 1) * PER_SUBMISSION
@@ -77,6 +79,7 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "account.submission": lambda engine: account.submission(engine, SUBMISSION),
     "account.account": lambda engine: account.account(engine, SUBMISSION),
     "account.accounts": account.accounts,
+    "account.recount": account.recount,
     "account.results": lambda engine: list(account.results(engine, SUBMISSION)),
     "account.count_to_review": lambda engine: account.count_to_review(engine, SUBMISSION),
     "history.finished_by_worker": lambda engine: history.finished_by_worker(engine, [SUBMISSION], 0.0, 60.0),
@@ -100,6 +103,7 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "invariants.violations": invariants.violations,
     "invariants.num_expired": lambda engine: invariants.num_expired(engine, 1.0),
     "delivery.unsent": lambda engine: delivery.unsent(engine, 1_000, 10**6),
+    "delivery.unsent, urgent": lambda engine: delivery.unsent(engine, 1_000, 10**6, Priority.HIGH),
     "delivery.num_sent": delivery.num_sent,
     "delivery.sent_before": lambda engine: delivery.sent_before(engine, 30.0),
     "delivery.mark_sent": lambda engine: delivery.mark_sent(engine, jobs(8)),
@@ -108,6 +112,10 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "intake.open_submission": lambda engine: intake.open_submission(engine, "night.csv", "new"),
     "intake.add_jobs": lambda engine: intake.add_jobs(engine, SUBMISSION, new_jobs()),
     "intake.close_submission": lambda engine: intake.close_submission(engine, SUBMISSION, 0),
+    "pause.current": pause.current,
+    "pause.begin": lambda engine: pause.begin(engine, "why"),
+    "pause.end": pause.end,
+    "places.repair": places.repair,
     "work.has_last_try": lambda engine: work.has_last_try(engine, jobs(7), 3),
     "work.claim": lambda engine: work.claim(engine, jobs(7), LEASE, 3, True),
     "work.heartbeat": lambda engine: work.heartbeat(engine, jobs(7), LEASE),
@@ -128,6 +136,7 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "workers.alive": workers.alive,
     "workers.delete_stale": lambda engine: workers.delete_stale(engine, 1e6),
     "workers.remove": lambda engine: workers.remove(engine, "worker"),
+    "control.prioritize": lambda engine: control.prioritize(engine, SUBMISSION - 2, Priority.HIGH),
     "control.cancel": lambda engine: control.cancel(engine, SUBMISSION),
     "control.requeue": lambda engine: control.requeue(
         engine, SUBMISSION, [JobState.FAILED, JobState.CANCELLED], "code"
@@ -145,7 +154,8 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
 
 #: Those that read whole tables, and why that is right.
 WHOLE = {
-    "account.accounts": "counts every conversation",
+    "account.accounts": "counts every conversation, in an index",
+    "account.recount": "counts every conversation",
     "adapters.find_writer": "people call it once, for a prefix of a digest",
     "control.count_written_by": "people call it once, for what may be every summary",
     "control.redo": "people call it once, for what may be every summary",
@@ -190,9 +200,9 @@ def test_every_function_of_the_ledger_is_called() -> None:
         for module in modules
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and next(iter(inspect.signature(function).parameters), "") == "engine"
-        if not name.startswith("_") and name != "run"
+        if not name.startswith("_") and name not in ("run", "job_batches")
     }
-    assert public == set(CALLS)
+    assert public == {name.partition(",")[0] for name in CALLS}
 
 
 @pytest.mark.parametrize("name", CALLS)

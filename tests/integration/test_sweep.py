@@ -168,7 +168,7 @@ def test_jobs_are_noted_as_sent_before_a_worker_can_see_them(
     send = Broker.send
 
     def look_and_send(broker: Broker, chunks: list[Chunk]) -> None:
-        noted.append(delivery.num_sent(database))
+        noted.append(delivery.num_sent(database).total())
         send(broker, chunks)
 
     monkeypatch.setattr(Broker, "send", look_and_send)

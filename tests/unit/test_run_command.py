@@ -29,14 +29,16 @@ LOADING = Account(submitted=65, waiting=65, running=0, done=0, failed=0, cancell
         ["--delimiter", ";"],
         ["--layout", "intercom", "--agents", "Maria*,Tom O'Neil", "--customers", "*@example.com"],
         ["--keep-notes", "--strict"],
+        ["--priority", "high"],
     ],
     ids=" ".join,
 )
 def test_the_command_to_go_on_with_asks_for_the_same(given: list[str], aftercall: Callable[..., Answer]) -> None:
     told = run.make_context("run", ["night of the 1st.csv", *given]).params
     out = told.pop("out") or Path("night of the 1st.summaries.csv")
+    priority = told.pop("priority")
     read = read_options({name: value for name, value in told.items() if name not in ("source", "is_json")})
-    request = RunRequest("night of the 1st.csv", read, out, Path("rejected.csv"))
+    request = RunRequest("night of the 1st.csv", read, out, Path("rejected.csv"), priority)
 
     words = shlex.split(request.command)
     assert words[:3] == ["aftercall", "run", "night of the 1st.csv"]
@@ -56,7 +58,7 @@ def test_while_the_model_is_converted_the_bar_says_so(tmp_path: Path, capsys: py
         partial = tmp_path / "models" / "smollm2.partial"
         partial.mkdir(parents=True) if is_converting else partial.rmdir()
         with showing_progress(LOADING, Settings(data_dir=tmp_path)) as show_standing:
-            show_standing(LOADING)
+            show_standing(LOADING, False)
         said = capsys.readouterr().out
         assert ("converting the model, once" in said, "loading the model" in said) == (is_converting, not is_converting)
 

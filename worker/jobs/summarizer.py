@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.conversation import parse_turns, render_turns
 from aftercall.database_errors import describe
-from aftercall.ledger import work
+from aftercall.ledger import delivery, pause, work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
 from aftercall.logs import event
@@ -28,6 +28,7 @@ from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
+from worker.upkeep.pause_gate import PauseGate
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +64,39 @@ class Summarizer:
         self._prompts = PromptEncoder(serving.now.tokenizer, serving.now.profile)
         self._recorder = Recorder(database, self._owner, settings)
         self._isolation = Isolation()
+        self._gate = PauseGate(self._is_paused, settings.sweep_interval_s)
         self._watch = EngineWatchdog(settings.engine_timeout_s)
         self._watch.start(self._give_up)
 
     def summarize(self, chunk: Chunk) -> None:
-        """Summarize what of the chunk is still to be done: each job gets a summary, a reason, or goes back untried."""
+        """Summarize what of the chunk is still to be done: each job gets a summary, a reason, or goes back untried.
+
+        While the ledger is paused nothing can be claimed, and the chunk waits.
+        """
+        job_ids = [job.job_id for job in chunk.jobs]
+        while not self._claim_and_process(chunk) and self._is_paused():
+            if not self._gate.wait():
+                # Its message ends with this process, so that the sweep sends another one.
+                self._recorder.retry_until_available(lambda: delivery.mark_unsent(self._database, job_ids))
+                return
+
+    def _claim_and_process(self, chunk: Chunk) -> int:
+        """What can be claimed of the chunk, from claim to summary. Returns how many jobs that was."""
         with self._isolation.together():
             num_claimed = self._take(chunk, has_company=True)
         # The rest is done, or another's; or it has one try left, and is to be alone in the engine for that.
         if num_claimed < len(chunk.jobs) and self._has_last_try(chunk):
             with self._isolation.alone():
-                self._take(chunk, has_company=False)
+                num_claimed += self._take(chunk, has_company=False)
+        return num_claimed
+
+    def _is_paused(self) -> bool:
+        return self._recorder.retry_until_available(lambda: pause.current(self._database)) is not None
+
+    @property
+    def num_waiting(self) -> int:
+        """How many chunks wait for the end of a pause."""
+        return self._gate.num_waiting
 
     @property
     def num_done(self) -> int:
@@ -83,6 +106,10 @@ class Summarizer:
     def replay_spool(self) -> None:
         """Write what an earlier process finished while the database was away."""
         self._recorder.replay_spool()
+
+    def stop_waiting(self) -> None:
+        """Give back what waits for the end of a pause."""
+        self._gate.stop()
 
     def stop(self) -> None:
         """Let what runs come back at once, untried; what is finished is still written."""
