@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("producer.cli", "Write a submission's summaries to a file."),
     "night": ("producer.night_cli", "Do a night's work in one command, for cron or systemd."),
     "report": ("producer.night_cli", "Write one HTML page about a night."),
+    "web": ("producer.web_cli", "Serve pages to look at it all, search, review and retry."),
     "metrics": ("producer.night_cli", "Write metrics for Prometheus."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.admin_cli", "Send again what waits, failed or was cancelled."),

@@ -11,6 +11,7 @@ SECRET_FILES: Final = {
     "AFTERCALL_DATABASE_URL_FILE": "database_url",
     "AFTERCALL_REDIS_URL_FILE": "redis_url",
     "AFTERCALL_MESSAGE_KEY_FILE": "message_key",
+    "AFTERCALL_WEB_PASSWORD_FILE": "web_password",
 }
 
 #: A URL or a key is shorter. A variable that names a large file by mistake is found before the file is read.

@@ -11,7 +11,7 @@ import click
 from aftercall import schema
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import account, adapters, audit, control
+from aftercall.ledger import account, adapters, audit, control, search
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings
 from aftercall.terminal import show_error
@@ -235,3 +235,20 @@ def upgrade() -> None:
     database = schema.connect_ledger(load_settings())
     schema.upgrade(database)
     click.echo(f"{show_url(database.url)} is up to date")
+
+
+@db.command()
+@click.option("--drop", "is_drop", is_flag=True, help="Remove it.")
+def index(is_drop: bool) -> None:
+    """Build the full-text index that `aftercall web` searches, or the rest of it. The database then keeps it.
+
+    Work can go on meanwhile. docs/web.md says what the index costs.
+    """
+    with open_services(may_create=False) as services:
+        if is_drop:
+            search.drop(services.database)
+            click.echo("the full-text index is removed")
+            return
+        with show.indexing() as on_progress:
+            search.build(services.database, on_progress)
+        click.echo("the full-text index is built")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Select, bindparam, delete, func, select
 
 from aftercall.database import reading
-from aftercall.ledger import audit
-from aftercall.models import Job, Submission, SubmissionJob, Summary
+from aftercall.ledger import audit, reviews
+from aftercall.models import Job, ReviewRow, Submission, SubmissionJob, Summary
 
 #: Submissions that are searched in one query.
 _NUM_AT_ONCE = 500
@@ -89,6 +89,9 @@ def erase(engine: Engine, external_id: str, submission_ids: Sequence[int]) -> Er
         connection.execute(delete(SubmissionJob).where(is_place))
         held = connection.execute(select(SubmissionJob.job_id).where(SubmissionJob.job_id.in_(job_ids))).scalars()
         unheld = sorted(set(job_ids).difference(held))
+        # Of a job that another place holds, the rows of these submissions go too.
+        is_theirs = ReviewRow.submission_id.in_(_literal(submission_ids)) & ReviewRow.job_id.in_(job_ids)
+        reviews.delete_rows(connection, is_theirs | ReviewRow.job_id.in_(unheld))
         num_summaries = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld))).rowcount
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         counts = {"conversations": len(places), "jobs": len(unheld), "summaries": num_summaries}

@@ -26,8 +26,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from aftercall.database import now, reading
 from aftercall.errors import AftercallError
+from aftercall.ledger import reviews
 from aftercall.ledger.statements import OPEN
-from aftercall.models import Job, Submission, SubmissionJob, Summary
+from aftercall.models import Job, ReviewRow, Submission, SubmissionJob, Summary
 
 #: Places deleted in one transaction. Others wait no longer for it than for a batch of a submit.
 MAX_PLACES = 1_000
@@ -112,6 +113,8 @@ def empty(engine: Engine, submission_id: int, max_places: int = MAX_PLACES) -> D
         _hold_jobs(connection, submission_id, job_ids)
         _delete_places(connection, submission_id, [place.external_id for place in places])
         unheld = _without_place(connection, job_ids)
+        is_theirs = (ReviewRow.submission_id == submission_id) & ReviewRow.job_id.in_(job_ids)
+        reviews.delete_rows(connection, is_theirs | ReviewRow.job_id.in_(unheld))
         deleted = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld)))
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         return Deleted(len(places), len(unheld), deleted.rowcount)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from aftercall.corrections import find_problem, squeeze
 from aftercall.database import reading
 from aftercall.errors import SourceError
 from aftercall.models import Job, SubmissionJob, Summary
@@ -23,9 +24,6 @@ _MAX_DIGITS = 18
 _NUM_AT_ONCE = 500
 #: Excel cuts a cell at 32,767 characters; a conversation cut there is still the same one.
 _CUT_CELL_CHARS = 32_000
-#: A correction outside of these limits is a remark or a paste by mistake, not a summary.
-_MIN_WORDS = 3
-_MAX_CHARS = 1_500
 #: Rows listed in an error.
 _MAX_NAMED = 5
 
@@ -67,8 +65,8 @@ class _Stored:
 
     def has_summary(self, cell: str) -> bool:
         """Whether a cell is one of the job's summaries, with or without the export's guard."""
-        forms = {_squeeze(str(form)) for text in self.summaries for form in (text, neutralise(text))}
-        return _squeeze(cell) in forms
+        forms = {squeeze(str(form)) for text in self.summaries for form in (text, neutralise(text))}
+        return squeeze(cell) in forms
 
     def has_id(self, cell: str) -> bool:
         """Whether a cell is the job's id, in any submission."""
@@ -76,7 +74,7 @@ class _Stored:
 
     def has_text(self, cell: str) -> bool:
         """Whether a cell is the job's conversation, however a spreadsheet broke its lines or cut it."""
-        ours, theirs = _squeeze(self.text), _squeeze(cell)
+        ours, theirs = squeeze(self.text), squeeze(cell)
         return ours == theirs or (len(theirs) >= _CUT_CELL_CHARS and ours.startswith(theirs))
 
 
@@ -97,7 +95,7 @@ def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
         raise SourceError(f"{reviewed}: none of its jobs is in this database; import it where it was exported")
     _check_rows(known, stored)
     corrected = [entry for entry in known if entry.corrected and not stored[entry.job_id].has_summary(entry.corrected)]
-    problems = {entry.where: _find_problem(_unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
+    problems = {entry.where: find_problem(_unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
     usable = [
         Correction(entry.external_id, stored[entry.job_id].text, _unguard(entry.corrected), entry.reviewer)
         for entry in corrected
@@ -121,7 +119,7 @@ def _read_entry(row: Mapping[str, str], where: str, file_name: str) -> _Entry:
         external_id=_unguard(row["id"]),
         conversation=row["conversation"],
         summary=row["summary"],
-        corrected=_squeeze(row["corrected"]),
+        corrected=squeeze(row["corrected"]),
         reviewer=(row.get("reviewer") or "").strip() or file_name,
     )
 
@@ -168,26 +166,6 @@ def _find_differing(entry: _Entry, stored: _Stored) -> list[str]:
         "summary": is_cut or stored.has_summary(entry.summary),
     }
     return [name for name, is_same in checks.items() if not is_same]
-
-
-def _find_problem(correction: str, conversation: str) -> str | None:
-    """Why a correction cannot be trained on; None if it can."""
-    shown = correction if len(correction) <= 40 else f"{correction[:40]}…"
-    if len(correction.split()) < _MIN_WORDS:
-        return f"the correction {shown!r} has fewer than {_MIN_WORDS} words; write a whole summary"
-    if len(correction) > _MAX_CHARS:
-        return f"the correction has {len(correction):,} characters; a summary has at most {_MAX_CHARS:,}"
-    spoken = _squeeze(" ".join(line.partition(": ")[2] for line in conversation.splitlines()))
-    if correction in (_squeeze(conversation), spoken) or any(
-        _squeeze(line) == correction or _squeeze(line.partition(": ")[2]) == correction
-        for line in conversation.splitlines()
-    ):
-        return f"the correction {shown!r} is copied from the conversation; write a summary"
-    return None
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _unguard(cell: str) -> str:
