@@ -11,7 +11,7 @@ from worker.gpus import Gpu
 from worker.supervisor import RestartPolicy, Supervisor
 
 POLICIES = {
-    "soon": RestartPolicy(first_delay_s=0.1, max_delay_s=0.5, max_unforeseen=1_000),
+    "soon": RestartPolicy(first_delay_s=0.1, max_delay_s=0.5, max_unexpected=1_000),
     "default": RestartPolicy(),
 }
 

@@ -289,7 +289,7 @@ def test_a_hub_id_is_read_from_a_filled_cache_without_a_network(tiny_model_dir: 
     assert _find_in_cache("someone/tiny", tmp_path / "hub") == "someone/tiny"
     (snapshot / "model.safetensors").unlink()
     assert "model.safetensors is missing" in _find_in_cache("someone/tiny", tmp_path / "hub")
-    assert "someone/else is not in the Hugging Face cache and cannot be fetched" in _find_in_cache(
+    assert "someone/else is not in the Hugging Face cache and cannot be downloaded" in _find_in_cache(
         "someone/else", tmp_path / "hub"
     )
 

@@ -39,6 +39,11 @@ def test_unused_options_of_peft_pass_with_empty_values(tmp_path: Path) -> None:
     check_contents(write_adapter(tmp_path, {"eva_config": None, "loftq_config": {}, "method_of_tomorrow": False}))
 
 
+def test_the_class_of_a_model_of_transformers_may_be_named(tmp_path: Path) -> None:
+    mapping = {"base_model_class": "LlamaForCausalLM", "parent_library": "transformers.models.llama.modeling_llama"}
+    check_contents(write_adapter(tmp_path, {"auto_mapping": mapping}))
+
+
 @pytest.mark.parametrize(
     ("config", "named"),
     [

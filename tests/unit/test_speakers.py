@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.readers.rows import RowError
-from producer.readers.sides.sides import roles
+from producer.readers.sides import roles
 from producer.readers.sides.speakers import find_role, is_field_word, take_inbound, take_speaker
 
 

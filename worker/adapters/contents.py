@@ -16,8 +16,8 @@ from aftercall.errors import AdapterError
 from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE
 
 #: Keys of an `adapter_config.json` that may be set: all of them are plain data to peft. Any other key may be there only
-#: with an empty value, as peft writes the options of methods that were not used. Among the others are `auto_mapping`
-#: and `megatron_core` with `megatron_config`, which name modules to import.
+#: with an empty value, as peft writes the options of methods that were not used. Among the others are
+#: `megatron_core` with `megatron_config`, which name modules to import.
 ALLOWED_KEYS: Final = frozenset(
     {"alpha_pattern", "base_model_name_or_path", "bias", "exclude_modules", "fan_in_fan_out", "inference_mode"}
     | {"init_lora_weights", "layer_replication", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_bias"}
@@ -64,6 +64,9 @@ def _check_config(path: Path) -> None:
 def _is_allowed(key: str, value: object) -> bool:
     if key == "peft_type":
         return value == "LORA"
+    if key == "auto_mapping":
+        # peft writes down the class of a model that was given no task, and imports it where somebody loads by that.
+        return isinstance(value, dict) and str(value.get("parent_library")).startswith("transformers.")
     return key in ALLOWED_KEYS or (key in _HARMLESS and value == _HARMLESS[key])
 
 
