@@ -11,6 +11,6 @@
 
 One module for each of those who write: `intake` for submit, `delivery` for the sweep, `work` for the worker, `control`
 for people, `retention` for what is kept no longer, `workers` for who is alive, `reviews` for what people find about
-summaries, `search` for the full-text index. `account`, `browse`, `failures`, `adapters` and `invariants` only read. Each function is one transaction on the engine it is given. The package knows no Redis, no
-model and no file.
+summaries, `search` for the full-text index. `account`, `browse`, `failures`, `adapters` and `invariants` only read.
+Each function is one transaction on the engine it is given. The package knows no Redis, no model and no file.
 """

@@ -18,28 +18,42 @@ Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
+class _Figure:
+    """A figure that is remembered until then; whoever gathers it holds the lock."""
+
+    value: Any = None
+    until: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
 class Memory:
     """Remembers figures for a while that grows with what they cost."""
 
-    _known: dict[Hashable, tuple[Any, float]] = field(default_factory=dict)
+    _known: dict[Hashable, _Figure] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def recall(self, key: Hashable, gather: Callable[[], Value]) -> Value:
-        """What is remembered, or gathered now. Others who want anything meanwhile wait, instead of gathering it too."""
-        with self._lock:
-            value, until = self._known.get(key, (None, 0.0))
+        """What is remembered, or gathered now. Others who want the same meanwhile wait, instead of gathering it too."""
+        figure = self._find(key)
+        with figure.lock:
             begun = time.monotonic()
-            if begun >= until:
-                value = gather()
+            if begun >= figure.until:
+                figure.value = gather()
                 ended = time.monotonic()
-                self._known = {key: each for key, each in self._known.items() if each[1] > ended}
-                self._known[key] = (value, ended + (ended - begun) * _TIMES_ITS_COST)
-            return cast(Value, value)
+                figure.until = ended + (ended - begun) * _TIMES_ITS_COST
+            return cast(Value, figure.value)
 
     def forget(self) -> None:
         """Gather everything anew: something was changed."""
         with self._lock:
-            self._known.clear()
+            self._known = {}
+
+    def _find(self, key: Hashable) -> _Figure:
+        with self._lock:
+            now = time.monotonic()
+            self._known = {other: each for other, each in self._known.items() if each.until > now or each.lock.locked()}
+            return self._known.setdefault(key, _Figure())
 
 
 def services_of(request: Request) -> Services:

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from aftercall.database import show_url
 from aftercall.ledger import account, browse, control, failures
 from producer.report.gather import gather
 from producer.report.render import render as render_report
@@ -25,6 +26,7 @@ def show_all(request: Request) -> Response:
         "submissions",
         title="Submissions",
         standings=standings,
+        where=show_url(services_of(request).database.url),
         newest_first=standings.submissions[::-1],
         older=link("/", before=records[-1].id) if has_more else None,
         refresh_s=REFRESH_S if standings.total.open and before is None else None,
