@@ -1,4 +1,4 @@
-"""What people find about summaries: rows drawn for review, reviews of them, and how both add up.
+"""What people find about summaries: rows drawn for review, and reviews of them.
 
 Two people review each row, and none sees what the other found.
 """
@@ -12,11 +12,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Integer,
     Select,
     and_,
     case,
-    cast,
     delete,
     exists,
     func,
@@ -30,11 +28,6 @@ from aftercall.models import Job, JobState, Review, ReviewRow, SubmissionJob, Su
 
 #: People who review each row.
 NUM_REVIEWERS = 2
-
-WEEK_S = 604_800
-
-#: When the first week after the epoch, a Thursday, began.
-_FIRST_MONDAY_S = 345_600
 
 
 class Decision(StrEnum):
@@ -96,24 +89,6 @@ class Reviewed:
     decision: str
     reason: str | None
     is_control: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RowFigures:
-    """What was found about one row, without the skipped reviews."""
-
-    adapter_digest: str
-    #: When the week of the first review began, a Monday in UTC, in seconds since the epoch.
-    week_at: float
-    #: The contact reason of the summary; None if it has none, or was replaced.
-    contact_reason: str | None
-    is_control: bool
-    num_reviews: int
-    num_approved: int
-    #: Mean share of words changed.
-    edit_share: float
-    #: Whether two people decided the same; None: only one has reviewed it.
-    is_agreed: bool | None
 
 
 def draw(engine: Engine, submission_id: int, num_risky: int, num_control: int) -> int:
@@ -211,52 +186,13 @@ def reviewed(engine: Engine, submission_id: int) -> Iterator[Reviewed]:
         )
         .join(Review, Review.row_id == ReviewRow.id)
         .join(Job, Job.id == ReviewRow.job_id)
-        .join(Summary, _is_summary_of_row())
+        .join(Summary, is_summary_of_row())
         .where(ReviewRow.submission_id == submission_id, Review.decision != Decision.SKIPPED)
         .order_by(ReviewRow.id, Review.reviewer)
     )
     with reading(engine) as connection:
         for each in connection.execution_options(yield_per=500).execute(query):
             yield Reviewed(*each)
-
-
-def row_figures(engine: Engine) -> Iterator[RowFigures]:
-    """What was found about each row that is reviewed, streamed."""
-    is_approved = Review.decision == Decision.APPROVED
-    query = (
-        select(
-            ReviewRow.adapter_digest,
-            cast(func.floor((func.min(Review.created_at) - _FIRST_MONDAY_S) / WEEK_S), Integer),
-            func.max(Summary.reason),
-            func.max(cast(ReviewRow.is_control, Integer)),
-            func.count(),
-            func.count(case((is_approved, 1))),
-            func.avg(Review.edit_share),
-            case((func.count() > 1, func.count(func.distinct(Review.decision)) == 1)),
-        )
-        .join(Review, Review.row_id == ReviewRow.id)
-        .outerjoin(Summary, _is_summary_of_row())
-        .where(Review.decision != Decision.SKIPPED)
-        .group_by(ReviewRow.id, ReviewRow.adapter_digest)
-        .order_by(ReviewRow.id)
-    )
-    with reading(engine) as connection:
-        for adapter, week, reason, control, num, approved, edit, agreed in connection.execute(query):
-            is_agreed = None if agreed is None else bool(agreed)
-            week_at = float(week) * WEEK_S + _FIRST_MONDAY_S
-            yield RowFigures(adapter, week_at, reason, bool(control), num, approved, float(edit), is_agreed)
-
-
-def reasons(engine: Engine) -> list[tuple[str, int]]:
-    """How often reviewers gave each reason, most frequent first."""
-    query = (
-        select(Review.reason, func.count())
-        .where(Review.reason.is_not(None))
-        .group_by(Review.reason)
-        .order_by(func.count().desc(), Review.reason)
-    )
-    with reading(engine) as connection:
-        return [(reason or "", count) for reason, count in connection.execute(query)]
 
 
 def delete_rows(connection: Connection, is_meant: ColumnElement[bool]) -> None:
@@ -303,7 +239,7 @@ def _rows() -> Select[int, int, int, str, str, str]:
     ).join(Job, Job.id == ReviewRow.job_id)
 
 
-def _is_summary_of_row() -> ColumnElement[bool]:
+def is_summary_of_row() -> ColumnElement[bool]:
     """The summary that was drawn, if no redo has replaced it."""
     return and_(
         Summary.job_id == ReviewRow.job_id,

@@ -9,14 +9,14 @@
 
 import asyncio
 import base64
-import binascii
 import hmac
 import ipaddress
+import re
 import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -28,6 +28,8 @@ TOKEN_FIELD: Final = "token"  # noqa: S105 - the name of a form's field
 
 #: A form holds at most a corrected summary.
 MAX_FORM_BYTES: Final = 100_000
+
+_HOST: Final = re.compile(r"(?P<name>[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 #: A wrong password costs this long.
 _DELAY_S: Final = 1.0
@@ -55,7 +57,7 @@ class Access:
     """Who may open the pages."""
 
     #: Empty: anyone who reaches the address.
-    password: str
+    password: str = field(repr=False)
     is_loopback: bool
     #: Names by which the server is reached, in lower case, besides `localhost` and addresses.
     names: frozenset[str] = frozenset()
@@ -64,7 +66,10 @@ class Access:
 
     def knows_host(self, host: str) -> bool:
         """Whether a `Host` header names this server. An address can't be rebound; a name can."""
-        name = (urlsplit(f"//{host}").hostname or "") if host else ""
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match["name"].strip("[]").lower()
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
@@ -78,7 +83,8 @@ class Access:
         scheme, _, encoded = header.partition(" ")
         try:
             name, colon, given = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
+            # Not Base64, or not UTF-8.
             return None
         is_right = hmac.compare_digest(sha256(given.encode()).digest(), sha256(self.password.encode()).digest())
         return name.strip() if is_right and colon and scheme.lower() == "basic" else None
@@ -167,7 +173,6 @@ async def _read_form(request: Request) -> dict[str, str] | None:
 
 def _is_same_origin(headers: Headers) -> bool:
     """Whether a form comes from one of our pages, by what the browser says of it."""
-    origin = headers.get("origin")
-    return headers.get("sec-fetch-site", "same-origin") == "same-origin" and (
-        origin is None or urlsplit(origin).netloc == headers.get("host")
-    )
+    host = headers.get("host")
+    is_ours = headers.get("origin") in (None, f"http://{host}", f"https://{host}")
+    return is_ours and headers.get("sec-fetch-site", "same-origin") == "same-origin"

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from aftercall.ledger import reviews
-from aftercall.ledger.reviews import RowFigures
+from aftercall.ledger import review_figures
+from aftercall.ledger.review_figures import RowFigures
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -64,7 +64,7 @@ class Figures:
 
 def gather(database: Engine) -> Figures:
     """Read every reviewed row, and add up."""
-    rows = list(reviews.row_figures(database))
+    rows = list(review_figures.row_figures(database))
     weeks = _tally(((row.week_at, row.adapter_digest), row) for row in rows)
     contacts = _tally((row.contact_reason, row) for row in rows if row.contact_reason)
     draws = _tally((row.is_control, row) for row in rows)
@@ -75,7 +75,7 @@ def gather(database: Engine) -> Figures:
             for (week_at, digest), tally in sorted(weeks.items(), key=lambda item: item[0], reverse=True)
         ],
         by_contact_reason=sorted(contacts.items(), key=lambda item: -item[1].num_rows),
-        reasons=reviews.reasons(database),
+        reasons=review_figures.reasons(database),
     )
 
 
