@@ -230,7 +230,7 @@ def _draw(
     )
     columns = ["submission_id", "job_id", "adapter_digest", "summary", "is_control", "created_at"]
     statement = insert(connection, ReviewRow).from_select(columns, chosen).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def _rows() -> Select[int, int, int, str, str, str]:
