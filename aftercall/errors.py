@@ -69,7 +69,7 @@ class AlreadyRunningError(AftercallError):
 
 
 class NotReadyError(AftercallError):
-    """Another night holds the lock, or an export must wait until its submission has ended."""
+    """Another night holds the lock, or an export or a purge must wait until a submission has ended."""
 
     exit_code = 16
 

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
@@ -42,9 +43,10 @@ def make_private_file(path: Path) -> Path:
     return path
 
 
-def open_private(path: Path) -> TextIO:
-    """Open a text file for writing, empty and for this user alone. One that exists keeps its rights."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE), "w", encoding="utf-8")
+def open_appending(path: Path) -> TextIOWrapper:
+    """Open a text file for writing at its end, by one line at a time; a new one is for this user alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE_MODE)
+    return TextIOWrapper(os.fdopen(descriptor, "wb"), encoding="utf-8", errors="replace", line_buffering=True)
 
 
 def write_whole(path: Path, content: bytes, *, is_private: bool = False) -> None:

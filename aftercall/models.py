@@ -282,3 +282,31 @@ class Review(Base):
     created_at: Mapped[float] = mapped_column(Float(53))
 
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Webhook(Base):
+    """A message to the webhook about the end of a submission."""
+
+    __tablename__ = "webhook"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    #: Not a foreign key: a purge does not wait for a receiver.
+    submission_id: Mapped[int] = mapped_column(BigInteger)
+    key: Mapped[str] = mapped_column(String(32))
+    #: What is sent; NULL until the submission has ended.
+    body: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[float] = mapped_column(Float(53), default=0.0)
+    delivered_at: Mapped[float | None] = mapped_column(Float(53))
+    #: Why the last attempt failed.
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = (
+        # One message waits for a submission's end, however often the source is submitted until then.
+        Index(
+            "uq_webhook_pending", "submission_id", unique=True,
+            postgresql_where=sql("body IS NULL"), sqlite_where=sql("body IS NULL"),
+        ),
+        NUMBERED_ONCE,
+    )  # fmt: skip

@@ -42,14 +42,14 @@ def remove_jobs(client: Any, queues: Set[str], job_ids: Set[int], key: str) -> R
     removed = Removed()
     for queue in sorted(queues | {dead_letters.list_key(queue) for queue in queues}):
         for raw in _entries(client, queue):
-            found = _job_ids(raw, key)
+            found = read_job_ids(raw, key)
             if found is None:
                 removed.num_unreadable += 1
             elif found & job_ids and client.lrem(queue, 1, raw):
                 removed.num_messages += 1
                 removed.other_job_ids |= found - job_ids
     for tag, raw in client.hscan_iter(UNACKED):
-        found = _job_ids(_delivered(raw), key) or set()
+        found = read_job_ids(read_delivered(raw), key) or set()
         if found & job_ids:
             with client.pipeline(transaction=True) as pipe:
                 pipe.hdel(UNACKED, tag).zrem(UNACKED_INDEX, tag).execute()
@@ -84,16 +84,16 @@ def _entries(client: Any, queue: str) -> Iterator[bytes]:
         last -= _SLICE
 
 
-def _job_ids(raw: bytes, key: str) -> set[int] | None:
+def read_job_ids(raw: bytes, key: str) -> set[int] | None:
     try:
         return {job.job_id for job in read_envelope(raw, key).jobs}
     except MessageError:
         return None
 
 
-def _delivered(raw: bytes) -> bytes:
+def read_delivered(raw: bytes) -> bytes:
     """The message of an entry of the unacknowledged: a list of it, its exchange and its routing key."""
     try:
         return json.dumps(json.loads(raw)[0]).encode()
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return b""

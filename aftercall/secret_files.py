@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from aftercall.errors import SettingsError
 
@@ -12,6 +13,8 @@ SECRET_FILES: Final = {
     "AFTERCALL_REDIS_URL_FILE": "redis_url",
     "AFTERCALL_MESSAGE_KEY_FILE": "message_key",
     "AFTERCALL_WEB_PASSWORD_FILE": "web_password",
+    "AFTERCALL_WEBHOOK_URL_FILE": "webhook_url",
+    "AFTERCALL_WEBHOOK_SECRET_FILE": "webhook_secret",
 }
 
 #: A URL or a key is shorter. A variable that names a large file by mistake is found before the file is read.
@@ -44,6 +47,30 @@ def read_secrets(environment: Mapping[str, str]) -> dict[str, str]:
             "`openssl rand -hex 32`, and give it to every producer and worker."
         )
     return secrets
+
+
+def check_webhook(url: str, secret: str) -> None:
+    """Make sure that a webhook can be told: its URL is http or https, and there is a secret that can't be guessed.
+
+    Raises SettingsError, which shows neither: a URL may have a token in it.
+    """
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not url.isascii() or not url.isprintable() or " " in url:
+        raise SettingsError("AFTERCALL_WEBHOOK_URL is not a URL like https://HOST/PATH. Only http and https are used.")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise SettingsError(
+            "AFTERCALL_WEBHOOK_URL has a user, a password or a fragment in it, which are not sent. Take them out: the "
+            "receiver knows aftercall by the signature."
+        )
+    if len(secret) < MIN_KEY_CHARS:
+        raise SettingsError(
+            f"AFTERCALL_WEBHOOK_SECRET has {len(secret)} characters; AFTERCALL_WEBHOOK_URL needs at least "
+            f"{MIN_KEY_CHARS}. Make one with `openssl rand -hex 32`, and give it to the receiver."
+        )
 
 
 def _read(variable: str, path: Path) -> str:

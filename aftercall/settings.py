@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from aftercall.errors import SettingsError
-from aftercall.secret_files import SECRET_FILES, read_secrets
+from aftercall.secret_files import SECRET_FILES, check_webhook, read_secrets
 
 PREFIX = "AFTERCALL_"
 
@@ -64,9 +64,15 @@ class Settings(BaseSettings):
         "auto",
         description="LoRA adapter folder; `auto`: the active one, else the one that ships for the base model; `none`.",
     )
-    quantization: Literal["auto", "nf4", "int8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "fp8", "int8", "none"] = Field(
         "auto",
         description="How the base model is held; `auto`: none on a CPU and under an adapter trained so, else nf4.",
+    )
+    max_model_len: int = Field(
+        2048,
+        ge=256,
+        le=131_072,
+        description="Tokens of one prompt with its summary, as far as the model's context goes; longer ones are cut.",
     )
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto", description="Type of the arithmetic; `auto`: what the device does best."
@@ -78,6 +84,11 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(0, ge=0, le=4096, description="A completion's limit, in tokens; 0: the profile's.")
     one_sided: Literal["summarize", "refuse"] = Field(
         "summarize", description="What happens to a conversation in which only one side wrote; `refuse`: it fails."
+    )
+    tries: Literal["off", "auto", "all"] = Field(
+        "off",
+        description="Choose the best of five completions: for every conversation, or with `auto` where the first one "
+        "needs review.",
     )
     do_sample: bool = Field(False, description="Draw tokens instead of taking the likeliest.")
     top_k: int = Field(50, ge=1, description="With sampling: among how many tokens.")
@@ -142,6 +153,18 @@ class Settings(BaseSettings):
         4_000_000_000,
         ge=500_000_000,
         description="Memory of the process that reads an Excel workbook or a Parquet file.",
+    )
+
+    # -- whom it tells
+    webhook_url: str = Field("", description="http(s) URL that is told when a submission has ended; empty: none.")
+    webhook_secret: str = Field("", description="Secret that signs what the webhook is told; needed with a URL.")
+
+    # -- what it logs
+    log: Literal["text", "json"] = Field("text", description="How workers log: a line an event, as text or as JSON.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="From which level on they log.")
+    log_file: str = Field("", description="File that workers log to, instead of stderr; reopened when it was renamed.")
+    log_max_bytes: int = Field(
+        10_000_000, ge=1_000, description="Size at which `aftercall run` begins a new worker.log; four older ones stay."
     )
 
     # -- what a night is held against
@@ -209,10 +232,13 @@ def load_settings() -> Settings:
             "Unset it, or correct its name (docs/operations.md has the table)."
         )
     try:
-        return Settings(**read_secrets(os.environ))  # type: ignore[arg-type]
+        settings = Settings(**read_secrets(os.environ))  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors()))
         raise SettingsError(f"unusable setting: {problems}. docs/operations.md has the table.") from None
+    if settings.webhook_url:
+        check_webhook(settings.webhook_url, settings.webhook_secret)
+    return settings
 
 
 def _suggest(unknown: Iterable[str], known: Collection[str]) -> str:

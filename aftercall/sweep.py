@@ -40,6 +40,11 @@ class Sweeper:
         self._broker = broker
         self._settings = settings
 
+    @property
+    def has_webhook(self) -> bool:
+        """Whether someone is told about the ends of submissions."""
+        return bool(self._settings.webhook_url)
+
     def sweep(self) -> Swept:
         """Expire leases, find lost messages, top up the queue. While another process sweeps, only expire leases.
 

@@ -1,6 +1,5 @@
 """Output to terminals and logs: sentences and errors, and characters that a terminal lacks or should not get."""
 
-import logging
 import sys
 
 from aftercall.errors import AftercallError
@@ -30,12 +29,3 @@ def tolerate_letters() -> None:
         # A closed stream is None, and a caller's replacement may have no encoding.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-
-
-class PrintableFormatter(logging.Formatter):
-    """Escapes what could fake a line of the log or drive the terminal that shows it, in messages, not in tracebacks."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """One line, whatever a file name or a message from the queue holds."""
-        record.message = printable(record.message)
-        return super().formatMessage(record)

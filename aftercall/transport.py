@@ -14,6 +14,7 @@ from kombu.transport import redis as kombu_redis
 
 from aftercall import dead_letters
 from aftercall.envelope import build_envelope, read_envelope
+from aftercall.logs import event
 from aftercall.message import MessageError
 
 logger = logging.getLogger(__name__)
@@ -56,12 +57,16 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
                 dead_letters.add(client, self.task_queue, raw, reason)
         except redis.ResponseError as error:
             # Such as a full Redis. The jobs of the message, if it had any, are in the ledger.
-            logger.error("dropped %s, as Redis did not take it into the dead-letter list: %s", reason, error)
+            dropped = event("message_dropped")
+            logger.error(
+                "dropped %s, as Redis did not take it into the dead-letter list: %s", reason, error, extra=dropped
+            )
         else:
             logger.error(
                 "set aside %s. Its jobs, if it has any, are in the ledger and will be sent again. "
                 "`aftercall doctor` counts such messages.",
                 reason,
+                extra=event("message_set_aside"),
             )
 
 

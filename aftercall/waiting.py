@@ -36,12 +36,12 @@ class WaitingJobs:
         # that is pushed meanwhile moves the others back: they are read up to where the queue then ends.
         while entries := self._read_slice(keys=[queue], args=[first, first + SLICE - 1]):
             for entry in entries:
-                found.update(_job_ids(entry))
+                found.update(read_ids(entry))
             first += SLICE
         return found
 
 
-def _job_ids(entry: bytes) -> list[int]:
+def read_ids(entry: bytes) -> list[int]:
     try:
         if entry.startswith(b":"):
             return parse_job_ids(entry[1:].decode())

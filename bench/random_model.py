@@ -9,7 +9,8 @@ import torch
 
 from aftercall.profile import TWEETSUMM
 from bench.workload import random_phi
-from worker.adapters.manifest import AdapterManifest, attach_adapter, compute_digest, write_manifest
+from worker.adapters.manifest import AdapterManifest, compute_digest, write_manifest
+from worker.adapters.merge import attach_adapter
 from worker.loading.load import ModelSettings, load_model
 from worker.loading.precision import ComputeDtype, Quantization
 

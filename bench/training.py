@@ -29,10 +29,11 @@ from bench.training_table import Outcome, Table, plain_name
 from bench.workload import phi_config
 from training.data.dataset import Example, load_examples
 from training.data.trees import TreeEncoder
+from training.fit.arguments import checkpointing
+from training.fit.lora import make_lora
 from training.fit.recipe import get_recipe
 from training.fit.speed import Speed, optimize_layers
 from training.fit.targets import find_targets
-from training.fit.train import checkpointing, make_lora
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from worker.loading.precision import quantization_config
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from aftercall.errors import EXIT_NOT_WELL
-from aftercall.ledger import account, control
+from aftercall.errors import EXIT_NOT_WELL, NotReadyError
+from aftercall.ledger import account, control, webhooks
 from aftercall.masking import printable
 from aftercall.models import JobState
 from aftercall.settings import load_settings
@@ -108,6 +108,8 @@ def requeue(submission: int | None, with_failed: bool, code: str | None, with_ca
         if states:
             num_queued = control.requeue(services.database, submission, states, code)
             click.echo(f"{num_queued} conversations queued again")
+            if submission is not None and num_queued and services.settings.webhook_url:
+                webhooks.ask(services.database, submission)
         if reaches_redis(services):
             click.echo(_what_was_swept(services.sweeper.sweep()))
             if with_dead:
@@ -134,10 +136,11 @@ def _what_was_swept(swept: Swept) -> str:
 @click.option("--dead", "is_dead", is_flag=True, help="Instead, delete the messages that no worker could read.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
-def purge(submissions: tuple[int, ...], age_s: float | None, is_dead: bool, is_dry_run: bool, is_agreed: bool) -> None:
+def purge(submissions: tuple[int, ...], age_s: float | None, is_dead: bool, is_dry_run: bool, is_agreed: bool) -> int:
     """Delete SUBMISSIONS, or all that are old enough, from the database: conversations and summaries, for good.
 
-    Submissions with conversations that wait or run are left alone. So are conversations that another submission holds.
+    Submissions with conversations that wait or run are left alone, and the exit code is then 16. Conversations that
+    another submission holds stay too.
     """
     if (bool(submissions), age_s is not None, is_dead).count(True) != 1:
         raise click.UsageError(
@@ -146,15 +149,19 @@ def purge(submissions: tuple[int, ...], age_s: float | None, is_dead: bool, is_d
     with open_services(may_create=False) as services:
         if is_dead:
             _purge_dead(services, is_dry_run, is_agreed)
-            return
+            return 0
         purging.refuse_missing(services.settings)
         database = services.database
         plan = purging.plan_named(database, submissions) if age_s is None else purging.plan_older(database, age_s)
         purging.show_plan(plan)
-        if is_dry_run or not plan.submissions:
-            return
-        if is_agreed or confirm("delete this for good?", "nothing is deleted"):
-            purging.delete(database, plan)
+        is_all = not plan.left_alone
+        if is_dry_run:
+            return 0
+        if plan.submissions:
+            if not is_agreed and not confirm("delete this for good?", "nothing is deleted"):
+                return 0
+            is_all &= purging.delete(database, plan)
+        return 0 if is_all else NotReadyError.exit_code
 
 
 def _purge_dead(services: Services, is_dry_run: bool, is_agreed: bool) -> None:

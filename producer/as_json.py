@@ -35,10 +35,14 @@ def keeping_stdout(is_json: bool) -> Iterator[TextIO]:
         yield stdout
 
 
+def headed(kind: str, content: Json) -> Json:
+    """One object of this kind, with what it is."""
+    return {"kind": kind, "format": FORMAT_VERSION} | content
+
+
 def write(kind: str, content: Json, file: TextIO | None = None) -> None:
     """Print one object of this kind."""
-    head = {"kind": kind, "format": FORMAT_VERSION}
-    print(json.dumps(head | content, ensure_ascii=False, indent=2), file=file or sys.stdout)
+    print(json.dumps(headed(kind, content), ensure_ascii=False, indent=2), file=file or sys.stdout)
 
 
 def counts(each: Account, num_rejected: int) -> Json:

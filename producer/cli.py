@@ -4,11 +4,12 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from aftercall import schema
+from aftercall.command_groups import SuggestingGroup
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
 from aftercall.ledger import account, adapters, audit, control, search
@@ -17,6 +18,8 @@ from aftercall.settings import load_settings
 from aftercall.terminal import show_error
 from producer import advice, as_json, show
 from producer.dry_run import dry_run
+from producer.export import Format
+from producer.export import export as write_export
 from producer.free_disk import disk_floor
 from producer.options import choose_one, json_option, latest_option
 from producer.services import OUT, Services, confirm, open_services, reaches_redis
@@ -180,24 +183,25 @@ def run(source: str, out: Path | None, is_json: bool, options: SourceOptions) ->
 @click.command()
 @click.argument("submission", type=int, required=False)
 @latest_option
-@click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--format", "format_", type=click.Choice(get_args(Format)), default="csv", show_default=True)
 @click.option("--out", type=OUT, required=True, help="File to write; - for stdout.")
 @click.option("--provenance", "with_provenance", is_flag=True, help="Also what made each summary: model, adapter, …")
 @click.option("--require-done", is_flag=True, help="Write nothing while a conversation is open (exit code 16).")
 def export(
-    submission: int | None, is_latest: bool, format_: str, out: Path, with_provenance: bool, require_done: bool
+    submission: int | None, is_latest: bool, format_: Format, out: Path, with_provenance: bool, require_done: bool
 ) -> None:
-    """Write what became of each conversation of SUBMISSION, in the order of its source."""
-    from producer.export import export as export_to
+    """Write what became of each conversation of SUBMISSION, in the order of its source.
 
+    The format openai is that of the output file of OpenAI's Batch API.
+    """
+    if with_provenance and format_ == "openai":
+        raise click.UsageError("the format openai has no place for --provenance; jsonl has.")
     with open_services(may_create=False) as services:
         database = services.database
         number = choose_one(database, submission, is_latest)
         if require_done:
             check_ended(database, number)
-        num_lines = export_to(
-            database, number, out, "csv" if format_ == "csv" else "jsonl", with_provenance=with_provenance
-        )
+        num_lines = write_export(database, number, out, format_, with_provenance=with_provenance)
         is_audited = audit.try_to_record(database, audit.Entry(audit.Action.EXPORT, number, {"rows": num_lines}))
         standing = account.account(database, number)
     show.exported(num_lines, standing, out)
@@ -224,7 +228,7 @@ def resummarize(adapter: str, is_agreed: bool) -> None:
                 click.echo(f"{services.sweeper.top_up()} conversations sent")
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def db() -> None:
     """Look after the database's schema."""
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,9 +11,11 @@ from sqlalchemy import Engine
 
 from aftercall.ledger import account
 from aftercall.ledger.work import SummaryRecord
+from producer.formulas import guard
+from producer.openai_batch import BATCH_COLUMNS, to_batch_line
 from producer.output import write_out
 
-Format = Literal["csv", "jsonl"]
+Format = Literal["csv", "jsonl", "openai"]
 
 RESULT_COLUMNS = ("id", "state", "summary", "coverage", "error_code", "error")
 #: The verdict and the fields of each summary.
@@ -26,21 +27,26 @@ PROVENANCE_COLUMNS = tuple(
     field.name for field in fields(SummaryRecord) if field.name not in ("job_id", "text", "coverage", *FIELD_COLUMNS)
 )
 
-#: A cell that begins so is a formula to a spreadsheet program, and a customer may have written it.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_SIGNED_NUMBER = re.compile(r"[+-]\d[\d.,]*")
-
 
 def export(engine: Engine, submission_id: int, out: Path, format: Format, *, with_provenance: bool) -> int:
     """Write a submission's results to `out`; `-` is stdout. Returns the number of lines.
 
+    OpenAI's shape is fixed: it has what that API says about a completion, and no more provenance.
+
     Raises NotFoundError if there is no such submission, AftercallError if `out` may not be written.
     """
     account.submission(engine, submission_id)
+    if format == "openai":
+        lines = (
+            to_batch_line(result, submission_id, number)
+            for number, result in enumerate(account.results(engine, submission_id), start=1)
+        )
+        return write_out(out, BATCH_COLUMNS, lambda file: _write_jsonl(file, lines))
     rows = (_row(result, with_provenance=with_provenance) for result in account.results(engine, submission_id))
     columns = RESULT_COLUMNS + FIELD_COLUMNS + (PROVENANCE_COLUMNS if with_provenance else ())
-    write = write_csv if format == "csv" else _write_jsonl
-    return write_out(out, RESULT_COLUMNS, lambda file: write(file, columns, rows))
+    if format == "jsonl":
+        return write_out(out, RESULT_COLUMNS, lambda file: _write_jsonl(file, rows))
+    return write_out(out, RESULT_COLUMNS, lambda file: write_csv(file, columns, rows))
 
 
 def _row(result: account.Result, *, with_provenance: bool) -> dict[str, Any]:
@@ -63,7 +69,7 @@ def write_csv(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any
     writer.writeheader()
     num_lines = 0
     for row in rows:
-        writer.writerow({column: neutralise(_flatten(cell)) for column, cell in row.items()})
+        writer.writerow({column: guard(_flatten(cell)) for column, cell in row.items()})
         num_lines += 1
     return num_lines
 
@@ -77,13 +83,7 @@ def _flatten(cell: object) -> object:
     return cell
 
 
-def neutralise(cell: object) -> object:
-    """With an apostrophe before it, a formula is text to every spreadsheet program. A signed number is none."""
-    is_formula = isinstance(cell, str) and cell.startswith(FORMULA_STARTS) and not _SIGNED_NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
-
-
-def _write_jsonl(file: TextIO, columns: Iterable[str], rows: Iterator[dict[str, Any]]) -> int:
+def _write_jsonl(file: TextIO, rows: Iterator[dict[str, Any]]) -> int:
     num_lines = 0
     for row in rows:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")

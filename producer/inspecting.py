@@ -85,6 +85,8 @@ def show_text(path: str, options: SourceOptions, limit: int, save_layout: Path |
         _show_redacted(source, redacted)
         _show_speakers(source)
         show_account(source)
+        if shown:
+            console.print("\nThe first conversations: - as the file has it, > as the model reads it")
         for raw, cleaned in shown:
             _show_conversation(raw, cleaned)
         _save_layout(source, save_layout)
@@ -101,23 +103,23 @@ def _first(source: Source, limit: int) -> list[tuple[RawConversation | None, Con
 def _show_head(source: Source, report: SubmitReport) -> None:
     account = source.account
     console.print(Text.assemble((source.name, "bold"), f" ({source.encoding})"))
-    console.print(Text(f"  layout        {account.layout}: {source.layout.title}"))
-    console.print(Text(f"  recognised    {account.why}"))
+    _say("layout", source.layout.title + ("" if source.layout.is_generic else f" [{account.layout}]"))
+    _say("recognised", account.why)
     rejected = f", {report.num_rejected:,} rejected" if report.num_rejected else ""
-    console.print(Text(f"  conversations {report.num_read:,}{rejected}"))
+    _say("conversations", f"{report.num_read:,}{rejected}")
     sides = {"user": "customer", "agent": "agent"}
     turns = ", ".join(f"{account.speakers[side]:,} {name}" for side, name in sides.items())
-    console.print(Text(f"  turns         {account.num_turns:,}: {turns}"))
+    _say("turns", f"{account.num_turns:,}: {turns}")
 
 
 def _show_redacted(source: Source, redacted: Counter[str]) -> None:
     counts = ", ".join(f"{num:,} {kind}" for kind, num in redacted.most_common()) or "nothing"
-    console.print(Text(f"  redacted      {counts if source.redact != 'off' else 'off'}"))
+    _say("redacted", counts if source.redact != "off" else "off")
 
 
 def _show_speakers(source: Source) -> None:
     if not source.account.sides:
-        console.print(Text("  sides         as the export says"))
+        _say("sides", "as the export says")
         return
     table = Table("speaker", "conversations", "side", "how it was decided", header_style="bold", box=None)
     for line in source.account.sides[:_NUM_SPEAKERS]:
@@ -131,14 +133,27 @@ def show_account(source: Source) -> None:
     """What was dropped, the order, and what looks wrong."""
     account = source.account
     if account.dropped:
-        console.print(Text(f"  dropped       {', '.join(f'{num:,} {what}' for what, num in account.dropped.items())}"))
+        _say("dropped", account.dropped_in_words)
     if account.orders:
         orders = ", ".join(f"by {order} in {num:,}" for order, num in account.orders.most_common())
-        console.print(Text(f"  order         {orders}"))
-    for name, reason in account.passed_over[:_NUM_REASONS]:
-        console.print(Text(f"  passed over   {name}: {reason}"), soft_wrap=True)
+        _say("order", orders)
+    for sentence in account.passed_over_in_words[:_NUM_REASONS]:
+        _say("passed over", sentence)
     for warning in account.warnings:
-        console.print(Text(f"  warning       {warning}", style="yellow"))
+        _say("warning", warning, style="yellow")
+
+
+def _say(name: str, text: str, style: str = "") -> None:
+    """A line of the account, whose text goes on below itself."""
+    _print_hanging(f"  {name:<14}", Text(text, style=style), style)
+
+
+def _print_hanging(start: str, text: Text, style: str = "") -> None:
+    grid = Table.grid(padding=0)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(start, style=style), text)
+    console.print(grid)
 
 
 def _show_conversation(raw: RawConversation | None, cleaned: Conversation) -> None:
@@ -146,10 +161,12 @@ def _show_conversation(raw: RawConversation | None, cleaned: Conversation) -> No
     if raw is not None:
         for turn in raw.turns:
             kind = "" if turn.kind == "message" else f" ({turn.kind})"
-            console.print(Text(f"  - {turn.label or turn.speaker or '?'}{kind}: {_short(turn.text)}", style="dim"))
+            text = f"{turn.label or turn.speaker or '?'}{kind}: {_short(turn.text)}"
+            if turn.text.strip():
+                _print_hanging("  - ", Text(text, style="dim"), "dim")
     for said in cleaned.turns:
         style = "green" if said.speaker == "agent" else "cyan"
-        console.print(Text.assemble("  > ", (f"{said.speaker}: ", style), _short(said.text)))
+        _print_hanging("  > ", Text.assemble((f"{said.speaker}: ", style), _short(said.text)))
 
 
 def _short(text: str) -> str:
@@ -160,7 +177,7 @@ def _short(text: str) -> str:
 def _show_rejected(report: SubmitReport) -> None:
     console.print(Text(f"\n  {report.num_rejected:,} rejected:", style="yellow"))
     for example in report.examples:
-        console.print(Text(f"    line {example.line}: {example.reason}", style="yellow"))
+        _print_hanging(f"    line {example.line}: ", Text(example.reason, style="yellow"), "yellow")
 
 
 def _save_layout(source: Source, path: Path | None) -> None:

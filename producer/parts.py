@@ -28,9 +28,6 @@ from producer.readers.tabular.table import read_table
 from producer.readers.turns import read_turns
 from producer.readers.tweets import read_tweets
 
-#: Records from which it is learnt how the others are.
-_NUM_FIRST = 2_000
-
 
 class PartOptions(Protocol):
     """What the caller says about the files."""
@@ -72,7 +69,7 @@ class Part:
         """The same of its first records alone, where the shape is such that all are sorted first."""
         if isinstance(self.records, Content) or self.layout.shape == "conversations":
             return self
-        return replace(self, records=HeadTable(self.records, _NUM_FIRST))
+        return replace(self, records=HeadTable(self.records))
 
     def read(self, max_chars: int) -> Iterator[RawRow | Outcome]:
         """Every raw conversation, and every row that makes none."""

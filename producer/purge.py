@@ -96,8 +96,11 @@ def show_plan(plan: Plan) -> None:
         click.echo(f"{held.num_shared:,} conversations stay, because another submission also holds them")
 
 
-def delete(database: Engine, plan: Plan) -> None:
-    """Delete what is planned, and show how much that was. If it is killed, the same command deletes the rest."""
+def delete(database: Engine, plan: Plan) -> bool:
+    """Delete what is planned, and show how much that was; returns whether all of it could be deleted.
+
+    If it is killed, the same command deletes the rest.
+    """
     num_conversations = num_summaries = 0
     with console.status("deleting") as line:
         for submission_id in plan.ids:
@@ -111,6 +114,7 @@ def delete(database: Engine, plan: Plan) -> None:
     counts = {"submissions": num_submissions, "conversations": num_conversations, "summaries": num_summaries}
     audit.record(database, audit.Entry(audit.Action.PURGE, only, counts))
     click.echo(f"deleted: {_counted(num_submissions, num_conversations, num_summaries)}")
+    return num_submissions == len(plan.ids)
 
 
 def _empty(database: Engine, submission_id: int) -> Iterator[Deleted]:

@@ -3,6 +3,7 @@
 Knows no container and no layout. What a conversation loses on the way is counted in the account.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -16,7 +17,7 @@ from producer.readers.raw import RawConversation, RawRow, RawTurn
 from producer.readers.rows import Outcome, Rejected, RowError, SourceRow
 from producer.readers.sides.side_rules import how_to_tell
 from producer.readers.sides.sides import Census, SideRules, Sides, is_settled, voice_system
-from producer.readers.timing.ordering import find_direction, order_turns
+from producer.readers.timing.ordering import Direction, find_direction, order_turns
 
 #: Conversations that are looked at before it is decided whether the text is e-mail.
 _NUM_SAMPLES = 50
@@ -24,6 +25,7 @@ _NUM_SAMPLES = 50
 _MAX_NAMES = 5
 _MAX_NAME_CHARS = 60
 _SOUND_ORDERS = ("time", "file")
+_NOBODY = "nobody speaks in the conversation: it holds notes, events or automatic replies only."
 _PLURAL = {"note": "notes", "event": "events"}
 
 Read = Callable[[], Iterator[RawRow | Outcome]]
@@ -82,7 +84,8 @@ class Reading:
         if turns is None:
             turns = self._decide(self._prepare(row, self._account))
         if not any(turn.text.strip() for turn in turns):
-            raise RowError("the transcript is empty.")
+            is_empty = not any(turn.text.strip() for turn in row.conversation.turns)
+            raise RowError("the transcript is empty." if is_empty else _NOBODY)
         if not row.is_plain and sum(len(turn.text) + 1 for turn in turns) > self._max_chars + 1:
             raise RowError(too_long(self._max_chars))
         return turns
@@ -141,7 +144,7 @@ class Reading:
             names = ", ".join(repr(each.label[:_MAX_NAME_CHARS]) for each in sides[:_MAX_NAMES])
             raise SourceError(
                 f"{self._what}: nothing says which of its {len(sides):,} speakers is an agent and which a customer: "
-                f"{names}{' …' if len(sides) > _MAX_NAMES else ''}. {how_to_tell(sides[0].label).capitalize()}."
+                f"{names}{' …' if len(sides) > _MAX_NAMES else ''}. S{how_to_tell(sides[0].label)[1:]}."
             )
 
     def _take_census(self) -> Sides:
@@ -157,11 +160,16 @@ class Reading:
 
     def _learn(self) -> None:
         """What the first conversations say about all: whether they are e-mails, and which way their times run."""
-        rows = [row for row in islice(self._read_first(), _NUM_SAMPLES) if isinstance(row, RawRow)]
-        turns = [turn for row in rows for turn in row.conversation.turns if turn.kind == "message"]
-        self._is_email = sum(looks_like_email(turn.text) for turn in turns) * 5 > len(turns)
-        directions = [find_direction(row.conversation.turns) for row in rows]
-        self._is_newest_first = directions.count("newest first") > directions.count("oldest first")
+        num_turns = num_emails = 0
+        directions: Counter[Direction | None] = Counter()
+        for row in islice(self._read_first(), _NUM_SAMPLES):  # not held: the cells of one may be megabytes
+            if isinstance(row, RawRow):
+                messages = [turn for turn in row.conversation.turns if turn.kind == "message"]
+                num_turns += len(messages)
+                num_emails += sum(looks_like_email(turn.text) for turn in messages)
+                directions[find_direction(row.conversation.turns)] += 1
+        self._is_email = num_emails * 5 > num_turns
+        self._is_newest_first = directions["newest first"] > directions["oldest first"]
         self._is_careful = self._is_email or self._has_rules
 
 

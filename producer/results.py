@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 
 from aftercall.files import set_aside
 from aftercall.ledger import account
-from producer.export import export, neutralise
+from producer.export import export
+from producer.formulas import guard
 
 
 def results_path(source: str) -> Path:
@@ -38,9 +39,9 @@ def _are_in(older: Path, database: Engine, submission_id: int) -> bool:
     with older.open(encoding="utf-8", errors="replace", newline="") as file:
         for row in csv.DictReader(file):
             result = next(results, None)
-            if result is None or row.get("id") != neutralise(result.external_id):
+            if result is None or row.get("id") != guard(result.external_id):
                 return False
             summary = result.summary.text if result.summary else ""
-            if row.get("summary") not in (None, "", neutralise(summary)):
+            if row.get("summary") not in (None, "", guard(summary)):
                 return False
     return True

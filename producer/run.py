@@ -23,6 +23,8 @@ from aftercall.embedded import broker_log, check_worker, embedded_broker, embedd
 from aftercall.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_SOME_REJECTED, AftercallError, BrokerError
 from aftercall.ledger import account, audit, failures
 from aftercall.ledger.account import Account
+from aftercall.logs import rotate
+from aftercall.notifier import Notifier
 from aftercall.processes import handling_signals
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
@@ -30,6 +32,7 @@ from producer import as_json, show
 from producer.export import RESULT_COLUMNS
 from producer.free_disk import disk_floor
 from producer.output import STDOUT, check_out
+from producer.pauses import pause_after
 from producer.progress import showing_progress
 from producer.results import results_path, write_results
 from producer.source import SourceOptions, open_source
@@ -101,6 +104,8 @@ def run_source(request: RunRequest, json_to: TextIO | None = None) -> int:
                 _show_interrupted(request, database, report)
                 return EXIT_INTERRUPTED
         outcome = _write(request, report, database, started)
+        if settings.webhook_url:
+            Notifier(database, settings).finish()
         _show(request, outcome, settings, database)
         if json_to is not None:
             as_json.write("run", _to_json(request, outcome, database), json_to)
@@ -151,12 +156,17 @@ def _work(settings: Settings, database: Engine, submission_id: int) -> None:
     with closing(Broker(settings)) as broker, embedded_worker(settings, log) as worker:
         try:
             with showing_progress(standing, settings) as show_standing:
+                look_s = 0.0
                 while standing.open:
                     check_worker(worker, log)
+                    for each in (log, broker_log(settings.data_dir)):
+                        rotate(each, settings.log_max_bytes)
                     _check_broker(broker, settings)
                     show_standing(standing)
-                    time.sleep(POLL_INTERVAL_S)
+                    time.sleep(pause_after(look_s, POLL_INTERVAL_S))
+                    looked = time.monotonic()
                     standing = account.account(database, submission_id)
+                    look_s = time.monotonic() - looked
                 show_standing(standing)
         except KeyboardInterrupt:
             timeout_s = settings.drain_timeout_s
@@ -173,7 +183,7 @@ def _write(request: RunRequest, report: SubmitReport, database: Engine, started:
 
 
 def _worker_log(settings: Settings) -> Path:
-    return settings.data_dir / "worker.log"
+    return Path(settings.log_file) if settings.log_file else settings.data_dir / "worker.log"
 
 
 def _check_broker(broker: Broker, settings: Settings) -> None:

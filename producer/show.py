@@ -81,14 +81,14 @@ def reading(source: Source) -> None:
     """How the source was read, where that is more than its layout, and what looks wrong."""
     account = source.account
     if account.dropped:
-        say(f"  dropped: {', '.join(f'{num:,} {what}' for what, num in account.dropped.items())}")
+        say(f"  dropped: {account.dropped_in_words}")
     if unsure := {order: num for order, num in account.orders.items() if order not in ("time", "file")}:
         say(f"  turns in the order of the {', '.join(f'{order}: {num:,}' for order, num in unsure.items())}")
     if account.sides:
         agents = [line.label for line in account.sides if line.side == "agent"]
         say(f"  sides: {len(agents):,} of {len(account.sides):,} speakers are agents: {', '.join(agents[:5])[:200]}")
-    for name, reason in account.passed_over[:MAX_PASSED_OVER]:
-        say(f"  passed over {name}: {reason}", style="yellow")
+    for sentence in account.passed_over_in_words[:MAX_PASSED_OVER]:
+        say(f"  passed over {sentence}", style="yellow")
     for warning in account.warnings:
         say(f"  warning: {warning}", style="yellow")
 

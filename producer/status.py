@@ -20,6 +20,7 @@ from aftercall.settings import Settings, load_settings
 from producer import as_json
 from producer.advice import how_to_begin, how_to_work
 from producer.estimate import Verdict
+from producer.pauses import pause_after
 from producer.show import console
 from producer.standing import Standing, Standings
 
@@ -51,11 +52,12 @@ def status(read: Callable[[], Standings], *, is_watching: bool) -> None:
         return
     with Live(console=console, auto_refresh=False) as live:
         while True:
+            looked = time.monotonic()
             standings = read()
             live.update(_picture(standings), refresh=True)
             if not standings.total.open:
                 return
-            time.sleep(WATCH_INTERVAL_S)
+            time.sleep(pause_after(time.monotonic() - looked, WATCH_INTERVAL_S))
 
 
 def _picture(standings: Standings) -> Group | Text:

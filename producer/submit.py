@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import explain
 from aftercall.errors import BrokerError
-from aftercall.ledger import audit, intake
+from aftercall.ledger import account, audit, intake, webhooks
 from aftercall.ledger.intake import Added, NewJob
 from aftercall.sweep import Sweeper
 from producer.batches import Batch, Prepared, read_batches
@@ -24,6 +24,9 @@ from producer.source import Rejected, Source
 
 #: Rejected rows that are shown with their reasons.
 NUM_EXAMPLES = 5
+
+#: A submit that is killed at its end can't say whether it added anything: the webhook is told after so long.
+WEBHOOK_AFTER_S = 600.0
 
 #: Takes conversations into a submission.
 AddJobs = Callable[[list[NewJob]], Added]
@@ -78,6 +81,9 @@ def submit(
     floor.check()
     try:
         report = SubmitReport(intake.open_submission(database, source.name, source.digest))
+        was_read = account.submission(database, report.submission_id).is_read
+        if sweeper.has_webhook:
+            webhooks.ask(database, report.submission_id, after_s=WEBHOOK_AFTER_S)
         add_jobs = partial(intake.add_jobs, database, report.submission_id)
         with RejectedFile(rejected_path, source.columns, source.limits.max_rejected_chars) as rejected:
             for batch in read_batches(source):
@@ -87,6 +93,8 @@ def submit(
                 on_progress(report)
         report.older_rejected_path = rejected.older_path
         intake.close_submission(database, report.submission_id, report.num_rejected, source.account.to_json())
+        if sweeper.has_webhook:
+            webhooks.settle(database, report.submission_id, is_wanted=not was_read or report.num_added > 0)
         audit.record(database, _audited(report))
     except DBAPIError as error:
         raise explain(database, error) from None

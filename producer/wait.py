@@ -15,15 +15,14 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database import explain
 from aftercall.errors import EXIT_SOME_FAILED, EXIT_TIME_UP
+from producer.pauses import pause_after
 from producer.show import console
 from producer.standing import Standing, Standings, read_standings
 from producer.status import sentence
 from producer.when import next_deadline
 
-#: Seconds between two looks at the ledger. A look at a large submission takes long, and the pause grows with it.
+#: Seconds between two looks at a small ledger.
 MIN_PAUSE_S = 0.5
-MAX_PAUSE_S = 30.0
-PAUSES_PER_LOOK = 10
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_INTERVAL_S = 60.0
@@ -78,7 +77,7 @@ def wait(database: Engine, submission_ids: Sequence[int] | None, limits: Limits)
             is_time_up = is_open and _is_time_up(limits, standings.pace.at, time.monotonic() - began)
             if is_time_up or not is_open:
                 return Waited(standings, is_time_up)
-            pause_s = PAUSES_PER_LOOK * (time.monotonic() - looked)
+            pause_s = pause_after(time.monotonic() - looked, MIN_PAUSE_S)
             time.sleep(_pause_s(limits, standings.pace.at, time.monotonic() - began, pause_s))
 
 
@@ -111,9 +110,8 @@ def _is_time_up(limits: Limits, at: float, waited_s: float) -> bool:
     return has_passed or (limits.timeout_s is not None and waited_s >= limits.timeout_s)
 
 
-def _pause_s(limits: Limits, at: float, waited_s: float, wanted_s: float) -> float:
+def _pause_s(limits: Limits, at: float, waited_s: float, pause_s: float) -> float:
     """How long to pause: not past the end of the waiting."""
-    pause_s = min(max(wanted_s, MIN_PAUSE_S), MAX_PAUSE_S)
     left = [
         *([] if limits.timeout_s is None else [limits.timeout_s - waited_s]),
         *([] if limits.deadline_at is None else [limits.deadline_at - at]),

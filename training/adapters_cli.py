@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from aftercall.command_groups import SuggestingGroup
 from aftercall.database import reading
 from aftercall.profile import TWEETSUMM
 from producer import as_json
@@ -12,8 +13,9 @@ from producer.output import STDOUT
 from producer.when import to_utc
 from training import show
 from training.context import base_name, open_context, resolve
-from training.data.review import export_review
+from training.data.review import Draw, export_review
 from training.data.review_import import import_review
+from training.data.reviews import read_log
 from training.import_adapter import import_adapter
 from training.registry import history, registry, shipped
 from training.registry.card import CARD_FILE
@@ -22,7 +24,7 @@ from training.registry.promotion import promote as promote_through_gate
 from worker.serving.desired import find_desired
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def adapters() -> None:
     """Manage adapters: list, register, show, promote, roll back, compare, and show the history."""
 
@@ -178,7 +180,7 @@ def export_outside(digest: str, out: Path) -> None:
     click.echo(f"{folder.name} written to {export_adapter(folder, out)}")
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def review() -> None:
     """Have people correct summaries, and train on their corrections."""
 
@@ -192,13 +194,37 @@ def review() -> None:
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="Number of summaries, drawn at random.",
+    help="Number of summaries.",
 )
-def export_(submission: int, out: Path, max_rows: int) -> None:
-    """Write summaries of SUBMISSION to a CSV. A reviewer fills in the column `corrected`."""
+@click.option(
+    "--control",
+    "num_control",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="So many of them at random; the others are those with the highest risk.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Another random draw.")
+def export_(submission: int, out: Path, max_rows: int, num_control: int, seed: int) -> None:
+    """Write summaries of SUBMISSION to a CSV: the riskiest by their own verdicts, and a random control.
+
+    A reviewer fills in the column `corrected`, and `reason` and `reviewer` if they are of use. The column `drawn` says
+    which rows are the control.
+    """
     with open_context(may_create=False) as context:
-        num_rows = export_review(context.database, submission, out, max_rows)
+        num_rows = export_review(context.database, submission, out, Draw(max_rows, num_control, seed))
     click.echo(f"{num_rows} summaries written to {out}; correct them in the column `corrected`", err=out == STDOUT)
+
+
+@review.command("stats", short_help="Show acceptance, edits and agreement of reviews.")
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.reviews.csv...")
+def stats(logs: tuple[Path, ...]) -> None:
+    """Show acceptance rate, edit distance and agreement by adapter, channel, flag, reason and month.
+
+    `aftercall review import --out NAME.csv` keeps the log NAME.reviews.csv. The control's rate holds for all summaries;
+    that of the riskiest does not.
+    """
+    show.reviews([review for path in logs for review in read_log(path)])
 
 
 @review.command("import", short_help="Add corrected summaries to a training file.")

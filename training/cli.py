@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aftercall.errors import AdapterError, ModelError
+from producer import as_json
+from producer.options import json_option
 from training.context import TrainingContext, find_served, open_context, register, resolve
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
 from training.reading_options import reading_options
-from training.recipe_options import recipe_options
+from training.recipe_options import memory_option, recipe_options
 from worker.gpus import visible_gpus
 from worker.loading.quiet import silence_bitsandbytes
 
@@ -47,6 +49,7 @@ RUNS_DIR = Path("experiments/runs")
     "--gpus", "num_gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Number of GPUs to train on."
 )
 @click.option("--compile", "is_compiling", is_flag=True, help="Compile the layers: slower to start, faster steps.")
+@memory_option
 @recipe_options
 def train(
     name: str,
@@ -56,6 +59,7 @@ def train(
     repository: str | None,
     num_gpus: int,
     is_compiling: bool,
+    max_bytes: int | None,
     **changes: Any,
 ) -> None:
     """Train an adapter, evaluate it, and register it as a candidate.
@@ -64,7 +68,7 @@ def train(
     reads, with a summary per conversation. The recipe's values are options too.
     """
     from training import show
-    from training.data.splits import load_splits
+    from training.data.splits import load_splits, require_pairs
     from training.fit.checkpoint import find_checkpoint
     from training.fit.recipe import get_recipe, override
     from training.registry import hub
@@ -76,12 +80,14 @@ def train(
         find_checkpoint(folder)
     _check_gpus(num_gpus)
     splits = load_splits(sources, reading)
+    if recipe.trains_on_pairs:
+        require_pairs(splits, sources)
     show.splits(splits)
     show.rejected(reading)
 
     silence_bitsandbytes()
+    from training.fit.arguments import Outputs
     from training.fit.speed import Speed
-    from training.fit.train import Outputs
     from training.refresh import Plan, refresh
 
     with open_context() as context:
@@ -93,7 +99,7 @@ def train(
             adapters_dir=context.settings.adapters_dir,
             settings=context.settings,
             served=find_served(context, recipe.base).folder,
-            speed=Speed(num_processes=num_gpus, is_compiling=is_compiling),
+            speed=Speed(num_processes=num_gpus, is_compiling=is_compiling, max_bytes=max_bytes),
         )
         entry = register(context, refresh(plan))
     show.registered(entry)
@@ -116,7 +122,10 @@ def _check_gpus(num_gpus: int) -> None:
 @reading_options
 @click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
 @click.option("--with-base", is_flag=True, help="Also evaluate the base model without an adapter.")
-def evaluate(adapter: str, sources: tuple[str, ...], reading: "Reading", split: str, with_base: bool) -> None:
+@json_option
+def evaluate(
+    adapter: str, sources: tuple[str, ...], reading: "Reading", split: str, with_base: bool, is_json: bool
+) -> None:
     """Evaluate ADAPTER as it would be served: a digest, a folder, `active`, or `none` for the base model alone.
 
     The summaries are written by the worker's own model, prompt, engine and decoding. The judgement on the validation
@@ -124,21 +133,25 @@ def evaluate(adapter: str, sources: tuple[str, ...], reading: "Reading", split: 
     shown as well if it was judged on the same conversations.
     """
     silence_bitsandbytes()
-    from training import show
+    from training import evaluation_json, show
     from training.data.splits import check_unseen
     from training.judge.baselines import judge_baselines
     from training.judge.served import judge_base_alike, judge_served, load_split
 
-    examples = load_split(sources, split, reading)
-    show.rejected(reading)
-    with open_context() as context:
+    with as_json.keeping_stdout(is_json) as stdout, open_context() as context:
+        examples = load_split(sources, split, reading)
+        show.rejected(reading)
         folder = resolve(context, adapter)
         if folder:
             check_unseen(folder, examples)
         evaluation = judge_served(context.settings, folder, examples)
         base = judge_base_alike(context.settings, evaluation, examples) if with_base and folder else None
         judged = _name_judged(context, folder, evaluation.judgement, base)
-        show.evaluation(evaluation, judged | {each.name: each for each in judge_baselines(examples)})
+        judged |= {each.name: each for each in judge_baselines(examples)}
+        if is_json:
+            as_json.write("evaluate", evaluation_json.evaluation(evaluation, judged, split), stdout)
+        else:
+            show.evaluation(evaluation, judged)
     # The gate compares judgements on the validation split only.
     if folder and split == "validation":
         _keep(context.judgements, folder, evaluation, base)

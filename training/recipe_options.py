@@ -22,6 +22,14 @@ _OPTIONS = (
     click.option("--profile", help="How the model will be asked: a profile's name or TOML file."),
     click.option("--references", type=click.Choice(["first", "all", "agreeing", "closest"])),
     click.option(
+        "--method",
+        type=click.Choice(["sft", "dpo", "sft+dpo"]),
+        help="Train on summaries, on what reviewers preferred to what, or on one after the other.",
+    ),
+    click.option("--dpo-beta", type=_ABOVE_ZERO, help="How strongly dpo holds the model to what it was before."),
+    click.option("--dpo-learning-rate", type=_ABOVE_ZERO),
+    click.option("--dpo-epochs", type=_ABOVE_ZERO),
+    click.option(
         "--loss-on", type=click.Choice(["summary", "full"]), help="Tokens the loss covers; full: also the prompt's."
     ),
     click.option("--rank", "lora_r", type=_COUNT, help="Rank of the LoRA matrices."),
@@ -60,6 +68,23 @@ _OPTIONS = (
         type=click.Choice(["tensorboard", "mlflow", "trackio", "wandb"]),
         help="Where losses are reported; may be repeated.",
     ),
+)
+
+
+_GIB = 1024**3
+
+
+def _to_bytes(context: click.Context, option: click.Parameter, value: float | None) -> int | None:
+    return None if value is None else round(value * _GIB)
+
+
+memory_option = click.option(
+    "--max-memory",
+    "max_bytes",
+    metavar="GIB",
+    type=_ABOVE_ZERO,
+    callback=_to_bytes,
+    help="Memory that training may take on top of the loaded model; by default 70% of what is free.",
 )
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from producer.when import parse_duration
 from training import show
 from training.context import open_context
 from training.data.labelled import Reading
 from training.reading_options import reading_options
-from training.recipe_options import recipe_options
+from training.recipe_options import memory_option, recipe_options
 from training.report import write_report
 from training.scheduled import Request, run_refresh
 
@@ -33,6 +34,16 @@ from training.scheduled import Request, run_refresh
     help="Built-in recipe or TOML file.",
 )
 @click.option("--allow-tie", "allows_tie", is_flag=True, help="Also promote an adapter that is not surely better.")
+@click.option(
+    "--wait",
+    "wait_s",
+    metavar="TIME",
+    default="1h",
+    show_default=True,
+    callback=lambda context, option, value: parse_duration(value),
+    help="Wait so long for a GPU that workers use, such as 90m.",
+)
+@memory_option
 @recipe_options
 def refresh(
     reviews: tuple[Path, ...],
@@ -40,6 +51,8 @@ def refresh(
     reading: Reading,
     name: str,
     allows_tie: bool,
+    wait_s: float,
+    max_bytes: int | None,
     **changes: Any,
 ) -> int:
     """Import corrections, train, judge on conversations that no adapter was trained on, and promote if better.
@@ -54,7 +67,15 @@ def refresh(
         raise click.UsageError("give --from-review, --data or both")
     recipe = override(get_recipe(name), changes)
     with open_context() as context:
-        request = Request(reviews=reviews, sources=sources, recipe=recipe, reading=reading, allows_tie=allows_tie)
+        request = Request(
+            reviews=reviews,
+            sources=sources,
+            recipe=recipe,
+            reading=reading,
+            allows_tie=allows_tie,
+            max_bytes=max_bytes,
+            wait_s=wait_s,
+        )
         result = run_refresh(context, request)
         show.rejected(reading)
         report = write_report(context.settings.data_dir, result)

@@ -1,26 +1,53 @@
-"""The report of a refresh: as Markdown for people and as JSON for programs."""
+"""The report of a refresh: as a page for people and as JSON for programs."""
 
 import json
-from dataclasses import asdict
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aftercall.page import STYLE
+from producer.html import make_environment
+from training.data.example import Example
 from training.files import write_artifact
-from training.registry.card import CARD_FILE
+from training.registry.card import CARD_JSON_FILE
 from training.registry.gate import RANKING_METRIC
 from training.scheduled import REFRESH_DIR, Result
 
 #: Summaries shown side by side.
 NUM_SHOWN = 10
+#: A curve's drawing area, in its own units.
+WIDTH, HEIGHT = 960.0, 160.0
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A loss by step, as a line for inline SVG."""
+
+    name: str
+    #: Coordinates `x,y`, apart by spaces.
+    points: str
+    num_steps: int
+    first: float
+    last: float
+
+    @classmethod
+    def draw(cls, name: str, values: Sequence[tuple[int, float]]) -> "Curve":
+        """The curve of (step, loss) pairs; the highest loss is at the top, zero at the bottom."""
+        last_step = values[-1][0]
+        highest = max(loss for _, loss in values) or 1.0
+        points = (f"{WIDTH * step / last_step:.1f},{HEIGHT * (1 - loss / highest):.1f}" for step, loss in values)
+        return cls(name, " ".join(points), last_step, values[0][1], values[-1][1])
 
 
 def write_report(data_dir: Path, result: Result) -> Path:
-    """Write both files under the data folder; returns the Markdown's path."""
+    """Write both files under the data folder; returns the page's path."""
     stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{result.key}"
     folder = data_dir / REFRESH_DIR / "reports"
     write_artifact(folder / f"{stem}.json", json.dumps(to_json(result), indent=1, ensure_ascii=False).encode() + b"\n")
-    write_artifact(folder / f"{stem}.md", render(result).encode())
-    return folder / f"{stem}.md"
+    write_artifact(folder / f"{stem}.html", render(result).encode())
+    return folder / f"{stem}.html"
 
 
 def to_json(result: Result) -> dict[str, object]:
@@ -45,65 +72,57 @@ def to_json(result: Result) -> dict[str, object]:
         },
         "differences": {name: str(interval) for name, interval in gate.differences.items()} if gate else {},
         "baselines": {name: str(interval) for name, interval in gate.baselines.items()} if gate else {},
-        "summaries": [dict(zip(("conversation", "before", "after"), row, strict=True)) for row in _pair(result)],
+        # `aftercall erase` finds an entry by this id.
+        "summaries": [
+            {"conversation_id": example.conversation.external_id, "before": before, "after": after}
+            for example, before, after in _pair(result)
+        ],
     }
 
 
 def render(result: Result) -> str:
-    """The report for people."""
-    parts = [
-        f"# Refresh: {result.outcome}",
-        "\n".join(f"- {reason}" for reason in result.reasons),
-        *(["Nothing changed since an earlier refresh came to this, so nothing was trained."] * result.is_repeated),
-        "## Data",
-        _render_data(result),
-        *_render_figures(result),
-        *_render_summaries(result),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _render_data(result: Result) -> str:
-    lines = [
-        f"- {result.num_train} conversations to train on, {result.num_held_out} held out that neither adapter was "
-        "trained on",
-        *(f"- source: {source}" for source in result.sources),
-    ]
-    for path, report in result.imports.items():
-        lines.append(
-            f"- review {path}: {report.num_corrected} corrected, {report.num_unchanged} unchanged, {report.num_gone} "
-            f"purged, {len(report.unusable)} unusable"
-        )
-        lines += [f"  - {sentence}" for sentence in report.unusable]
-    return "\n".join(lines)
-
-
-def _render_figures(result: Result) -> list[str]:
+    """The report for people: one HTML page that needs no other file."""
     gate = result.gate
-    if not (gate and result.ours and result.theirs and result.candidate):
+    page = make_environment("training").get_template("refresh.html.j2")
+    return page.render(
+        result=result,
+        style=STYLE,
+        made_at=time.time(),
+        figures=_list_figures(result),
+        baselines=[(name, str(interval)) for name, interval in gate.baselines.items()] if gate else [],
+        ranking=RANKING_METRIC,
+        curves=_read_curves(result),
+        box=(WIDTH, HEIGHT),
+        summaries=_pair(result),
+    )
+
+
+def _list_figures(result: Result) -> list[tuple[str, float, float, str]]:
+    """Metric, the new adapter's mean, that of what is served, and the difference with its interval."""
+    if not (result.gate and result.ours and result.theirs):
         return []
-    means = result.ours.means(), result.theirs.means()
-    table = ["| figure | new | before | difference (95% interval) |", "|---|---:|---:|---|"]
-    for metric, interval in gate.differences.items():
-        table.append(f"| {metric} | {means[0][metric]:.1f} | {means[1][metric]:.1f} | {interval} |")
-    for name, interval in gate.baselines.items():
-        table.append(f"| {RANKING_METRIC}, new compared with the {name} | | | {interval} |")
-    return [
-        f"## Figures, n={gate.num_conversations}",
-        f"New: {result.candidate.name}. Before: {result.served or 'the base model alone'}.",
-        "\n".join(table),
-        f"The loss curve and all figures are in [its card]({result.candidate / CARD_FILE}).",
-    ]
+    new, before = result.ours.means(), result.theirs.means()
+    return [(name, new[name], before[name], str(interval)) for name, interval in result.gate.differences.items()]
 
 
-def _render_summaries(result: Result) -> list[str]:
-    shown = [f"```\n{text.strip()}\n```\n\n- before: {before}\n- new: {after}" for text, before, after in _pair(result)]
-    return ["## Summaries side by side", *shown] if shown else []
+def _read_curves(result: Result) -> list[Curve]:
+    """The loss curves of the candidate's card."""
+    if result.candidate is None or not (result.candidate / CARD_JSON_FILE).is_file():
+        return []
+    training = json.loads((result.candidate / CARD_JSON_FILE).read_bytes())["training"]
+    points = training["curve"]
+    named = {
+        name: [(point["step"], point[key]) for point in points if point[key] is not None]
+        for name, key in (("training", "train_loss"), ("validation", "validation_loss"))
+    }
+    if training.get("preference"):
+        named["preferences"] = list(enumerate(training["preference"]["losses"], start=1))
+    return [Curve.draw(name, values) for name, values in named.items() if values]
 
 
-def _pair(result: Result) -> list[tuple[str, str, str]]:
-    """Conversation, summary before and summary after, for the first held-out conversations."""
+def _pair(result: Result) -> list[tuple[Example, str, str]]:
+    """Conversation, summary before and summary after, for the first held-out ones."""
     if not (result.ours and result.theirs):
         return []
     verdicts = zip(result.examples, result.theirs.verdicts, result.ours.verdicts, strict=True)
-    return [(each.text, before.summary, after.summary) for each, before, after in verdicts][:NUM_SHOWN]
+    return [(each, before.summary, after.summary) for each, before, after in verdicts][:NUM_SHOWN]

@@ -4,11 +4,9 @@ Made for a timer. The same input gives the same outcome without training again, 
 checkpoint, and a lock keeps two of them apart.
 """
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,11 +18,13 @@ from aftercall.errors import (
     AdapterError,
     AftercallError,
 )
+from aftercall.ledger.workers import alive
+from aftercall.run_lock import holding
 from training.context import TrainingContext, find_served, register
 from training.data.dataset import DEFAULT_READING, Example, digest_examples
 from training.data.labelled import Reading
 from training.data.review_import import ImportReport, import_review
-from training.data.splits import Splits, find_unseen, read_splits
+from training.data.splits import Splits, count_pairs, find_unseen, read_splits
 from training.files import write_artifact
 from training.fit.checkpoint import has_checkpoint
 from training.fit.recipe import Recipe
@@ -74,6 +74,10 @@ class Request:
     recipe: Recipe
     reading: Reading = DEFAULT_READING
     allows_tie: bool = False
+    #: Memory that training may take on top of the loaded model; None: a share of what is free.
+    max_bytes: int | None = None
+    #: How long to wait for a GPU that workers use.
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ def run_refresh(context: TrainingContext, request: Request) -> Result:
     """
     home = context.settings.data_dir / REFRESH_DIR
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home / _LOCK_FILE):
+    with holding(home / _LOCK_FILE, _refuse):
         try:
             return _run(context, request, home)
         except AftercallError as error:
@@ -131,7 +135,7 @@ def _run(context: TrainingContext, request: Request, home: Path) -> Result:
     )
     if before := _find_repeated(home, known):
         return before
-    if missing := _find_missing(splits):
+    if missing := _find_missing(splits, request.recipe):
         return replace(known, reasons=missing)
     result = _train_and_decide(context, request, splits, served, known)
     state = {"key": result.key, "outcome": result.outcome, "reasons": result.reasons}
@@ -152,10 +156,12 @@ def _split(sources: Sequence[str], reading: Reading, served: DesiredAdapter) -> 
     return replace(splits, validation=find_unseen(served.folder, splits.validation))
 
 
-def _find_missing(splits: Splits) -> tuple[str, ...]:
+def _find_missing(splits: Splits, recipe: Recipe) -> tuple[str, ...]:
     reasons = []
     if not splits.train:
         reasons.append("no labelled conversation to train on")
+    if recipe.trains_on_pairs and splits.train and not count_pairs(splits):
+        reasons.append("no correction with the summary that was served, which dpo trains on")
     if len(splits.validation) < MIN_CONVERSATIONS:
         reasons.append(
             f"{len(splits.validation)} held-out conversations that the served adapter was not trained on, and the gate "
@@ -168,11 +174,14 @@ def _train_and_decide(
     context: TrainingContext, request: Request, splits: Splits, served: DesiredAdapter, known: Result
 ) -> Result:
     # These import torch, which a refresh without enough data does not need.
-    from training.fit.train import Outputs
+    from training.fit.arguments import Outputs
+    from training.fit.speed import Speed
+    from training.gpu_turn import read_gpu, wait_for_gpu
     from training.judge.served import judge_served
     from training.refresh import Plan, refresh
 
     settings = context.settings
+    wait_for_gpu(lambda: alive(context.database), request.wait_s, read_gpu)
     folder = settings.data_dir / REFRESH_DIR / "runs" / known.key
     plan = Plan(
         recipe=request.recipe,
@@ -182,6 +191,7 @@ def _train_and_decide(
         adapters_dir=settings.adapters_dir,
         settings=settings,
         served=served.folder,
+        speed=Speed(max_bytes=request.max_bytes),
     )
     entry = register(context, refresh(plan))
     ours = context.judgements.find(entry.path)
@@ -226,12 +236,5 @@ def _find_repeated(home: Path, known: Result) -> Result | None:
     return replace(known, outcome=outcome, reasons=tuple(state["reasons"]), is_repeated=True)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file; RefreshFailedError if another process does. The system releases it when a process dies."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefreshFailedError(f"another refresh is running and holds {path}; wait until it ends") from None
-        yield
+def _refuse(holder: str) -> RefreshFailedError:
+    return RefreshFailedError(f"another refresh is running: {holder}. Wait until it ends.")

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from training.data.labelled import Reading
+from training.data.review_stats import GROUPINGS, count_reviews, group_reviews
+from training.data.reviews import Review
 from training.data.splits import Splits
 from training.judge.baselines import PEOPLE
 from training.judge.bootstrap import Interval, compare
@@ -170,6 +172,21 @@ def promotion(done: Promotion) -> None:
         console.print(f"  {metric}: {interval}")
     for name, interval in done.report.baselines.items():
         console.print(f"  {RANKING_METRIC}, compared with the {name}: {interval}")
+
+
+def reviews(log: Sequence[Review]) -> None:
+    """Print acceptance, edits and agreement, over all reviews and by group."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("", "group", "reviews", "accepted", "words changed", "agreement"):
+        table.add_column(name, justify="left" if name in ("", "group") else "right", no_wrap=True)
+    groups = {"all": {"": count_reviews(log)}} if log else {}
+    groups |= {grouping: group_reviews(log, grouping) for grouping in GROUPINGS}
+    for grouping, figures in groups.items():
+        for name, each in figures.items():
+            agreement = "" if each.agreement is None else f"{each.agreement:.0%} of {each.num_pairs}"
+            edits = "" if each.edit_share is None else f"{each.edit_share:.0%}"
+            table.add_row(grouping, name, str(each.num_reviews), f"{each.acceptance:.0%}", edits, agreement)
+    console.print(table)
 
 
 def _format_gate(change: history_.Change) -> str:

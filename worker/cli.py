@@ -25,6 +25,7 @@ def worker(gpus: str) -> int:
     A worker that dies is restarted. On SIGTERM, running conversations have AFTERCALL_DRAIN_TIMEOUT_S seconds to
     finish; the rest goes back to the queue.
     """
+    from aftercall.logs import start_logging
     from aftercall.settings import load_settings
 
     if find_spec("torch") is None:
@@ -33,6 +34,7 @@ def worker(gpus: str) -> int:
 
     # Each worker process reads them too. Here, a wrong one is reported once and nothing is started.
     settings = load_settings()
+    start_logging(settings, "aftercall")
     return supervise(gpus, command_for, settings.drain_timeout_s + STOP_GRACE_S)
 
 

@@ -17,25 +17,29 @@ from typing import Any, Literal, NoReturn
 
 import click
 from celery import Celery, signals
+from celery.apps import worker as celery_worker
 from celery.worker import state
+from celery.worker.request import Request
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aftercall import __version__, schema
 from aftercall.broker import Broker, create_app
 from aftercall.database_errors import advise, describe
-from aftercall.errors import AftercallError
+from aftercall.errors import AftercallError, SettingsError
 from aftercall.ledger.work import Lease
 from aftercall.ledger.workers import WorkerRecord
+from aftercall.logs import event, say_now, start_logging
 from aftercall.message import MESSAGE_VERSION, TASK_NAME, Chunk, queue_name
+from aftercall.notifier import Notifier
 from aftercall.processes import safe_path_for_children
 from aftercall.settings import Settings, load_settings
 from aftercall.sweep import Sweeper
-from aftercall.terminal import PrintableFormatter
 from worker.jobs.summarizer import Summarizer
 from worker.serving.follower import AdapterFollower
 from worker.serving.served import Served, Serving
 from worker.upkeep.leases import LeaseKeeper
+from worker.upkeep.periodic import Periodic
 from worker.upkeep.presence import Presence
 from worker.upkeep.sweep_loop import Upkeep
 
@@ -48,6 +52,9 @@ GPU_THREADS = 64
 #: After the drain timeout: how long aborted chunks may take to come back. An engine's step can't be interrupted, and on
 #: a busy CPU one takes minutes.
 ABORT_GRACE_S = 5.0
+
+#: How often a worker looks whether a submission has ended.
+WEBHOOK_INTERVAL_S = 5.0
 
 #: Exit code of a worker that is stuck; the supervisor starts a fresh process.
 EXIT_STUCK = 75
@@ -75,25 +82,22 @@ def serve(name: str, load: Callable[[Settings, Engine], Served], threads: int) -
     Does not return, and skips the interpreter's own shutdown: that would end daemon threads in the middle of torch's
     C++ code, which aborts the process with "terminate called without an active exception".
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter(f"%(asctime)s {name} %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Celery logs two lines per chunk, which would hide the lines that matter.
-    for library in ("celery", "alembic"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    # Celery sets its own level on every logger that has none, which would silence ours.
-    logging.getLogger("worker").setLevel(logging.INFO)
     # Until Celery installs its own handler, so that SIGTERM while the model loads is a clean exit too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
-        code = _run(load_settings(), name, load, threads)
-    except AftercallError as error:
+        settings = load_settings()
+        start_logging(settings, name)
+        code = _run(settings, name, load, threads)
+    except SettingsError as error:
         click.echo(f"{name}: {error}", err=True)
+        code = error.exit_code
+    except AftercallError as error:
+        logger.error("%s", error, extra=event("worker_refused", exit_code=error.exit_code))
         code = error.exit_code
     except SystemExit as stopped:
         code = int(stopped.code or 0)
     except BaseException:
-        logger.exception("this worker ends after an unexpected error")
+        logger.exception("this worker ends after an unexpected error", extra=event("worker_crashed"))
         code = 1
     _exit(code)
 
@@ -117,7 +121,13 @@ def _run(settings: Settings, name: str, load: Callable[[Settings, Engine], Serve
         served = load(settings, database)
         presence.serve(served.provenance)
         adapter = served.provenance.adapter_digest or "none"
-        logger.info("serving %s, adapter %s, %s", served.provenance.base_model, adapter, served.provenance.held)
+        logger.info(
+            "serving %s, adapter %s, %s",
+            served.provenance.base_model,
+            adapter,
+            served.provenance.held,
+            extra=event("serving", base_model=served.provenance.base_model, adapter=adapter),
+        )
         leases = LeaseKeeper(database, lease)
         serving = Serving(served)
         summarizer = Summarizer(
@@ -155,11 +165,15 @@ def _kept_up(
         on_stuck=lambda: os._exit(EXIT_STUCK),
         interval_s=settings.sweep_interval_s,
     )
+    notifying = Periodic("webhook", Notifier(database, settings).poll, WEBHOOK_INTERVAL_S)
     upkeep.start()
+    if settings.webhook_url:
+        notifying.start()
     try:
         yield
     finally:
         upkeep.stop()
+        notifying.stop()
 
 
 def _shut_down() -> None:
@@ -167,17 +181,29 @@ def _shut_down() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+class _PrivateRequest(Request):  # type: ignore[misc]
+    """A message in progress. `celery inspect` and Flower are told how many conversations it has, not their words."""
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """What monitors are shown; Celery's own answer quotes the arguments unless it is asked not to."""
+        answer: dict[str, Any] = super().info(safe=True)
+        return answer
+
+
 def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Callable[[], None]) -> Celery:
     app = create_app(settings)
+    # What Celery prints when it is told to stop becomes a line like the others.
+    celery_worker.safe_say = lambda said, file=None: say_now(said, name="stopping")
     last_s = settings.drain_timeout_s + ABORT_GRACE_S
 
-    @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK_NAME, Request=_PrivateRequest)  # type: ignore[untyped-decorator]
     def summarize(message: dict[str, Any]) -> None:
         try:
             summarizer.summarize(Chunk.from_message(message))
         except DBAPIError as error:
             # In one line: the traceback that Celery logs would quote the statement. Nothing is lost, as leases expire.
-            logger.error("the database refuses (%s): a chunk is given up, %s", describe(error), advise(error))
+            said, advice = describe(error), advise(error)
+            logger.error("the database refuses (%s): a chunk is given up, %s", said, advice, extra=event("chunk_lost"))
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def limit_drain(**kwargs: object) -> None:
@@ -192,7 +218,12 @@ def _create_worker_app(settings: Settings, summarizer: Summarizer, abandon: Call
 
 def _abandon(leases: LeaseKeeper) -> None:
     """Give the held jobs back untried and end the process, whatever its threads are doing."""
-    logger.warning("the engine does not stop in time: %d conversations go back to the queue", leases.num_held)
+    num_held = leases.num_held
+    logger.warning(
+        "the engine does not stop in time: %d conversations go back to the queue",
+        num_held,
+        extra=event("abandoned", conversations=num_held),
+    )
     try:
         leases.release_all()
     finally:
@@ -203,7 +234,7 @@ def _consume(settings: Settings, name: str, summarizer: Summarizer, threads: int
     """Take messages until SIGTERM and return the exit code."""
     worker = _create_worker_app(settings, summarizer, abandon).Worker(
         pool="threads", concurrency=threads, hostname=f"{name}@{socket.gethostname()}",
-        queues=[queue_name(settings.queue)], loglevel="WARNING", without_gossip=True, without_mingle=True,
+        queues=[queue_name(settings.queue)], loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True,
     )  # fmt: skip
     try:
         worker.start()

@@ -6,13 +6,13 @@ The caller gives the command that a child runs. Nothing here depends on what tha
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
 from aftercall.errors import EXIT_INTERRUPTED, AdapterError, ModelError, SchemaError, SettingsError
+from aftercall.logs import say_now
 from aftercall.processes import die_with_parent, handling_signals
 from worker.gpus import Gpu, choose_gpus
 from worker.names import claim_name
@@ -197,5 +197,4 @@ def _describe(code: int) -> str:
 
 
 def _say(line: str) -> None:
-    """Write one line to stderr in one call, so that lines of the children don't end up inside it."""
-    os.write(sys.stderr.fileno(), f"aftercall: {line}\n".encode())
+    say_now(line, name="supervisor")

@@ -67,6 +67,8 @@ class Result:
     error: str | None
     #: The newest summary, with its provenance; None unless the job is done.
     summary: SummaryRecord | None
+    #: When it was done, failed or cancelled, in seconds since the epoch; None while it is open.
+    finished_at: float | None = None
 
 
 def submissions(engine: Engine) -> list[SubmissionRecord]:
@@ -155,8 +157,8 @@ def results(engine: Engine, submission_id: int) -> Iterator[Result]:
         streaming = connection.execution_options(yield_per=1000)
         for row in streaming.execute(_results_query(submission_id)):
             is_done = row.state == JobState.DONE
-            summary = SummaryRecord(*row[4:]) if is_done else None
-            yield Result(row.external_id, row.state, row.error_code, row.error, summary)
+            summary = SummaryRecord(*row[5:]) if is_done else None
+            yield Result(row.external_id, row.state, row.error_code, row.error, summary, row.finished_at)
 
 
 def _newest_summary() -> ScalarSelect[int]:
@@ -168,7 +170,7 @@ def _results_query(submission_id: int) -> Select[Any]:
     newest = _newest_summary()
     summary_columns = [getattr(Summary, field.name) for field in fields(SummaryRecord)]
     return (
-        select(SubmissionJob.external_id, Job.state, Job.error_code, Job.error, *summary_columns)
+        select(SubmissionJob.external_id, Job.state, Job.error_code, Job.error, Job.finished_at, *summary_columns)
         .join(Job, SubmissionJob.job_id == Job.id)
         .outerjoin(Summary, and_(Summary.job_id == Job.id, Summary.id == newest))
         .where(SubmissionJob.submission_id == submission_id)

@@ -25,16 +25,16 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from aftercall.database import now, reading
-from aftercall.errors import AftercallError
+from aftercall.errors import NotReadyError
 from aftercall.ledger import reviews
 from aftercall.ledger.statements import OPEN
-from aftercall.models import Job, ReviewRow, Submission, SubmissionJob, Summary
+from aftercall.models import Job, ReviewRow, Submission, SubmissionJob, Summary, Webhook
 
 #: Places deleted in one transaction. Others wait no longer for it than for a batch of a submit.
 MAX_PLACES = 1_000
 
 
-class SubmissionOpenError(AftercallError):
+class SubmissionOpenError(NotReadyError):
     """Submissions were to be deleted whose conversations still wait or run."""
 
     def __init__(self, submission_ids: Sequence[int]) -> None:
@@ -126,7 +126,10 @@ def drop_empty(engine: Engine, submission_ids: Sequence[int]) -> int:
     with engine.begin() as connection:
         _hold_submissions(connection, submission_ids)
         statement = delete(Submission).where(_is_among(Submission.id, submission_ids), holds_nothing)
-        return connection.execute(statement).rowcount
+        num_dropped = connection.execute(statement).rowcount
+        is_gone = ~exists().where(Submission.id == Webhook.submission_id)
+        connection.execute(delete(Webhook).where(_is_among(Webhook.submission_id, submission_ids), is_gone))
+        return num_dropped
 
 
 def _hold_submissions(connection: Connection, submission_ids: Sequence[int]) -> None:

@@ -69,7 +69,11 @@ class Redactor:
         """
         self._mode = mode
         #: What the turns can hold; looking for nothing else in each of them saves most of the time.
-        self._within = suspect(_fold(own_words)) if own_words else suspicion.ALL
+        folded = _fold(own_words)
+        self._within = suspect(folded) if own_words else suspicion.ALL
+        self._words = suspicion.find_words(folded) if own_words else suspicion.WORDS
+        #: The last text that was looked at, and what was in it.
+        self._looked_at = ("", 0)
         self._reserved = set(PLACEHOLDER.findall(own_words)) if "[" in own_words else set()
         self._given: dict[tuple[Kind, str], str] = {}
         #: Values as they were written, with the spans' kind and key: found again where no word says what they are.
@@ -83,7 +87,12 @@ class Redactor:
 
     def asks(self, text: str) -> bool:
         """Whether a turn may ask for a secret: then the turn after it is looked at with it."""
-        return bool(self._within & suspicion.WORD and suspect(text, suspicion.WORD) & suspicion.WORD)
+        if not self._within & suspicion.WORD:
+            return False
+        last, found = self._looked_at
+        if last is not text:
+            found = suspect(text, suspicion.WORD, self._words)
+        return bool(found & suspicion.WORD)
 
     def redact(self, text: str, question: str = "") -> str:
         """The text with placeholders.
@@ -108,6 +117,8 @@ class Redactor:
         A value that the redacted conversation still holds is left as it is. One that it never held gets a placeholder
         without a number.
         """
+        # It may hold what the conversation does not, so it is searched for everything.
+        self._within, self._words = suspicion.ALL, suspicion.WORDS
         while spans := [each for each in self.find(text) if text[each.start : each.end] not in conversation]:
             text = _replace(text, spans, lambda span: self._given.get((span.kind, span.key), f"[{span.kind}]"))
         return text
@@ -122,7 +133,8 @@ class Redactor:
     def find(self, text: str, question: str = "") -> list[Span]:
         """What is to be replaced: spans that overlap neither each other nor a placeholder, from left to right."""
         folded = _fold(text)
-        found = suspect(folded, self._within)
+        found = suspect(folded, self._within, self._words)
+        self._looked_at = (folded, found)
         if not (found & _NEEDED or self._written or question or self._mode == "strict"):
             return []
         candidates = self._candidates(folded, found, question)

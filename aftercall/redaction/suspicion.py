@@ -17,13 +17,15 @@ _FOLDED = bytes.maketrans(
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZgwxz\x82\xbc", b"0000000000abcdefchijklmnopqrstuvkjyjckjj__"
 )
 
+Words = tuple[re.Pattern[bytes], ...]
+
 #: Six digits with little between them, or the digits of an Italian tax code, an Indian PAN or an IP address.
 _NUMBER = re.compile(rb"0(?:(?:[ ./()-]{0,3}0){5}|000[a-z]|0[a-z]00|0{0,2}\.0{1,3}\.0{1,3}\.0)")
 _COLONS = re.compile(rb":[0-9a-f]{0,4}:")
 #: `(at)` and `[at]`.
 _AT = (re.compile(rb"\((?:at|@|\xc3)"), re.compile(rb"\[(?:at|@)"))
 #: Parts of the words that secrets and passport numbers follow, and of the shapes of keys; g as c, w as k, x and z as j.
-_WORDS = tuple(
+WORDS: Words = tuple(
     re.compile(pattern)
     for pattern in (
         # password passcode passport, pin, puk, pw pwd, api key, otp, mdp, glpat
@@ -50,9 +52,15 @@ _FOREIGN = (
 )
 
 
-def suspect(text: str, within: int = ALL) -> int:
-    """What is in a text that a detector should look at, of the bits in `within`."""
-    folded = f" {text}".encode(errors="replace").translate(_FOLDED)
+def find_words(text: str) -> Words:
+    """The patterns of words that match somewhere in a text; no others match in a part of it."""
+    folded = _fold(text)
+    return tuple([pattern for pattern in WORDS if pattern.search(folded)])
+
+
+def suspect(text: str, within: int = ALL, words: Words = WORDS) -> int:
+    """What is in a text that a detector should look at, of the bits in `within` and of the patterns in `words`."""
+    folded = _fold(text)
     has_digit = b"0" in folded
     found = DIGIT if has_digit else 0
     if within & NUMBER and has_digit and _NUMBER.search(folded):
@@ -61,9 +69,17 @@ def suspect(text: str, within: int = ALL) -> int:
         found |= AT
     if within & COLONS and _COLONS.search(folded):
         found |= COLONS
-    if within & WORD and (b" tan" in folded or any(pattern.search(folded) for pattern in _WORDS)):
-        found |= WORD
+    if within & WORD:
+        if b" tan" in folded:
+            return found | WORD
+        for pattern in words:
+            if pattern.search(folded):
+                return found | WORD
     return found
+
+
+def _fold(text: str) -> bytes:
+    return f" {text}".encode(errors="replace").translate(_FOLDED)
 
 
 def is_foreign(text: str) -> bool:

@@ -3,6 +3,7 @@
 python -m bench.campaign --database sqlite --seed 1 --num-faults 50 --num-conversations 2000 --workers 3
 python -m bench.campaign --database postgresql --seed 1 --num-seeds 10     # ten seeds, one table
 python -m bench.campaign --database sqlite --seed 7 --keep /tmp/seed-7     # keeps ledger, logs and files
+python -m bench.campaign --only swallowed --only twin --num-faults 20      # these kinds alone
 
 Valkey, PostgreSQL or SQLite, worker processes, supervisor and commands are real and are really broken; only the
 engine is scripted. Prints a line while it runs. Ends with exit code 1, the seed and the ids if one conversation is
@@ -25,8 +26,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from bench.campaign import report
-from bench.campaign.check import check_ledger, check_workers
+from bench.campaign.check import check_imported, check_ledger, check_workers
 from bench.campaign.faults import KINDS, Kind, Part
+from bench.campaign.hostile import HOSTILE
 from bench.campaign.night import NUM_EXPORTS, write_exports
 from bench.campaign.people import Desk
 from bench.campaign.report import SeedResult, Struck
@@ -120,6 +122,7 @@ class Campaign:
         site = self._site
         wrongs += check_ledger(site.engine, site.begun)
         wrongs += check_workers(site.log.read_text(errors="replace"), site.settings.spool_dir)
+        wrongs += check_imported(site.marker)
         return SeedResult(
             seed=self._seed,
             recoveries=report.recoveries(site.engine, self._strikes),
@@ -131,12 +134,13 @@ class Campaign:
         )
 
 
-def make_plan(desk: Desk, database: str, num_faults: int, seed: int) -> list[Kind]:
+def make_plan(desk: Desk, options: argparse.Namespace, seed: int) -> list[Kind]:
     """Kinds in random order, each as often as any other."""
     draw = random.Random(f"{seed} plan")
-    kinds = [kind for kind in (*KINDS, *desk.kinds()) if kind.database in ("", database)]
+    kinds = [kind for kind in (*KINDS, *HOSTILE, *desk.kinds()) if kind.database in ("", options.database)]
+    kinds = [kind for kind in kinds if not options.only or any(part in kind.name for part in options.only)]
     draw.shuffle(kinds)
-    plan = list(islice(cycle(kinds), num_faults))
+    plan = list(islice(cycle(kinds), options.num_faults))
     draw.shuffle(plan)
     return plan
 
@@ -146,7 +150,7 @@ def run_seed(options: argparse.Namespace, seed: int, folder: Path) -> SeedResult
     exports = write_exports(folder, options.num_conversations, random.Random(seed))
     desk = Desk(exports)
     with closing(Site(folder, options.database, options.workers, options.call_s)) as site:
-        result = Campaign(site, desk, seed).run(make_plan(desk, options.database, options.num_faults, seed))
+        result = Campaign(site, desk, seed).run(make_plan(desk, options, seed))
         exit_codes = ", ".join(f"{code} {num} times" for code, num in sorted(site.witnessed.exit_codes.items()))
     print(f"seed {seed}: {result.elapsed_s:.0f} s; commands and exit codes: {exit_codes}", flush=True)
     for wrong in result.wrongs:
@@ -174,6 +178,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--num-seeds", type=int, default=1, help="so many seeds from there, one after the other")
     parser.add_argument("--num-faults", type=int, default=50, help="for each seed")
+    parser.add_argument("--only", action="append", help="only kinds with this in their name; may be repeated")
     parser.add_argument("--num-conversations", type=int, default=2_000, help="for each seed")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--call-s", type=float, default=0.3, help="how long the engine takes for a chunk of eight")

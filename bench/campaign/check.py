@@ -48,6 +48,12 @@ def check_workers(log: str, spool: Path) -> list[str]:
     return wrongs + [f"not written from the spool: {path.name}" for path in spool.glob("*.json")]
 
 
+def check_imported(marker: Path) -> list[str]:
+    """What of the workers' folder was imported; nothing may be."""
+    names = sorted(set(marker.read_text().split())) if marker.exists() else []
+    return [f"imported from the current folder: {name}" for name in names]
+
+
 def _check_submissions(engine: Engine, exports: Sequence[Export]) -> Iterator[str]:
     with reading(engine) as connection:
         names = [(row.id, row.name) for row in connection.execute(select(Submission.id, Submission.name))]

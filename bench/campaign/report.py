@@ -53,6 +53,16 @@ class SeedResult:
     elapsed_s: float
     wrongs: tuple[str, ...]
 
+    @property
+    def num_lost(self) -> int:
+        """Conversations that are in no account any more."""
+        return sum(wrong.endswith(" is lost") for wrong in self.wrongs)
+
+    @property
+    def num_wrong(self) -> int:
+        """Everything else that is not as it has to be."""
+        return len(self.wrongs) - self.num_lost
+
 
 def recoveries(engine: Engine, strikes: Sequence[Struck]) -> dict[str, list[float | None]]:
     """Seconds to recovery by kind."""
@@ -86,20 +96,28 @@ def num_repeated(calls: Path) -> int:
 
 
 def table(results: Sequence[SeedResult]) -> str:
-    """Faults and recovery times by kind, all seeds together, as Markdown."""
+    """Faults, what was lost or wrong, and recovery times by kind, all seeds together, as Markdown.
+
+    Faults overlap, so nothing can be blamed on one of them: a kind's row counts what was lost or wrong in the seeds in
+    which it struck.
+    """
     by_kind: dict[str, list[float | None]] = defaultdict(list)
     for result in results:
         for kind, times in result.recoveries.items():
             by_kind[kind].extend(times)
-    rows = ["| fault | times | measured | median s | worst s |", "|---|---|---|---|---|"]
-    rows += [_line(kind, times) for kind, times in sorted(by_kind.items())]
-    return "\n".join([*rows, _line("**all**", [time for times in by_kind.values() for time in times])])
+    rows = ["| fault | times | lost | wrong | measured | median s | worst s |", "|---|---|---|---|---|---|---|"]
+    rows += [
+        _line(kind, times, [result for result in results if kind in result.recoveries])
+        for kind, times in sorted(by_kind.items())
+    ]
+    return "\n".join([*rows, _line("**all**", [time for times in by_kind.values() for time in times], results)])
 
 
-def _line(kind: str, times: Sequence[float | None]) -> str:
+def _line(kind: str, times: Sequence[float | None], struck: Sequence[SeedResult]) -> str:
     measured = [time for time in times if time is not None]
     figures = f"{median(measured):.1f} | {max(measured):.1f}" if measured else "| "
-    return f"| {kind} | {len(times)} | {len(measured)} | {figures} |"
+    num_lost, num_wrong = sum(each.num_lost for each in struck), sum(each.num_wrong for each in struck)
+    return f"| {kind} | {len(times)} | {num_lost} | {num_wrong} | {len(measured)} | {figures} |"
 
 
 def totals(results: Sequence[SeedResult]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, make_url, select
 from sqlalchemy.exc import DBAPIError
 
 from aftercall import schema
@@ -26,6 +26,7 @@ from aftercall.settings import Settings
 from bench.campaign.command import Command, start
 from bench.campaign.night import Export
 from tests.fixtures.breakable import BreakablePostgres, BreakableRedis
+from tests.fixtures.cutting_proxy import CuttingProxy
 
 #: Short, so that a night's worth of recoveries fits into a minute. More attempts than faults are likely to take.
 SHORT_TIMES = {
@@ -38,6 +39,12 @@ SHORT_TIMES = {
     "chunk_size": 8,
     "window": 400,
 }
+
+#: Where the packages are; the workers run in another folder.
+ROOT = Path(__file__).parents[2]
+
+#: Modules that a folder of exports may have files named like.
+TRAPS = ("celery", "click", "json", "kombu", "multiprocessing", "producer", "redis", "sqlalchemy", "torch", "worker")
 
 #: No command may take longer, whatever is broken while it runs.
 COMMAND_TIMEOUT_S = 120
@@ -55,13 +62,21 @@ class Site:
     """Servers, ledger, workers and commands of one seed."""
 
     def __init__(self, folder: Path, database: str, num_workers: int, call_s: float) -> None:
-        self.folder = folder
+        self.folder = folder = folder.resolve()
         self.redis = BreakableRedis(folder / "redis")
         self.postgres = BreakablePostgres(folder / "postgres") if database == "postgresql" else None
         url = self.postgres.url if self.postgres else f"sqlite:///{folder / 'ledger.db'}"
         self.settings = Settings(
             data_dir=folder / "data", database_url=url, redis_url=self.redis.url, queue="campaign", **SHORT_TIMES
         )
+        #: Between the workers and PostgreSQL.
+        self.proxy = CuttingProxy(self.postgres.socket) if self.postgres else None
+        #: The workers' folder, full of files that are named like modules, and what they write when they are imported.
+        self.traps = folder / "code"
+        self.marker = folder / "imported"
+        self.traps.mkdir()
+        for name in TRAPS:
+            self.set_trap(name)
         self.engine = connect(url)
         # The pool says at error level what every stopped server makes it say.
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
@@ -81,14 +96,34 @@ class Site:
         """Start the supervisor, again if it is gone, as systemd would. From the main thread: with it they die."""
         if self._supervisor is not None and self._supervisor.poll() is None:
             return
+        self._supervisor = self.start_supervisor()
+
+    def start_supervisor(self) -> "subprocess.Popen[bytes]":
+        """Start workers under a supervisor of their own."""
+        environment = {**os.environ, **self._worker_settings().to_environment(), "PYTHONPATH": str(ROOT)}
         with self.log.open("a") as output:
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "bench.campaign.workers", *self._workers],
-                env={**os.environ, **self.settings.to_environment()},
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.campaign.workers", *self._workers],
+                cwd=self.traps,
+                env=environment,
                 stdout=output,
                 stderr=output,
                 preexec_fn=die_with_parent(signal.SIGKILL),
             )
+
+    def set_trap(self, name: str) -> None:
+        """Put a module into the workers' folder that tells that it was imported."""
+        trap = f"open({str(self.marker)!r}, 'a').write(__name__ + '\\n')\nraise ImportError('a trap')\n"
+        (self.traps / f"{name}.py").write_text(trap)
+
+    def _worker_settings(self) -> Settings:
+        """Those of the commands, with PostgreSQL behind the proxy."""
+        if self.proxy is None:
+            return self.settings
+        query = {"sslmode": "disable", "connect_timeout": "2"}
+        url = make_url(self.settings.database_url).set(host="127.0.0.1", port=self.proxy.port, query=query)
+        update = {"database_url": url.render_as_string(hide_password=False), "database_timeout_s": 2.0}
+        return self.settings.model_copy(update=update)
 
     @property
     def supervisor_pid(self) -> int:
@@ -160,10 +195,14 @@ class Site:
         code, said = command.finish(COMMAND_TIMEOUT_S)
         if code is None:
             self.witnessed.complaints.append(f"{command}: no end within {COMMAND_TIMEOUT_S} s")
+        self.note_end(str(command), code, said)
+        return code, said
+
+    def note_end(self, command: str, code: int | None, said: str) -> None:
+        """Count how a command ended, and note a traceback."""
         if "Traceback" in said:
             self.witnessed.complaints.append(f"{command}: {said}")
-        self.witnessed.exit_codes[f"{command.arguments[0]}: {code}"] += 1
-        return code, said
+        self.witnessed.exit_codes[f"{command.split()[0]}: {code}"] += 1
 
     def run_until_done(self, *arguments: str) -> None:
         """Run a command, again and again as a person would, until it ends well."""
@@ -185,5 +224,7 @@ class Site:
             self._supervisor.wait()
         self.engine.dispose()
         self.redis.close()
+        if self.proxy is not None:
+            self.proxy.close()
         if self.postgres is not None:
             self.postgres.close()

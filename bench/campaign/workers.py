@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
 
     def command_for(gpu: int | None, name: str) -> list[str]:
-        command = [sys.executable, "-m", "tests.fixtures.scripted_worker", "--name", name]
+        command = [sys.executable, "-P", "-m", "tests.fixtures.scripted_worker", "--name", name]
         return [*command, "--threads", str(options.threads), "--calls", options.calls, "--call-s", options.call_s]
 
     places = [Gpu(number, "") for number in range(options.num_workers)]

@@ -89,7 +89,8 @@ class Bench:
 
     def _train(self, task: Train) -> Result:
         from training.data.splits import Splits
-        from training.fit.train import Outputs, train_adapter
+        from training.fit.arguments import Outputs
+        from training.fit.train import train_adapter
         from training.registry.publish import save_weights
 
         outputs = Outputs(folder=self.out / "runs" / task.name, is_progress_shown=False)

@@ -19,8 +19,13 @@ def extract_new_text(text: str) -> str:
 
 
 def looks_like_email(text: str) -> bool:
-    """Whether there is quoted history in a text: `On … wrote:`, a block of `From:`, `Sent:`, `Subject:`, a divider."""
-    return "\n" in text and has_history(_split(text))
+    """Whether there is quoted history in a text: `On … wrote:`, a block of `From:`, `Sent:`, `Subject:`, a divider.
+
+    A text that begins with the subject of an automatic reply is an e-mail too.
+    """
+    if "\n" not in text:
+        return False
+    return has_history(_split(text)) or load_phrases().auto_subject.match(text[:_MAX_OPENING]) is not None
 
 
 def is_auto_reply(text: str) -> bool:

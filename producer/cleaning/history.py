@@ -126,7 +126,7 @@ def _skip_header(lines: Sequence[str], index: int, phrases: Phrases) -> int:
     if index < len(lines) and _is_flat_header(lines[index], phrases):
         return index + 1
     names: set[str] = set()
-    has_address = False
+    is_dated = False
     end = index
     for number in range(index, min(index + _MAX_HEADER, len(lines))):
         line = lines[number]
@@ -134,11 +134,12 @@ def _skip_header(lines: Sequence[str], index: int, phrases: Phrases) -> int:
         name = header[1].lower() if header else ""
         if name in phrases.header_words:
             names.add(name)
-            has_address = has_address or "@" in line
+            is_dated = is_dated or _DATED.search(line) is not None
             end = number + 1
         elif not line or number == index or number > end:
             break
-    is_block = names & phrases.from_words and len(names) > 1 and (has_address or names & phrases.subject_words)
+    # Without a date or an address, somebody tells what stood in a mail.
+    is_block = names & phrases.from_words and len(names) > 1 and is_dated
     return end if is_block else index
 
 

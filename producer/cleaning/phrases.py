@@ -34,6 +34,8 @@ class Phrases:
     disclaimers: tuple[str, ...]
     disclaimers_anywhere: tuple[str, ...]
     auto_reply: re.Pattern[str]
+    #: Those of them that begin a subject.
+    auto_subject: re.Pattern[str]
 
 
 @cache
@@ -59,6 +61,7 @@ def load_phrases() -> Phrases:
         about_mail=tuple(data["disclaimer"]["about"]),
         disclaimers=tuple(data["disclaimer"]["phrases"]),
         disclaimers_anywhere=tuple(data["disclaimer"]["anywhere"]),
+        auto_subject=_any(rf"\s*(?:subject: )?{re.escape(p)}" for p in auto_reply["phrases"] if p.endswith(":")),
         auto_reply=_auto_reply(auto_reply["phrases"], auto_reply["automated"], auto_reply["sent"]),
     )
 

@@ -20,7 +20,6 @@ from aftercall.embedded import embedded_broker
 from aftercall.errors import AdapterError
 from aftercall.ledger import adapters, delivery, erasure, search
 from aftercall.os_user import current_user
-from aftercall.run_lock import locking
 from aftercall.settings import Settings
 from aftercall.trained_on import digest_text, find_trained_on
 from producer import advice
@@ -101,7 +100,6 @@ def _reach_queue(settings: Settings) -> Iterator[Broker | None]:
         yield None
     else:
         with (
-            locking(settings.data_dir),
             embedded_broker(settings.data_dir) as url,
             closing(Broker(settings.model_copy(update={"redis_url": url}))) as broker,
         ):

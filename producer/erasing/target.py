@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from aftercall.ledger.erasure import Found
+from producer.formulas import unguard
 
 
 def digest(text: str) -> str:
@@ -44,17 +45,12 @@ class Target:
 
     def is_row(self, row: dict[str, str]) -> bool:
         """Whether a row of a file is about it: by its text, by its job's number, or by the caller's id."""
-        if any(_unguard(row.get(column) or "") in self.texts for column in ("conversation", "transcript")):
+        if any(unguard(row.get(column) or "") in self.texts for column in ("conversation", "transcript")):
             return True
         if not self.is_everywhere:
             return bool(row.get("job")) and row["job"] in {str(place.job_id) for place in self.places}
-        return _unguard(row.get("id") or "") == self.external_id
+        return unguard(row.get("id") or "") == self.external_id
 
     @property
     def _own(self) -> Iterable[Found]:
         return (place for place in self.places if not place.num_other_places)
-
-
-def _unguard(cell: str) -> str:
-    """Without the apostrophe that keeps a spreadsheet program from taking the cell for a formula."""
-    return cell[1:] if cell.startswith("'") else cell

@@ -17,6 +17,14 @@ _MAX_KEPT = 20
 _MAX_ONE_SIDED = 0.2
 #: With fewer conversations, what all of them have in common says little.
 _MIN_CONVERSATIONS = 3
+_SINGULAR = {
+    "notes": "note",
+    "events": "event",
+    "empty entries": "empty entry",
+    "automatic replies": "automatic reply",
+    "repeated rows": "repeated row",
+    "quotes and signatures": "quote or signature",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,29 @@ class Account:
             setattr(self, name, getattr(other, name))
 
     @property
+    def dropped_in_words(self) -> str:
+        """What was dropped: `1 note, 3 events`."""
+        return ", ".join(
+            f"{num:,} {_SINGULAR.get(what, what) if num == 1 else what}" for what, num in self.dropped.items()
+        )
+
+    @property
+    def passed_over_in_words(self) -> list[str]:
+        """A sentence for each file that is not read."""
+        reasons = [(name, reason.removeprefix(f"{name}: ").split("\n")[0]) for name, reason in self.passed_over]
+        return [f"{name}: {reason.removesuffix(' Known are')}" for name, reason in reasons]
+
+    @property
     def warnings(self) -> list[str]:
         """What looks wrong, a sentence each."""
         found = []
         if self.unused:
             found.append(f"nobody in the source is called {', '.join(map(repr, self.unused))}; look at the names.")
+        if self.num_out_of_order:
+            found.append(
+                f"{self.num_out_of_order:,} conversations have times that cannot all be read or contradict their "
+                "order; their turns stand as in the file."
+            )
         if self.num_conversations < _MIN_CONVERSATIONS:
             return found
         if len(sides := [side for side in self.speakers if self.speakers[side]]) == 1:
@@ -95,11 +121,6 @@ class Account:
             found.append(
                 "every conversation is one turn long. Name the column that says which rows are one conversation: "
                 "--map id=COLUMN"
-            )
-        if self.num_out_of_order:
-            found.append(
-                f"{self.num_out_of_order:,} conversations have times that cannot all be read or contradict their "
-                "order; their turns stand as in the file."
             )
         return found
 

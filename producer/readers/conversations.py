@@ -1,5 +1,6 @@
 """Records that are a conversation each. They come and go one by one, in the source's order."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -13,6 +14,8 @@ from producer.readers.transcripts.transcript import split_transcript
 #: Characters of a record to characters of the conversation in it, at most.
 _MAX_SHARE = 50
 _OPENS_LIST = ("", "[", "{", " ", "\n")
+#: What may be a tag or a line break once it is unescaped; `&amp;` and `&lt;3` are left to cleaning.
+_ESCAPED = re.compile(r"&(?:amp;)*(?:lt;?[a-z/!&]|#|nbsp)", re.IGNORECASE)
 
 
 def read_conversations(table: Table, reader: ItemReader, max_chars: int) -> Iterator[RawRow | Rejected]:
@@ -73,7 +76,7 @@ def _is_plain(transcript: str) -> bool:
     return (
         transcript[:1] not in _OPENS_LIST
         and "<" not in transcript
-        and "&" not in transcript
+        and ("&" not in transcript or _ESCAPED.search(transcript) is None)
         and "\n>" not in transcript
         and "wrote:" not in transcript
     )

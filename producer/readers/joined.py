@@ -8,13 +8,26 @@ from typing import Any
 from producer.readers.jsonlines import is_json
 from producer.readers.rows import Picker, Record, Rejected, Table
 
+#: So many records say how the others are, and so many characters of them: a row may have megabytes beside its text.
+_NUM_FIRST = 2_000
+_MAX_FIRST_CHARS = 16_000_000
+
+
+def within(records: Iterator[Record | Rejected]) -> Iterator[Record | Rejected]:
+    """The first records, as many as it takes to learn how the others are: one at least."""
+    num_chars = 0
+    for record in islice(records, _NUM_FIRST):
+        yield record
+        num_chars += sum(map(len, record.cells if isinstance(record, Record) else record.row))
+        if num_chars > _MAX_FIRST_CHARS:
+            return
+
 
 @dataclass(frozen=True, slots=True)
 class HeadTable:
     """The first records of a table."""
 
     table: Table
-    num_records: int
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -29,7 +42,7 @@ class HeadTable:
         return self.table.columns
 
     def records(self) -> Iterator[Record | Rejected]:
-        return islice(self.table.records(), self.num_records)
+        return within(self.table.records())
 
     def picker(self, *args: Any, **options: Any) -> Picker:
         return self.table.picker(*args, **options)

@@ -13,7 +13,7 @@ Picker = Callable[[Sequence[str]], Sequence[Value]]
 
 #: What stands in a cell for nothing at all: pandas, databases and Excel write it.
 MISSING = frozenset(("nan", "NaN", "NAN", "null", "NULL", "Null", "\\N", "<NA>", "NaT", "#N/A"))
-_MAX_MISSING_CHARS = max(map(len, MISSING))
+MAX_MISSING_CHARS = max(map(len, MISSING))
 #: What is nothing as an id only: a customer may well say "None".
 _MISSING_IDS = frozenset(("None", "none", "N/A", "n/a", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!"))
 
@@ -95,7 +95,7 @@ class Table(Protocol):
 
 def present(cell: str) -> str:
     """A cell's text; empty if what stands there means that there is none."""
-    return cell if len(cell) > _MAX_MISSING_CHARS or cell not in MISSING else ""
+    return cell if len(cell) > MAX_MISSING_CHARS or cell not in MISSING else ""
 
 
 def take_id(value: Value, column: str | None) -> str:
@@ -104,6 +104,8 @@ def take_id(value: Value, column: str | None) -> str:
     Raises RowError.
     """
     external_id = present(value.strip()) if isinstance(value, str) else ""
+    if external_id[:2] == '="' and external_id[-1:] == '"':  # how exports keep Excel from rounding a number
+        external_id = external_id[2:-1]
     if not external_id or external_id in _MISSING_IDS:
         raise RowError(f"no id in column {column!r}; every row needs one.")
     if len(external_id) > MAX_ID_CHARS or not external_id.isprintable():

@@ -18,7 +18,7 @@ from producer.readers.layouts.items import ItemReader
 from producer.readers.raw import RawConversation, RawRow, RawTurn, RowOrigin
 from producer.readers.rows import Record, Rejected, RowError, Table
 from producer.readers.scratch import open_scratch, stage
-from producer.readers.tables import TableRow
+from producer.readers.tables import TableRow, resolver
 
 #: One place a turn: the first line of its conversation, then its own.
 _PLACE = "INSERT INTO place SELECT min(line) OVER (PARTITION BY id), line FROM staged ORDER BY 1, 2"
@@ -33,7 +33,7 @@ def read_turns(table: Table, reader: ItemReader, max_chars: int) -> Iterator[Raw
     """Every conversation that the rows make; a row that belongs to none is rejected alone."""
     parse = _parser(table, reader)
     with open_scratch() as scratch:
-        yield from stage(scratch, table, "id", lambda record: _place(record, parse, reader))
+        yield from stage(scratch, table, "id", _placer(table, parse, reader))
         scratch.execute("CREATE TABLE place (first, line, PRIMARY KEY (first, line)) WITHOUT ROWID")
         scratch.execute(_PLACE)
         for first, rows in groupby(scratch.execute(_READ), itemgetter(0)):
@@ -63,8 +63,15 @@ def _parser(table: Table, reader: ItemReader) -> _Parse:
     return TableRow(table, reader.needed(table), reader.used(table))
 
 
-def _place(record: Record, parse: _Parse, reader: ItemReader) -> tuple[str]:
-    return (reader.take_id(parse(record.cells), record.line),)
+def _placer(table: Table, parse: _Parse, reader: ItemReader) -> Callable[[Record], tuple[str]]:
+    """What takes the conversation's id from a record: from its column, where it has one."""
+    columns = None if is_json(table) else resolver(table.names)
+    column = columns.column(reader.layout.id) if columns and reader.layout.id else None
+    if column is None:
+        return lambda record: (reader.take_id(parse(record.cells), record.line),)
+    others = reader.needed(table) - {column}
+    pick = table.picker((column, *others))
+    return lambda record: (reader.take_key(pick(record.cells)[0], record.line),)
 
 
 def _assemble(

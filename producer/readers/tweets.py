@@ -14,6 +14,8 @@ from operator import itemgetter
 from typing import Any
 
 from aftercall.conversation import Conversation, Turn
+from aftercall.errors import SourceError
+from aftercall.masking import printable
 from producer.readers.conversations import too_long
 from producer.readers.layouts.columns import Columns
 from producer.readers.rows import Outcome, Record, SourceRow, Table, take_id, take_text
@@ -22,6 +24,9 @@ from producer.readers.sides.speakers import take_inbound
 from producer.readers.tables import resolver
 from producer.readers.threads import Thread, Tweet, split_tree
 from producer.readers.timing.times import parse_time
+
+#: Fields without which a row is no tweet.
+_REQUIRED = ("id", "inbound", "text", "reply_to")
 
 #: A tree is held in memory while it is taken apart.
 MAX_TREE_TWEETS = 50_000
@@ -49,7 +54,13 @@ def read_tweets(table: Table, columns: Columns, max_chars: int) -> Iterator[Outc
     """Every conversation that the tweets make; a row that is no tweet is rejected alone."""
     # The layout names columns as the export usually has them; this header may spell them otherwise, or lack the time.
     spelled = resolver(table.names)
-    reader = _TweetReader(table, {field: name for field, column in columns.items() if (name := spelled.column(column))})
+    found = {field: name for field, column in columns.items() if (name := spelled.column(column))}
+    if missing := [columns[field] for field in _REQUIRED if field not in found]:
+        raise SourceError(
+            f"a table of tweets needs the columns {', '.join(map(printable, missing))}, and its header spells them in "
+            "another way. Rename them, or name them with --map."
+        )
+    reader = _TweetReader(table, found)
     with open_scratch() as scratch:
         yield from stage(scratch, table, "id UNIQUE, parent, time", reader.place)
         _grow_trees(scratch)

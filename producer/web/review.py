@@ -43,7 +43,7 @@ REASONS: Final = {
 
 #: What `aftercall review import` reads, and what it leaves unread.
 CSV_COLUMNS: Final = (
-    "job", "id", "conversation", "summary", "corrected", "reviewer", "decision", "reason", "is_control",
+    "job", "id", "conversation", "summary", "corrected", "reviewer", "decision", "reason", "drawn",
 )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def export(request: Request) -> Response:
                 CSV_COLUMNS,
                 (
                     each.job_id, each.external_id, each.conversation, each.summary, each.corrected or "",
-                    each.reviewer, each.decision, each.reason or "", each.is_control,
+                    each.reviewer, each.decision, each.reason or "", "control" if each.is_control else "risk",
                 ),
                 strict=True,
             )

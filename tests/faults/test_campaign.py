@@ -29,7 +29,7 @@ def test_a_small_campaign_ends_well(database_name: str, tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=840)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "| **all** | 3 |" in ended.stdout
+    assert "| **all** | 3 | 0 | 0 |" in ended.stdout
     assert "1 seeds, 250 conversations" in ended.stdout
 
 

@@ -1,6 +1,9 @@
 """A worker that is asked to stop: what runs may finish, for a while; the rest goes back untried."""
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -77,3 +80,32 @@ def test_an_engine_that_does_not_stop_holds_the_worker_up_for_seconds_only(
     assert account.account(database, report.submission_id).waiting == 2
     with reading(database) as connection:
         assert set(connection.execute(select(Job.state, Job.attempts)).all()) == {(JobState.QUEUED, 0)}
+
+
+#: A worker that is told to stop while its model loads, and a thread is inside torch.
+BUSY_WORKER = """
+import os, signal, threading, time
+import torch
+from worker.process import serve
+
+def compute():
+    weights = torch.randn(300, 300, requires_grad=True)
+    while True:
+        (weights @ weights).sum().backward()
+
+def load(settings, database):
+    threading.Thread(target=compute, daemon=True).start()
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+serve("busy", load, 1)
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_thread_inside_torch_does_not_abort_a_worker_that_stops(settings: Settings, database: Engine) -> None:
+    environment = {**os.environ, **settings.to_environment()}
+    command = [sys.executable, "-c", BUSY_WORKER]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    assert (ended.returncode, "terminate called" in ended.stderr) == (0, False), ended.stderr

@@ -8,9 +8,10 @@ import torch
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
+from training.fit.arguments import Outputs
 from training.fit.averaging import average, read_weights, train_averaged
 from training.fit.recipe import Recipe
-from training.fit.train import Outputs, train_adapter
+from training.fit.train import train_adapter
 
 RECIPE = Recipe(
     name="tiny",

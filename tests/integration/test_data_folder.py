@@ -15,9 +15,9 @@ from aftercall import schema
 from aftercall.database import connect
 from aftercall.embedded import embedded_broker
 from aftercall.errors import AlreadyRunningError, NotFoundError
+from aftercall.logs import EventFormatter
 from aftercall.run_lock import LOCK_FILE, locking
 from aftercall.settings import Settings
-from aftercall.terminal import PrintableFormatter
 from producer.doctor import machine
 from tests.fixtures.command import Answer
 from tests.fixtures.workers import write_source
@@ -183,4 +183,4 @@ def test_a_file_name_cannot_drive_the_terminal(aftercall: Callable[..., Answer],
 
 def test_a_log_line_cannot_be_faked() -> None:
     record = logging.LogRecord("name", logging.INFO, "path", 1, "read %s", ("a\n2026 ERROR b\x1b[2J\u202e",), None)
-    assert PrintableFormatter("%(message)s").format(record) == "read a\\n2026 ERROR b\\x1b[2J\\u202e"
+    assert EventFormatter("text", "w").format(record).endswith(" w INFO read a\\n2026 ERROR b\\x1b[2J\\u202e")

@@ -83,6 +83,30 @@ def test_steps_filled_up_to_a_captured_size_match_generate(
     engine.close()
 
 
+@pytest.mark.parametrize("attention", ["whole", "gathered"])
+def test_a_prompt_that_is_read_once_for_several_completions_reads_the_same(
+    tiny_model: TinyModel, attention: Backend
+) -> None:
+    prompts = tiny_prompts(tiny_model)[:8]
+    settings = SamplingSettings(max_new_tokens=20, num_samples=3)
+    options = EngineOptions(8, max_num_batched_tokens=300, min_prefill_tokens=100, attention=attention)
+    engine = build_engine(tiny_model.model, tiny_model.tokenizer, settings, options)
+    draws = [0, 1, 2, 3] * len(prompts)
+    outcomes = engine.generate([prompt for prompt in prompts for _ in range(4)], draws)
+    together = [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+    alone = [
+        outcome.text
+        for prompt in prompts
+        for draw in range(4)
+        for outcome in engine.generate([prompt], [draw])
+        if isinstance(outcome, Completion)
+    ]
+    engine.close()
+    assert together == alone
+    assert together[::4] == [generate_text(tiny_model.model, tiny_model.tokenizer, prompt, 20) for prompt in prompts]
+    assert len(set(together)) > 16, "the samples are too alike to compare"
+
+
 # peft asks transformers by the old name
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 @pytest.mark.parametrize("is_quantized", [False, True])

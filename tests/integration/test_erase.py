@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 import redis
 from sqlalchemy import Engine, make_url
 
+from aftercall import schema
 from aftercall.broker import Broker
+from aftercall.embedded import embedded_broker
 from aftercall.ledger import account, audit, erasure, intake, invariants, work
 from aftercall.ledger.intake import NewJob, make_job_key
 from aftercall.ledger.work import Lease
@@ -86,12 +89,35 @@ def test_a_conversation_is_erased_from_ledger_queue_and_append_only_file(
     assert not _is_written(client)
 
 
+def test_a_conversation_is_erased_from_the_append_only_file_of_the_embedded_server(tmp_path: Path) -> None:
+    # As an interrupted `aftercall run` leaves it: its server is stopped, its messages are in the file.
+    settings = Settings(data_dir=tmp_path / "data")
+    with schema.open_ledger(settings) as database, embedded_broker(settings.data_dir) as url:
+        add(database, "mon", {"C-1": f"user: {WORDS}\n", "C-2": f"user: {OTHER}\n"})
+        with closing(Broker(settings.model_copy(update={"redis_url": url}))) as broker:
+            Sweeper(database, broker, settings).top_up()
+    folder = settings.data_dir / "valkey"
+    assert _is_in(folder, WORDS)
+
+    code, receipt, said = erase(settings, "--id", "C-1", "--yes")
+
+    assert (code, receipt["queue"]["append_only_file"]) == (0, "rewritten"), said
+    assert receipt["queue"]["messages_removed"] == 1
+    assert not _is_in(folder, WORDS)
+    with schema.open_ledger(settings) as database:
+        assert (places_of(database, "C-1"), len(places_of(database, "C-2"))) == ([], 1)
+
+
 def _is_written(client: "redis.Redis") -> bool:
-    """Whether the words are in the server's append-only file, where messages are in base64."""
-    folder = Path(str(client.config_get("dir")["dir"]))
+    """Whether the words are in the server's append-only file."""
+    return _is_in(Path(str(client.config_get("dir")["dir"])), WORDS)
+
+
+def _is_in(folder: Path, words: str) -> bool:
+    """Whether an append-only file under the folder holds the words; messages are in base64 there."""
     written = b"".join(path.read_bytes() for path in folder.rglob("*.aof"))
     # Three ways, by how many characters stand before them; what their neighbours are part of is left out.
-    forms = (base64.b64encode(b" " * offset + WORDS.encode())[4:-4] for offset in range(3))
+    forms = (base64.b64encode(b" " * offset + words.encode())[4:-4] for offset in range(3))
     return any(form in written for form in forms)
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from aftercall import database
 from aftercall.errors import AdapterError, DatabaseError
+from tests.fixtures.json_schemas import read_valid
 from tests.unit.training.learner import RECIPE, make_plan, working_beside_base, write_labelled
 from training import adapters_cli, cli
 from training.context import open_context
@@ -110,6 +111,31 @@ def test_train_and_evaluate_on_the_command_line(data: Path, tmp_path: Path, type
     kept = tmp_path / "judgements" / digest[1]
     assert load_judgement(kept / EVALUATION_FILE) == written
     assert load_judgement(kept / BASE_EVALUATION_FILE) == load_judgement(folder / BASE_EVALUATION_FILE)
+
+
+def test_an_evaluation_is_told_in_json_with_an_interval_on_every_figure(
+    adapter: Path, data: Path, typed: CliRunner, tmp_path: Path
+) -> None:
+    judged = type_evaluate(typed, str(adapter), data, "--with-base", "--json")
+    assert judged.exit_code == 0
+    told = read_valid("evaluate", judged.stdout)
+    assert (told["adapter"], told["split"], told["is_enough_for_gate"]) == (adapter.name, "validation", False)
+    ours, base, *baselines = told["judged"]
+    assert (ours["name"], base["name"]) == ("this adapter", "base model alone")
+    assert [each["name"] for each in baselines] == ["first turns", "constant sentence"]
+    kept = load_judgement(tmp_path / "judgements" / adapter.name / EVALUATION_FILE)
+    for metric, mean in kept.means().items():
+        figure = ours["figures"][metric]
+        assert (figure["mean"], figure["n"]) == (pytest.approx(mean, abs=1e-4), 3)
+        assert figure["low"] <= figure["mean"] <= figure["high"]
+    for figure in (told["loss"]["loss"], told["loss"]["perplexity"], base["difference"], baselines[0]["difference"]):
+        assert figure["low"] <= figure["mean"] <= figure["high"]
+        assert figure["n"] == 3
+    assert told["loss"]["loss"]["low"] < told["loss"]["loss"]["high"]
+    assert ours["difference"] is None
+    # The table says the same.
+    shown = type_evaluate(typed, str(adapter), data)
+    assert f"eval_loss: {told['loss']['loss']['mean']:.4f}" in shown.output
 
 
 def test_sampling_settings_are_part_of_a_judgement(

@@ -9,22 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from aftercall.settings import Settings
 from tests.fixtures.command import Answer
 from tests.fixtures.json_schemas import assert_adds_up, read_valid
 from tests.fixtures.workers import WorkerStarter, conversation_text, wait_until_finished, write_source
 
 SQLITE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def command(
-    aftercall: Callable[..., Answer], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Answer]:
-    """The command on the servers of the test."""
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    return aftercall
 
 
 def write_night(folder: Path) -> Path:

@@ -14,9 +14,9 @@ from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
+from training.fit.arguments import Outputs
 from training.fit.recipe import Recipe
 from training.fit.speed import Speed
-from training.fit.train import Outputs
 from training.fit.training_run import TrainingRun
 from training.refresh import Plan, train_and_save
 

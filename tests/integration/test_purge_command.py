@@ -64,9 +64,11 @@ def test_the_command_says_what_it_deletes_and_leaves_alone_what_is_open(
     assert f"`aftercall cancel {is_open}`" in said
 
     code, said = run_purge(environment, "--older-than", "2w", "--yes")
-    assert (code, said.splitlines()[-1]) == (0, "deleted: 1 submission, 1 conversation, 1 summary")
+    assert (code, said.splitlines()[-1]) == (16, "deleted: 1 submission, 1 conversation, 1 summary")
     assert {record.id for record in account.submissions(database)} == {shared, is_open}
     assert run_purge(environment, "--older-than", "360h", "--dry-run")[1].splitlines()[-1] == "nothing to delete"
+    assert run_purge(environment, "--older-than", "2w", "--yes")[0] == 16
+    assert run_purge(environment, "--older-than", "52w", "--yes") == (0, "nothing to delete\n")
 
 
 def test_named_submissions_are_deleted_all_or_none(database: Engine, environment: dict[str, str]) -> None:
@@ -75,7 +77,7 @@ def test_named_submissions_are_deleted_all_or_none(database: Engine, environment
     before = num_rows(database)
 
     code, said = run_purge(environment, str(first), str(is_open), "--yes")
-    assert (code, f"`aftercall cancel {is_open}`" in said) == (1, True)
+    assert (code, f"`aftercall cancel {is_open}`" in said) == (16, True)
     code, said = run_purge(environment, str(first), "99", "--yes")
     assert (code, "there is no submission 99" in said) == (11, True)
     assert num_rows(database) == before

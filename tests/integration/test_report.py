@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine
 
 from aftercall.ledger import delivery, intake, work
-from aftercall.settings import Settings
 from tests.fixtures.command import Answer
 
 HOSTILE = 'Customer says <script>alert("x")</script> & leaves.'
@@ -50,16 +49,6 @@ def summary(job_id: int, *, is_cut: bool) -> work.SummaryRecord:
     return work.SummaryRecord(
         job_id, "", HOSTILE, "base", "none", "float32", "1", "1", "{}", 30, 40, reason, 1.0, 0.5, "aftercall-gpu0"
     )
-
-
-@pytest.fixture
-def command(
-    aftercall: Callable[..., Answer], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Answer]:
-    """The command on the servers of the test."""
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    return aftercall
 
 
 def test_the_page_is_complete_and_self_contained(

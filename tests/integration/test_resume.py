@@ -9,10 +9,11 @@ import pytest
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
+from training.fit.arguments import Outputs
 from training.fit.checkpoint import find_checkpoint
 from training.fit.recipe import Recipe
 from training.fit.stopwatch import Stopwatch
-from training.fit.train import Outputs, train_adapter
+from training.fit.train import train_adapter
 from training.fit.training_run import TrainingRun
 
 #: Learns nothing, so no epoch is better than the first.

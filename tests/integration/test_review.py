@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, delete, event, insert, update
+from sqlalchemy import Engine, delete, event, update
 
 from aftercall.errors import AftercallError, NotFoundError, SourceError
-from aftercall.models import Job, Submission, SubmissionJob, Summary
+from aftercall.models import Job, SubmissionJob, Summary
+from tests.fixtures.reviews import edit, read, submit_thirty
 from training import adapters_cli
 from training.context import open_context
 from training.data.dataset import load_examples
-from training.data.review import REVIEW_COLUMNS, export_review
+from training.data.review import REVIEW_COLUMNS, Draw, export_review
 from training.data.review_import import ImportReport, import_review
 from training.data.splits import load_splits, merge_examples
 
@@ -24,64 +25,9 @@ def summarized(database: Engine) -> int:
     return 1
 
 
-def submit_thirty(database: Engine) -> None:
-    """A submission of thirty conversations with their summaries."""
-    with database.begin() as connection:
-        connection.execute(insert(Submission).values(id=1, name="night.csv", source_digest="s", created_at=0.0))
-        for number in range(1, 31):
-            connection.execute(
-                insert(Job).values(
-                    id=number,
-                    job_key=str(number),
-                    text=f"user: order {number} is late\n",
-                    cleaner_version="1",
-                    state="done",
-                    created_at=0.0,
-                )
-            )
-            connection.execute(
-                insert(SubmissionJob).values(
-                    submission_id=1, external_id=f"case-{number}", position=number, job_id=number
-                )
-            )
-            connection.execute(
-                insert(Summary).values(
-                    job_id=number,
-                    adapter_digest="a",
-                    text=f"=late {number}",
-                    base_model="tiny",
-                    quantization="none",
-                    compute_dtype="float32",
-                    prompt_version="1",
-                    cleaner_version="1",
-                    generation="{}",
-                    num_prompt_tokens=1,
-                    num_completion_tokens=1,
-                    finish_reason="stop",
-                    coverage=1.0,
-                    duration_s=0.1,
-                    worker="w",
-                    created_at=0.0,
-                )
-            )
-
-
-def edit(path: Path, corrected: dict[str, str]) -> None:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["corrected"] = corrected.get(row["id"], "")
-        # As some spreadsheet programs save it.
-        row["conversation"] = row["conversation"].replace("\n", "\r\n")
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def test_corrections_become_training_rows(database: Engine, summarized: int, tmp_path: Path) -> None:
     review, training = tmp_path / "review.csv", tmp_path / "training.csv"
-    assert export_review(database, summarized, review, 25) == 25
+    assert export_review(database, summarized, review, Draw(25)) == 25
     with review.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(row["summary"].startswith("'=late") for row in rows)
@@ -106,7 +52,7 @@ def test_a_row_whose_trailing_cells_were_omitted_is_unchanged(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     review, training = tmp_path / "review.csv", tmp_path / "training.csv"
-    export_review(database, summarized, review, 3)
+    export_review(database, summarized, review, Draw(3))
     edit(review, {})
     rows = [list(row.values()) for row in read(review)]
     with review.open("w", newline="") as file:
@@ -121,7 +67,7 @@ def test_a_review_in_a_spreadsheets_own_encoding_says_how_to_save_it(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     review, training = tmp_path / "review.csv", tmp_path / "training.csv"
-    export_review(database, summarized, review, 1)
+    export_review(database, summarized, review, Draw(1))
     edit(review, {})
     review.write_bytes((review.read_text().rstrip() + "Café customer waits.\n").encode("cp1252"))
     with pytest.raises(SourceError, match=r"review\.csv: not UTF-8 .*save it as CSV UTF-8"):
@@ -136,7 +82,7 @@ def test_a_missing_review_says_where_one_comes_from(database: Engine, tmp_path: 
 
 def test_a_review_of_another_database_is_refused_whole(database: Engine, summarized: int, tmp_path: Path) -> None:
     review, training = tmp_path / "review.csv", tmp_path / "training.csv"
-    export_review(database, summarized, review, 2)
+    export_review(database, summarized, review, Draw(2))
     header = review.read_text().splitlines()[0]
     review.write_text(f"{header}\n999,case-999,user: x,old,New summary.\n")
     with pytest.raises(SourceError, match=r"review\.csv: none of its jobs is in this database"):
@@ -144,15 +90,10 @@ def test_a_review_of_another_database_is_refused_whole(database: Engine, summari
     assert not training.exists()
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def correct_all(database: Engine, folder: Path, num_rows: int, corrected: str) -> Path:
     """A review in which every row is corrected."""
     review = folder / "review.csv"
-    export_review(database, 1, review, num_rows)
+    export_review(database, 1, review, Draw(num_rows))
     edit(review, {row["id"]: corrected for row in read(review)})
     return review
 
@@ -177,7 +118,7 @@ def test_a_training_file_keeps_its_rows_and_columns_but_for_the_corrected_conver
 
 def test_without_corrections_no_file_is_written(database: Engine, summarized: int, tmp_path: Path) -> None:
     review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
-    export_review(database, summarized, review, 3)
+    export_review(database, summarized, review, Draw(3))
     assert import_review(database, review, ours) == ImportReport(0, 3, 0, 0)
     assert not ours.exists()
     for older in ("", "id,conversation,summary\n"):
@@ -203,7 +144,7 @@ def test_an_unusable_correction_is_reported_and_the_others_are_imported(
     corrected: str, problem: str, database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
-    export_review(database, summarized, review, 2)
+    export_review(database, summarized, review, Draw(2))
     bad, good = read(review)
     edit(review, {bad["id"]: corrected.format(bad["job"])})
     report = import_review(database, review, ours)
@@ -242,7 +183,7 @@ def test_one_column_sorted_by_itself_is_refused_with_its_lines(
 
 def test_a_summary_corrected_in_its_own_column_is_refused(database: Engine, summarized: int, tmp_path: Path) -> None:
     review = tmp_path / "review.csv"
-    export_review(database, summarized, review, 1)
+    export_review(database, summarized, review, Draw(1))
     change(review, "summary", ["Customer waits again."])
     with pytest.raises(
         SourceError, match=r"summary not as exported for job \d+\. .*write corrections in the column `corr"
@@ -254,7 +195,7 @@ def test_two_reviewers_of_one_conversation_are_both_kept(database: Engine, summa
     ours = tmp_path / "ours.csv"
     for reviewer, summary in (("ann", "Customer waits again."), ("bob", "The order is late.")):
         review = tmp_path / f"{reviewer}.csv"
-        export_review(database, summarized, review, 1)
+        export_review(database, summarized, review, Draw(1))
         edit(review, {read(review)[0]["id"]: summary})
         import_review(database, review, ours)
     (example,) = merge_examples(load_examples(str(ours), "train"))
@@ -269,7 +210,7 @@ def test_two_rows_of_one_conversation_in_one_file_are_both_kept(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
-    export_review(database, summarized, review, 1)
+    export_review(database, summarized, review, Draw(1))
     (row,) = read(review)
     with review.open("w", newline="") as file:
         writer = csv.DictWriter(file, [*row, "reviewer"])
@@ -282,7 +223,7 @@ def test_two_rows_of_one_conversation_in_one_file_are_both_kept(
 
 def test_a_copy_of_the_guarded_summary_is_not_a_correction(database: Engine, summarized: int, tmp_path: Path) -> None:
     review = tmp_path / "review.csv"
-    export_review(database, summarized, review, 3)
+    export_review(database, summarized, review, Draw(3))
     guarded = {row["id"]: row["summary"] for row in read(review)}
     assert all(summary.startswith("'=") for summary in guarded.values())
     edit(review, guarded)
@@ -295,7 +236,7 @@ def test_a_summary_that_starts_with_an_apostrophe_itself_is_not_a_correction(
     with database.begin() as connection:
         connection.execute(update(Summary).where(Summary.job_id == 7).values(text="'=late, said the customer"))
     review = tmp_path / "review.csv"
-    export_review(database, summarized, review, 30)
+    export_review(database, summarized, review, Draw(30))
     edit(review, {row["id"]: row["summary"] for row in read(review)})
     assert import_review(database, review, tmp_path / "ours.csv") == ImportReport(0, 30, 0, 0)
 
@@ -326,7 +267,7 @@ def test_an_id_that_looks_like_a_formula_survives_the_round_trip(
     with database.begin() as connection:
         connection.execute(update(SubmissionJob).where(SubmissionJob.job_id == 7).values(external_id=formula))
     review, ours = tmp_path / "review.csv", tmp_path / "ours.csv"
-    export_review(database, summarized, review, 30)
+    export_review(database, summarized, review, Draw(30))
     assert f"'{formula}" in {row["id"] for row in read(review)}
     edit(review, {f"'{formula}": "Customer waits again."})
     import_review(database, review, ours)
@@ -348,7 +289,7 @@ def test_a_purged_conversation_is_skipped_and_the_others_are_imported(
 def test_only_the_drawn_conversations_are_read(database: Engine, summarized: int, tmp_path: Path) -> None:
     asked: list[object] = []
     event.listen(database, "before_cursor_execute", lambda _0, _1, sql, given, _4, _5: asked.append((sql, given)))
-    export_review(database, summarized, tmp_path / "review.csv", 2)
+    export_review(database, summarized, tmp_path / "review.csv", Draw(2))
     (of_texts,) = (given for sql, given in asked if "job.text" in sql)
     drawn = [int(row["job"]) for row in read(tmp_path / "review.csv")]
     values = list(of_texts.values()) if isinstance(of_texts, dict) else list(of_texts)
@@ -359,11 +300,11 @@ def test_a_missing_submission_and_one_without_summaries_differ(
     database: Engine, summarized: int, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFoundError, match="there is no submission 99"):
-        export_review(database, 99, tmp_path / "review.csv", 1)
+        export_review(database, 99, tmp_path / "review.csv", Draw(1))
     with database.begin() as connection:
         connection.execute(delete(Summary))
     with pytest.raises(SourceError, match="has no summaries yet"):
-        export_review(database, summarized, tmp_path / "review.csv", 1)
+        export_review(database, summarized, tmp_path / "review.csv", Draw(1))
 
 
 @pytest.fixture

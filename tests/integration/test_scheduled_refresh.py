@@ -2,58 +2,21 @@
 
 import csv
 import fcntl
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fixtures.command import Answer
-from tests.integration.test_review import edit, read, submit_thirty
-from tests.unit.training.learner import MAX_NEW_TOKENS, RECIPE, SUMMARY, save_base, write_split
-from training.context import find_served, open_context
-from training.data.review import export_review
+from tests.fixtures.refreshes import GARBAGE, Call, install, read_report, refresh, served, write_review
+from tests.fixtures.reviews import read
+from tests.unit.training.learner import SUMMARY
 from training.fit.stopwatch import Stopwatch
-
-Call = Callable[..., Answer]
-OPTIONS = ("--base", RECIPE.base, "--batch-size", "4", "--learning-rate", "2e-2", "--quantization", "none")
-GARBAGE = "zzz zzz zzz zzz"
 
 
 @pytest.fixture
 def home(aftercall: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder of an installation with a tiny base model, thirty summaries and labelled data."""
-    monkeypatch.setenv("AFTERCALL_DATA_DIR", str(tmp_path / "home"))
-    monkeypatch.setenv("AFTERCALL_BASE_MODEL", RECIPE.base)
-    monkeypatch.setenv("AFTERCALL_MAX_NEW_TOKENS", str(MAX_NEW_TOKENS))
-    save_base(tmp_path)
-    write_split(tmp_path / "labelled")
-    with open_context() as context:
-        submit_thirty(context.database)
-    return tmp_path / "home"
-
-
-def write_review(path: Path, corrected: str, num_corrected: int = 30) -> Path:
-    """A review in which summaries were corrected to the same text."""
-    with open_context() as context:
-        export_review(context.database, 1, path, 30)
-    edit(path, {row["id"]: corrected for row in read(path)[:num_corrected]})
-    return path
-
-
-def refresh(aftercall: Call, *args: object, steps: int = 40) -> Answer:
-    return aftercall("refresh", *map(str, args), *OPTIONS, "--max-steps", str(steps))
-
-
-def served() -> str:
-    with open_context() as context:
-        return find_served(context, RECIPE.base).digest
-
-
-def read_report(answer: Answer) -> tuple[str, dict[str, Any]]:
-    path = Path(answer.output.splitlines()[-1].removeprefix("report: "))
-    return path.read_text(), json.loads(path.with_suffix(".json").read_text())
+    """The data folder of an installation in the folder that the command runs in."""
+    return install(tmp_path, monkeypatch)
 
 
 def test_weeks_of_reviews_promote_what_is_better_and_keep_garbage_out(
@@ -64,14 +27,19 @@ def test_weeks_of_reviews_promote_what_is_better_and_keep_garbage_out(
     assert first.exit_code == 0, first.output
     assert "promoted: the gate let it pass" in first.output
     adapter = served()
-    markdown, report = read_report(first)
+    page, report = read_report(first)
     assert (report["outcome"], report["num_held_out"], report["candidate"]) == ("promoted", 32, adapter)
     assert report["num_train"] > 24
     assert report["differences"]["rouge_average"].startswith("+")
     assert len(report["summaries"]) == 10
-    assert "## Figures, n=32" in markdown
-    assert "- review week1.csv" in markdown.replace(f"{tmp_path}/", "")
-    assert "| rouge_average, new compared with the constant sentence |" in markdown
+    assert "<h2>Figures, n=32</h2>" in page
+    assert "<td>review week1.csv</td>" in page.replace(f"{tmp_path}/", "")
+    assert "<td>rouge_average, new compared with the constant sentence</td>" in page
+    assert "<p>training: " in page
+    assert page.count("<polyline") == 2
+    assert page.count("<th>before</th><th>new</th>") == 10
+    assert "<li>the gate let it pass</li>" in page
+    assert "http" not in page
 
     runs = set((home / "refresh" / "runs").iterdir())
     again = refresh(aftercall, "--from-review", good, "--data", "labelled")

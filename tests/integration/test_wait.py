@@ -17,16 +17,6 @@ from tests.fixtures.workers import WorkerStarter, conversation_text, submit_file
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@pytest.fixture
-def command(
-    aftercall: Callable[..., Answer], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Answer]:
-    """The command on the servers of the test."""
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    return aftercall
-
-
 def submit(folder: Path, database: Engine, settings: Settings, *ids: str) -> int:
     """Submit conversations; one named poison fails."""
     text = {"poison": "Customer: POISON my order did not arrive yet\n"}

@@ -34,22 +34,21 @@ def test_an_unknown_command_is_named(aftercall: Callable[..., Answer]) -> None:
     assert (answer.exit_code, "'summarise'" in answer.errors) == (2, True)
 
 
-@pytest.mark.parametrize(
-    "args", [["--help"], *([name, "--help"] for name in COMMANDS), ["submit", "--dry-run", "a.csv"], ["doctor"]]
-)
-def test_no_command_line_imports_torch(args: list[str], tmp_path: Path) -> None:
+def test_no_command_line_imports_torch(tmp_path: Path) -> None:
     write_source(tmp_path / "a.csv", ["a"])
+    lines = [["--help"], *([name, "--help"] for name in COMMANDS), ["submit", "--dry-run", "a.csv"], ["doctor"]]
     script = (
         "import sys\n"
         "from aftercall.cli import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        "finally:\n    print(sorted({'torch', 'transformers', 'peft'} & sys.modules.keys()))\n"
+        f"for line in {lines!r}:\n"
+        "    try:\n        main(line)\n"
+        "    except SystemExit:\n        pass\n"
+        "    heavy = {'torch', 'transformers', 'peft'} & sys.modules.keys()\n"
+        "    assert not heavy, f'{line} imports {heavy}'\n"
     )
     # What the doctor thinks of this machine is not the question.
-    done = subprocess.run(
-        [sys.executable, "-c", script, *args], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @dataclass(frozen=True)
@@ -240,6 +239,7 @@ def test_the_nearest_command_is_suggested(aftercall: Callable[..., Answer]) -> N
     assert answer.exit_code == 2
     assert "there is no command 'exprot'. Did you mean 'export'?" in answer.errors
     assert "Did you mean" not in aftercall("zzz").errors
+    assert "there is no command 'promot'. Did you mean 'promote'?" in aftercall("adapters", "promot").errors
 
 
 def test_the_shell_completes_commands() -> None:

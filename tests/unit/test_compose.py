@@ -173,7 +173,7 @@ def test_the_images_get_the_adapters_that_ship() -> None:
 def test_the_builder_gets_what_the_package_is_made_of() -> None:
     allowed = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     files = {PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]}
-    assert allowed == TOPS | files | {"pyproject.toml", "constraints.txt"}
+    assert allowed == TOPS | files | {"pyproject.toml", "constraints.txt", "locked"}
 
 
 def _installed_with(requirements: Iterable[str]) -> set[str]:

@@ -321,3 +321,17 @@ def test_the_summaries_in_the_readme_are_of_the_adapter_that_ships() -> None:
     assert named is not None
     if named[1] != shipped.name:
         pytest.fail("the shipped adapter changed: run the examples again and paste their summaries into README.md")
+
+
+def test_the_tests_that_the_page_on_security_names_exist() -> None:
+    page = (ROOT / "docs/security.md").read_text().rpartition("## Which test holds which promise")[2]
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`(?:[a-z/]*/)?(test_\w+\.py)?(?:::(test_\w+))?`", page)
+    current, checked = "", 0
+    for file, test in named:
+        current = file or current
+        if current:
+            assert current in files, current
+            assert not test or f"def {test}(" in files[current], f"{current}::{test}"
+            checked += 1
+    assert checked > 50

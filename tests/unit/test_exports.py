@@ -117,6 +117,20 @@ EXPORTS = {
             ]
         }
     ],
+    # A batch of one request is a document of one object.
+    "openai-batch": {
+        "custom_id": "r1",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {
+            "model": "gpt-5-mini",
+            "messages": [
+                {"role": "system", "content": "Summarize."},
+                {"role": "user", "content": "it broke"},
+                {"role": "assistant", "content": "since when?"},
+            ],
+        },
+    },
     "livechat": {
         "chats": [
             {

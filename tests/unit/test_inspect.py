@@ -45,10 +45,27 @@ def test_text_is_for_people(aftercall: Callable[..., Answer]) -> None:
     assert answer.exit_code == 0
     assert "conversations 1" in answer.output
     assert "1 customer, 1 agent" in answer.output
-    assert "dropped       1 notes" in answer.output
+    assert "dropped       1 note" in answer.output
     assert "(note): do not tell the customer" in answer.output
     assert "> agent: a new one is on its way to you" in answer.output
     assert max(map(len, answer.output.splitlines())) <= 80
+
+
+def test_what_a_folder_holds_beside_conversations_takes_a_sentence(aftercall: Callable[..., Answer]) -> None:
+    Path("slack").mkdir()
+    Path("slack/users.json").write_text(json.dumps([{"id": "U1", "name": "jo"}]))
+    Path("slack/notes.csv").write_text(NOTES)
+    output = " ".join(aftercall("inspect", "slack").output.split())
+    assert "passed over slack/users.json: the columns 'id', 'name' are not those of a support export that" in output
+    assert "slack/users.json: slack/users.json" not in output
+    assert "Known are" not in output
+
+
+def test_a_conversation_in_which_nobody_speaks_says_so(aftercall: Callable[..., Answer]) -> None:
+    Path("a.csv").write_text(NOTES + "2,agent,False,do not call back\n")
+    answer = aftercall("inspect", "a.csv")
+    assert answer.exit_code == 4
+    assert "line 5: nobody speaks in the conversation: it holds notes" in " ".join(answer.output.split())
 
 
 def test_names_are_said_with_how_their_side_was_decided(aftercall: Callable[..., Answer]) -> None:
@@ -86,7 +103,7 @@ def test_every_conversation_of_one_turn_is_a_warning(aftercall: Callable[..., An
 def test_how_a_source_was_read_is_kept_with_its_submission(aftercall: Callable[..., Answer]) -> None:
     Path("a.csv").write_text(NOTES)
     answer = aftercall("submit", "a.csv")
-    assert "dropped: 1 notes" in answer.output
+    assert "dropped: 1 note" in answer.output
     database = connect("sqlite:///aftercall-data/aftercall.db")
     with reading(database) as connection:
         (kept,) = connection.execute(Submission.__table__.select()).all()

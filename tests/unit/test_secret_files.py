@@ -14,6 +14,8 @@ SECRET = {
     "redis_url": "redis://:s3cret@redis:6379/0",
     "message_key": KEY,
     "web_password": "correct horse battery",
+    "webhook_url": "https://hooks.example/night",
+    "webhook_secret": KEY,
 }
 
 
@@ -23,6 +25,8 @@ def test_a_secret_is_read_from_its_file(
     variable: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = SECRET_FILES[variable]
+    # A webhook's URL needs it.
+    monkeypatch.setenv("AFTERCALL_WEBHOOK_SECRET", KEY)
     (tmp_path / "secret").write_bytes((SECRET[setting] + end).encode())
     monkeypatch.setenv(variable, str(tmp_path / "secret"))
     settings = load_settings()

@@ -45,7 +45,7 @@ def test_where_no_setting_is_near_a_name_all_are_listed(monkeypatch: pytest.Monk
     [
         ("CHUNK_SIZE", "many", "is not a whole number"),
         ("CHUNK_SIZE", "0", "is less than 1"),
-        ("QUANTIZATION", "nf8", "is not 'auto', 'nf4', 'int8' or 'none'"),
+        ("QUANTIZATION", "nf8", "is not 'auto', 'nf4', 'fp8', 'int8' or 'none'"),
         ("TOP_P", "1.5", "is more than 1.0"),
         ("TOP_P", "half", "is not a number"),
         ("TEMPERATURE", "0", "is not above 0.0"),

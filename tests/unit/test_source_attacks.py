@@ -44,11 +44,11 @@ def test_lines_of_broken_quotes_are_read_again_in_proportion(line: str, num_line
 
 
 def test_two_quotes_that_are_never_closed_cost_two_rows_of_a_large_file(tmp_path: Path) -> None:
-    rows = [["id", "transcript"], *([str(number), f"user: said {number}"] for number in range(60_000))]
+    rows = [["id", "transcript"], *([str(number), f"user: said {number} {'a' * 300}"] for number in range(4_000))]
     text = to_csv(rows).replace("\r\n2,", '\r\n2,"').replace("\r\n5,", '\r\n5,"')
     found, rejected = read(write(tmp_path, text))
     assert len(rejected) == 2
-    assert len(found) == 59_998
+    assert len(found) == 3_998
 
 
 def _huge(num_rows: int, shape: str) -> Iterator[str]:
@@ -57,7 +57,7 @@ def _huge(num_rows: int, shape: str) -> Iterator[str]:
     for number in range(num_rows):
         yield f"{number},user: hi {number},{extra}\n" if shape == "conversations" else f"1,user,hi {number},{extra}\n"
     for number in range(num_rows):
-        yield f",user: no id {number},{extra}\n" if shape == "conversations" else f"1,alien,hi {number},{extra}\n"
+        yield f",user: no id {number},{extra}\n" if shape == "conversations" else f",user,no id {number},{extra}\n"
 
 
 def _write_huge(folder: Path, num_rows: int, shape: str) -> Path:
@@ -90,10 +90,10 @@ def test_long_rows_make_no_long_file_of_rejected_rows(tmp_path: Path) -> None:
 _READ_WITHIN = """
 import resource, sys
 from producer.source import open_source
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 with open_source(sys.argv[1]) as source:
-    pages = int(open("/proc/self/statm").read().split()[0])
-    limit = pages * resource.getpagesize() + int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     print(sum(1 for _ in source))
 """
 

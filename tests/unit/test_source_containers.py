@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow
 import pytest
 from backports import zstd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -148,6 +148,7 @@ def test_a_workbook_inside_an_archive(tmp_path: Path) -> None:
     assert texts(read(write(tmp_path, make_zip({"a.xlsx": workbook}), "a.zip"))[0]) == {"1": "user:  a\n"}
 
 
+@settings(max_examples=20)
 @given(
     st.lists(
         st.lists(

@@ -1,5 +1,8 @@
 """`aftercall status` on an ordinary terminal: nothing that matters is lost at 80 columns."""
 
+import itertools
+import time
+
 import pytest
 from rich.console import Console
 
@@ -54,3 +57,19 @@ def test_a_bad_morning_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyP
 def test_a_usual_night_has_no_columns_of_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
     header = show(standings(FINE), 80, monkeypatch)[0]
     assert header.split() == ["id", "source", "when", "submitted", "waiting", "done", "failed"]
+
+
+def test_watching_a_ledger_takes_a_tenth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[tuple[float, float]] = []
+
+    def read() -> Standings:
+        began = time.monotonic()
+        time.sleep(0.02)
+        looks.append((began, time.monotonic()))
+        return standings(BAD if len(looks) < 4 else FINE)
+
+    monkeypatch.setattr(status, "WATCH_INTERVAL_S", 0.0)
+    status.status(read, is_watching=True)
+    pauses = [after[0] - before[1] for before, after in itertools.pairwise(looks)]
+    assert len(pauses) == 3
+    assert min(pauses) >= 0.2

@@ -1,7 +1,8 @@
 """Rewrites training files of other libraries as JSON Lines that the producer's readers take.
 
-Parquet files and folders of `save_to_disk` become one JSON object a line. Rows of `prompt` and `completion`, and chat
-`messages` that end with the assistant's summary, become rows of `conversation` and `summary`. Line numbers stay.
+Parquet files and folders of `save_to_disk` become one JSON object a line. Rows of `prompt` and `completion`, of
+`prompt`, `chosen` and `rejected`, and chat `messages` that end with the assistant's summary, become rows of
+`conversation` and `summary`. Line numbers stay.
 """
 
 import gzip
@@ -20,6 +21,8 @@ from aftercall.profile import TWEETSUMM
 _INPUT_HEADER = "### Input:"
 #: Names of a folder that `datasets` saved: of splits, and of one split.
 _SAVED = ("dataset_dict.json", "state.json")
+#: Keys of training libraries' rows.
+_FOREIGN_KEYS = ("messages", "prompt", "completion", "chosen", "rejected")
 #: Keys under which a row of `messages` has its summary outside of them.
 _SUMMARY_KEYS = ("summary", "summaries", "reference", "references")
 
@@ -107,7 +110,9 @@ def _is_foreign(row: object) -> bool:
     """Whether a row is in a training library's format."""
     if not isinstance(row, Mapping):
         return False
-    return {"prompt", "completion"} <= row.keys() or (
+    if {"prompt", "completion"} <= row.keys() or {"prompt", "chosen", "rejected"} <= row.keys():
+        return True
+    return bool(
         "messages" in row and not any(key in row for key in _SUMMARY_KEYS) and _find(row["messages"], "assistant") != ""
     )
 
@@ -118,16 +123,24 @@ def _convert(row: Any, number: int) -> Any:
     if "messages" in row:
         conversation, summary = _find(row["messages"], "user"), _find(row["messages"], "assistant")
     else:
-        prompt, completion = row["prompt"], row["completion"]
-        conversation = prompt if isinstance(prompt, str) else _find(prompt, "user")
-        summary = completion if isinstance(completion, str) else _find(completion, "assistant")
-    rest = {key: value for key, value in row.items() if key not in ("messages", "prompt", "completion")}
-    return {
+        conversation = _text(row["prompt"], "user")
+        summary = _text(row["chosen"] if "chosen" in row else row["completion"], "assistant")
+    converted = {
         "id": f"row {number}",
-        **rest,
+        **{key: value for key, value in row.items() if key not in _FOREIGN_KEYS},
         "conversation": _unwrap(conversation),
-        "summary": summary.partition(TWEETSUMM.stop)[0].strip(),
+        "summary": _cut(summary),
     }
+    # A preference dataset: the rejected text is what the chosen one is preferred to.
+    return converted | {"served": _cut(_text(row["rejected"], "assistant"))} if "rejected" in row else converted
+
+
+def _text(value: Any, role: str) -> str:
+    return value if isinstance(value, str) else _find(value, role)
+
+
+def _cut(completion: str) -> str:
+    return completion.partition(TWEETSUMM.stop)[0].strip()
 
 
 def _find(messages: object, role: str) -> str:

@@ -10,10 +10,15 @@ from aftercall.errors import SourceError
 from producer.output import check_replaceable, write_out
 from training.data.csv_rows import read_rows
 from training.data.dataset import read_training_csv
+from training.data.labelled import SERVED_COLUMN
 
 #: Who wrote a summary; empty for references that no reviewer wrote.
 REVIEWER = "reviewer"
-TRAINING_COLUMNS = ("id", "conversation", "summary", REVIEWER)
+#: The reviewer's reason for a correction.
+REASON = "reason"
+#: What a correction adds to a training file's own columns.
+_ADDED_COLUMNS = (REVIEWER, SERVED_COLUMN, REASON)
+TRAINING_COLUMNS = ("id", "conversation", "summary", *_ADDED_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,10 @@ class Correction:
     conversation: str
     summary: str
     reviewer: str
+    #: The summary that was corrected, as it was served.
+    served: str
+    #: Empty if the reviewer gave none.
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +61,12 @@ class TrainingFile:
                 "conversation": correction.conversation,
                 "summary": correction.summary,
                 REVIEWER: correction.reviewer,
+                SERVED_COLUMN: correction.served,
+                REASON: correction.reason,
             }
             for correction in dict.fromkeys(corrections)
         ]
-        columns = (*self.columns, *(() if REVIEWER in self.columns else (REVIEWER,)))
+        columns = tuple(dict.fromkeys((*self.columns, *_ADDED_COLUMNS)))
 
         def write(file: TextIO) -> int:
             writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")

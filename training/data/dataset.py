@@ -50,11 +50,12 @@ def is_split_source(data: str) -> bool:
 
 
 def digest_examples(examples: Iterable[Example]) -> str:
-    """One digest of all conversations, references and fields; an adapter's manifest records it for its data."""
+    """One digest of all conversations, references, fields and preferences; an adapter's manifest records it."""
     digest = sha256()
     for example in examples:
         labels = [asdict(example.labels)] if example.labels else []
-        line = json.dumps([example.text, *example.references, *labels], ensure_ascii=False)
+        pairs = list(map(asdict, example.pairs))
+        line = json.dumps([example.text, *example.references, *labels, *pairs], ensure_ascii=False)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 

@@ -13,6 +13,14 @@ from training.data.service import Labels, read_service_row
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Two summaries of one conversation, of which a person prefers the first."""
+
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One cleaned conversation and its reference summaries."""
 
@@ -21,6 +29,8 @@ class Example:
     references: tuple[str, ...]
     #: The fields that a person filled in; None where the data has none.
     labels: Labels | None = None
+    #: What people preferred to what; empty where the data has no preferences.
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def text(self) -> str:
@@ -88,9 +98,11 @@ def redact_example(example: Example, redact: Mode) -> Example:
     """The example as serving redacts conversations; references and fields have the conversation's placeholders."""
     labels = example.labels
     told = (labels.issue, labels.action, labels.follow_up) if labels else ()
-    turns, texts = redact_with_texts(example.conversation.turns, (*example.references, *told), redact)
-    references, fields = texts[: len(example.references)], texts[len(example.references) :]
+    paired = [text for pair in example.pairs for text in (pair.chosen, pair.rejected)]
+    turns, texts = redact_with_texts(example.conversation.turns, (*example.references, *told, *paired), redact)
+    rest = iter(texts[len(example.references) :])
     if labels:
-        issue, action, follow_up = fields
-        labels = replace(labels, issue=issue, action=action, follow_up=follow_up)
-    return Example(Conversation(example.conversation.external_id, turns), references, labels)
+        labels = replace(labels, issue=next(rest), action=next(rest), follow_up=next(rest))
+    pairs = tuple(Pair(chosen, rejected) for chosen, rejected in zip(rest, rest, strict=True))
+    references = texts[: len(example.references)]
+    return Example(Conversation(example.conversation.external_id, turns), references, labels, pairs)

@@ -15,11 +15,13 @@ from producer.readers.rows import Rejected, SourceRow
 from producer.rejected import RejectedFile
 from producer.source import Source, SourceOptions, open_source
 from training.data.chat_rows import readable_rows
-from training.data.example import Example, example_from_dialogstudio, example_from_service, make_example
+from training.data.example import Example, Pair, example_from_dialogstudio, example_from_service, make_example
 from training.data.service import is_service_row
 
 #: Columns that a summary is looked for in, in this order.
 SUMMARY_COLUMNS = ("summary", "summaries", "reference", "references", "abstract", "tldr")
+#: The column of the summary that a person corrected, which the row's own summary is preferred to.
+SERVED_COLUMN = "served"
 #: The columns of the training files that `aftercall review import` writes.
 OWN_COLUMNS = {"transcript": "conversation"}
 _DIALOGSTUDIO_KEYS = frozenset({"original dialog info", "log"})
@@ -96,7 +98,14 @@ def _read_row(columns: Sequence[str], row: SourceRow, summary_column: str | None
     if is_service_row(cells) and not summary_column:
         return example_from_service(cells)
     references = _find_references(cells, summary_column)
-    return make_example(row.conversation.external_id, row.conversation.turns, references)
+    example = make_example(row.conversation.external_id, row.conversation.turns, references)
+    return replace(example, pairs=_find_pairs(cells, example.references))
+
+
+def _find_pairs(cells: Mapping[str, Any], references: Sequence[str]) -> tuple[Pair, ...]:
+    served = cells.get(SERVED_COLUMN)
+    rejected = " ".join(served.split()) if isinstance(served, str) else ""
+    return tuple(Pair(chosen, rejected) for chosen in references if rejected and chosen != rejected)
 
 
 def _cells(columns: Sequence[str], row: Sequence[str]) -> Mapping[str, Any]:

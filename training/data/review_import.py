@@ -1,11 +1,13 @@
 """Imports reviewers' corrections as training rows, after checking each row against what was exported.
 
-Reads the ledger and does not change it. A reviewed file went through a spreadsheet, where one sorted column puts every
-correction next to another conversation, so a row whose cells do not belong together stops the import.
+Corrections go to a training file, all reviews to the log next to it. Reads the ledger and does not change it. A
+reviewed file went through a spreadsheet, where one sorted column puts every correction next to another conversation,
+so a row whose cells do not belong together stops the import.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -13,10 +15,11 @@ from sqlalchemy import Engine, select
 from aftercall.corrections import find_problem, squeeze
 from aftercall.database import reading
 from aftercall.errors import SourceError
-from aftercall.models import Job, SubmissionJob, Summary
-from producer.export import FORMULA_STARTS, neutralise
+from aftercall.models import Job, Submission, SubmissionJob, Summary
+from producer.formulas import guard, unguard
 from training.data.corrections import Correction, open_training_file
-from training.data.review import read_reviewed
+from training.data.review import DRAWN, read_reviewed
+from training.data.reviews import APPROVED, CORRECTED, Review, add_to_log, join_flags, log_path, name_channel
 
 #: Longest job number that a database can hold, in digits.
 _MAX_DIGITS = 18
@@ -53,6 +56,10 @@ class _Entry:
     #: Empty if the reviewer wrote nothing.
     corrected: str
     reviewer: str
+    #: Why it was corrected, in the reviewer's words.
+    reason: str
+    #: `risk` or `control`.
+    drawn: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +67,26 @@ class _Stored:
     """What the ledger has of a job."""
 
     text: str
+    channel: str
     external_ids: set[str] = field(default_factory=set)
-    summaries: set[str] = field(default_factory=set)
+    #: Adapter and verdict of each summary, by its text.
+    summaries: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def has_summary(self, cell: str) -> bool:
         """Whether a cell is one of the job's summaries, with or without the export's guard."""
-        forms = {squeeze(str(form)) for text in self.summaries for form in (text, neutralise(text))}
-        return squeeze(cell) in forms
+        return self.find_summary(cell) is not None
+
+    def find_summary(self, cell: str) -> str | None:
+        """The job's summary that a cell is, as it was served."""
+        cell = squeeze(cell)
+        for text in self.summaries:
+            if cell in (squeeze(text), squeeze(str(guard(text)))):
+                return text
+        return None
 
     def has_id(self, cell: str) -> bool:
         """Whether a cell is the job's id, in any submission."""
-        return cell.strip() in {str(form).strip() for text in self.external_ids for form in (text, neutralise(text))}
+        return cell.strip() in {str(form).strip() for text in self.external_ids for form in (text, guard(text))}
 
     def has_text(self, cell: str) -> bool:
         """Whether a cell is the job's conversation, however a spreadsheet broke its lines or cut it."""
@@ -82,7 +98,8 @@ def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
     """Add the corrections of a reviewed file to the training file `out`.
 
     A reviewer's corrections replace that reviewer's earlier ones of the same conversation, and references that no
-    reviewer wrote. The reviewer is the row's column `reviewer` if there is one, or else the file's name. Conversations
+    reviewer wrote. All reviews, also of summaries that were left as they were, go to the log next to `out`. The
+    reviewer is the row's column `reviewer` if there is one, or else the file's name. Conversations
     are taken from the ledger. Rows of purged conversations and unusable corrections are left out and reported.
 
     Raises SourceError, naming the lines, before anything is written, if a row is not as it was exported.
@@ -95,12 +112,13 @@ def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
         raise SourceError(f"{reviewed}: none of its jobs is in this database; import it where it was exported")
     _check_rows(known, stored)
     corrected = [entry for entry in known if entry.corrected and not stored[entry.job_id].has_summary(entry.corrected)]
-    problems = {entry.where: find_problem(_unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
-    usable = [
-        Correction(entry.external_id, stored[entry.job_id].text, _unguard(entry.corrected), entry.reviewer)
-        for entry in corrected
-        if not problems[entry.where]
+    problems = {entry.where: find_problem(unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
+    usable = [_to_correction(entry, stored[entry.job_id]) for entry in corrected if not problems[entry.where]]
+    reviews = [
+        _to_review(entry, stored[entry.job_id]) for entry in known if entry.summary and not problems.get(entry.where)
     ]
+    if reviews:
+        add_to_log(log_path(out), reviews)
     return ImportReport(
         num_corrected=len(usable),
         num_unchanged=len(known) - len(corrected),
@@ -116,11 +134,44 @@ def _read_entry(row: Mapping[str, str], where: str, file_name: str) -> _Entry:
     return _Entry(
         where=where,
         job_id=int(row["job"]),
-        external_id=_unguard(row["id"]),
+        external_id=unguard(row["id"]),
         conversation=row["conversation"],
         summary=row["summary"],
         corrected=squeeze(row["corrected"]),
         reviewer=(row.get("reviewer") or "").strip() or file_name,
+        reason=squeeze(row.get("reason") or ""),
+        drawn=(row.get(DRAWN) or "").strip(),
+    )
+
+
+def _to_correction(entry: _Entry, stored: _Stored) -> Correction:
+    return Correction(
+        external_id=entry.external_id,
+        conversation=stored.text,
+        summary=unguard(entry.corrected),
+        reviewer=entry.reviewer,
+        served=stored.find_summary(entry.summary) or "",
+        reason=unguard(entry.reason),
+    )
+
+
+def _to_review(entry: _Entry, stored: _Stored) -> Review:
+    served = stored.find_summary(entry.summary) or ""
+    adapter, flags = stored.summaries[served]
+    is_approved = not entry.corrected or stored.has_summary(entry.corrected)
+    return Review(
+        job=str(entry.job_id),
+        id=entry.external_id,
+        reviewer=entry.reviewer,
+        summary=squeeze(served),
+        decision=APPROVED if is_approved else CORRECTED,
+        corrected="" if is_approved else unguard(entry.corrected),
+        reason=unguard(entry.reason),
+        adapter=adapter,
+        channel=stored.channel,
+        flags=flags,
+        drawn=entry.drawn,
+        day=f"{date.today():%Y-%m-%d}",
     )
 
 
@@ -128,16 +179,20 @@ def _read_stored(database: Engine, job_ids: Sequence[int]) -> dict[int, _Stored]
     stored: dict[int, _Stored] = {}
     for start in range(0, len(job_ids), _NUM_AT_ONCE):
         query = (
-            select(Job.id, Job.text, SubmissionJob.external_id, Summary.text.label("summary"))
+            select(
+                *(Job.id, Job.text, SubmissionJob.external_id, Submission.name),
+                *(Summary.text.label("summary"), Summary.adapter_digest, Summary.reasons),
+            )
             .join(SubmissionJob, SubmissionJob.job_id == Job.id)
+            .join(Submission, Submission.id == SubmissionJob.submission_id)
             .join(Summary, Summary.job_id == Job.id)
             .where(Job.id.in_(job_ids[start : start + _NUM_AT_ONCE]))
         )
         with reading(database) as connection:
             for row in connection.execute(query):
-                job = stored.setdefault(row.id, _Stored(row.text))
+                job = stored.setdefault(row.id, _Stored(row.text, name_channel(row.name)))
                 job.external_ids.add(row.external_id)
-                job.summaries.add(row.summary)
+                job.summaries[row.summary] = (row.adapter_digest, join_flags(row.reasons))
     return stored
 
 
@@ -166,8 +221,3 @@ def _find_differing(entry: _Entry, stored: _Stored) -> list[str]:
         "summary": is_cut or stored.has_summary(entry.summary),
     }
     return [name for name, is_same in checks.items() if not is_same]
-
-
-def _unguard(cell: str) -> str:
-    """A cell without the apostrophe that the export puts before a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell

@@ -58,6 +58,20 @@ def _read_held_out(sources: Sequence[str], reading: Reading) -> list[Example]:
     return merge_examples(held_out)
 
 
+def count_pairs(splits: Splits) -> int:
+    """How many preferences there are to train on."""
+    return sum(len(example.pairs) for example in splits.train)
+
+
+def require_pairs(splits: Splits, sources: Sequence[str]) -> None:
+    """Raises SourceError if there is no preference to train on."""
+    if not count_pairs(splits):
+        raise SourceError(
+            f"{', '.join(sources)}: no conversation to train on has a preference. Give --data a training file that "
+            "`aftercall review import` wrote, with the column `served`, or rows of prompt, chosen and rejected."
+        )
+
+
 def _require(examples: Sequence[Example], sources: Sequence[str], side: str) -> list[Example]:
     if not examples:
         raise SourceError(
@@ -68,12 +82,13 @@ def _require(examples: Sequence[Example], sources: Sequence[str], side: str) -> 
 
 
 def merge_examples(examples: Iterable[Example]) -> list[Example]:
-    """One example per conversation with all its distinct references, in the order of first occurrence."""
+    """One example per conversation with all its distinct references and pairs, in the order of first occurrence."""
     merged: dict[str, Example] = {}
     for example in examples:
-        known = merged.setdefault(example.text, replace(example, references=()))
+        known = merged.setdefault(example.text, replace(example, references=(), pairs=()))
         references = tuple(dict.fromkeys(known.references + example.references))
-        merged[example.text] = replace(known, references=references)
+        pairs = tuple(dict.fromkeys(known.pairs + example.pairs))
+        merged[example.text] = replace(known, references=references, pairs=pairs)
     return list(merged.values())
 
 

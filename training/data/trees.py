@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aftercall.errors import ModelError
 from aftercall.profile import TWEETSUMM, Profile
-from training.data.dataset import Example
+from training.data.example import Example, Pair
 from training.data.service import Target, make_targets
 from worker.loading.eos_tokens import find_end
 from worker.serving.prompts import PromptEncoder
@@ -54,6 +54,12 @@ class TreeEncoder:
         targets = make_targets(example.references, example.labels, self._prompts.profile)
         prompt = self._prompts.encode(example.text, max_prompt_tokens)
         return Tree(tuple(prompt.token_ids), tuple(map(self._encode_target, targets)))
+
+    def encode_pair(self, example: Example, pair: Pair, max_prompt_tokens: int) -> Tree:
+        """One preference: the conversation's prompt, the chosen completion and the rejected one."""
+        written = (make_targets((text,), None, self._prompts.profile)[0] for text in (pair.chosen, pair.rejected))
+        prompt = self._prompts.encode(example.text, max_prompt_tokens)
+        return Tree(tuple(prompt.token_ids), tuple(map(self._encode_target, written)))
 
     def _encode_target(self, target: Target) -> tuple[int, ...]:
         token_ids = self._prompts.encode_completion(target.text)
@@ -97,6 +103,22 @@ def collate_trees(trees: Sequence[Tree], padding_id: int, *, with_prompt: bool =
         "logits_to_keep": torch.tensor(predicting),
         "labels": torch.tensor([targets]),
     }
+
+
+def split_rows(trees: Sequence[Tree], max_tokens: int | None) -> list[list[Tree]]:
+    """Trees in rows of at most `max_tokens` each, in their order; a longer tree is a row by itself.
+
+    None packs all of them into one row.
+    """
+    rows: list[list[Tree]] = [[]]
+    length = 0
+    for tree in trees:
+        if max_tokens is not None and rows[-1] and length + tree.num_tokens > max_tokens:
+            rows.append([])
+            length = 0
+        rows[-1].append(tree)
+        length += tree.num_tokens
+    return rows
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,10 +12,11 @@ from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 
 from training.data.splits import Splits
+from training.fit.arguments import Outputs
 from training.fit.checkpoint import has_checkpoint
 from training.fit.recipe import Recipe
 from training.fit.speed import Speed
-from training.fit.train import DEFAULT_SPEED, Outputs, train_adapter
+from training.fit.train import DEFAULT_SPEED, train_adapter
 from training.fit.training_run import TrainingRun
 
 

@@ -24,6 +24,7 @@ RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 Schedule = Literal["cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
 Reporter = Literal["tensorboard", "mlflow", "trackio", "wandb"]
 LossOn = Literal["summary", "full"]
+Method = Literal["sft", "dpo", "sft+dpo"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,12 @@ class Recipe:
     references: References = "all"
     #: How the model is asked: the name of a profile that ships, or the path of a TOML file.
     profile: str = "tweetsumm-1"
+    #: Train on summaries (`sft`), on what people preferred to what (`dpo`), or on one after the other.
+    method: Method = "sft"
+    #: How strongly `dpo` holds the model to what it was before.
+    dpo_beta: Annotated[float, Gt(0)] = 0.1
+    dpo_learning_rate: Annotated[float, Gt(0)] = 5e-5
+    dpo_epochs: Annotated[float, Gt(0)] = 1.0
     #: Which tokens the loss covers: those of the summary, or also those of the prompt.
     loss_on: LossOn = "summary"
     lora_r: Annotated[int, Ge(1)] = 16
@@ -59,7 +66,7 @@ class Recipe:
     warmup_share: Annotated[float, Ge(0), Le(1)] = 0.0
     weight_decay: Annotated[float, Ge(0)] = 0.0
     num_epochs: Annotated[float, Gt(0)] = 1.0
-    #: Training stops after this many steps; 0: after `num_epochs`.
+    #: Training stops after this many steps, in each stage of `sft+dpo`; 0: after its epochs.
     max_steps: Annotated[int, Ge(0)] = 0
     #: A conversation with a longer prompt is shortened as in serving.
     max_prompt_tokens: Annotated[int, Ge(16)] = 1024
@@ -73,6 +80,11 @@ class Recipe:
     num_averaged_runs: Annotated[int, Ge(1)] = 1
     #: Where losses are reported while training.
     report_to: tuple[Reporter, ...] = ("tensorboard",)
+
+    @property
+    def trains_on_pairs(self) -> bool:
+        """Whether preferences are part of the method."""
+        return "dpo" in self.method
 
 
 _SCHEMA: TypeAdapter[Recipe] = TypeAdapter(Recipe)

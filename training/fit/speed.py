@@ -22,6 +22,8 @@ class Speed:
     is_dequantizing: bool = True
     #: Compile the decoder layers: slow to start, then each step launches far fewer kernels.
     is_compiling: bool = False
+    #: Memory that training may take on top of the loaded model; None: a share of what is free.
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

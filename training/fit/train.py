@@ -1,47 +1,31 @@
 """Trains a LoRA adapter on a loaded model, with trl, and reports how the run went."""
 
-import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import EarlyStoppingCallback, PrinterCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer
 from trl import SFTConfig
 
 from aftercall.profile import load_profile
 from training.data.dataset import Example
 from training.data.splits import Splits
 from training.data.trees import Tree, TreeEncoder
+from training.fit.arguments import Outputs, common_arguments
 from training.fit.checkpoint import find_checkpoint
-from training.fit.distributed import is_first, num_processes
-from training.fit.forecast import apply, free_memory, measure_cost, plan_run
+from training.fit.distributed import is_first
+from training.fit.lora import make_lora
+from training.fit.plan import Planned, count_steps, make_plan
 from training.fit.recipe import Recipe
 from training.fit.reference_choice import choose_references
 from training.fit.speed import Speed, optimize_layers
 from training.fit.stopwatch import Stopwatch
-from training.fit.targets import FoundLayers, find_targets
 from training.fit.trainer import TreeTrainer, make_collator, make_dataset
 from training.fit.training_run import LossPoint, TrainingRun
 
 DEFAULT_SPEED = Speed()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
-    """Where a run writes, and what it shows."""
-
-    #: Holds the checkpoints, one per epoch.
-    folder: Path
-    #: Report losses as the recipe's `report_to` says; TensorBoard's logs go to `folder`/runs.
-    is_logged: bool = False
-    #: Resume from the last checkpoint in `folder`.
-    is_resuming: bool = False
-    is_progress_shown: bool = True
 
 
 def train_adapter(
@@ -51,11 +35,13 @@ def train_adapter(
     trees = _encode(tokenizer, choose_references(splits.train, recipe.references), recipe)
     watched = _encode(tokenizer, splits.validation, recipe)
     checkpoint = find_checkpoint(outputs.folder) if outputs.is_resuming else None
-    model, planned, found = _plan(recipe, model, tokenizer, trees, outputs)
+    planned = make_plan(recipe, model, tokenizer, trees, speed)
+    if outputs.is_progress_shown and is_first():
+        click.echo(planned.describe())
     with warnings.catch_warnings():
         # transformers deprecates names that trl and peft still use; a user cannot fix that.
         warnings.simplefilter("ignore", FutureWarning)
-        trainer = _make_trainer(planned, found, (model, tokenizer), outputs, (trees, watched))
+        trainer = _make_trainer(planned, tokenizer, outputs, (trees, watched))
         optimizations = optimize_layers(trainer.model, speed)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     num_trainable, num_parameters = trainer.model.get_nb_trainable_parameters()
@@ -64,8 +50,8 @@ def train_adapter(
         num_parameters=num_parameters,
         num_steps=result.global_step,
         num_tokens=sum(tree.num_tokens for tree in trees),
-        duration_s=_find_stopwatch(trainer).read(),
-        device=_device_name(),
+        duration_s=find_stopwatch(trainer).read(),
+        device=device_name(),
         curve=_read_curve(trainer.state.log_history),
         num_processes=trainer.accelerator.num_processes,
         is_dequantized=optimizations.is_dequantized,
@@ -74,65 +60,25 @@ def train_adapter(
     return trainer.model, training
 
 
-def _plan(
-    recipe: Recipe, model: Any, tokenizer: Any, trees: Sequence[Tree], outputs: Outputs
-) -> tuple[Any, Recipe, FoundLayers]:
-    """The model, the recipe with batches that fit, and the layers to train; shows what the run will take."""
-    found = find_targets(model, recipe.target_modules)
-    # The probe's adapter is removed again, and must not change the random numbers that the real one starts from.
-    with torch.random.fork_rng():
-        adapted = add_adapter(model, recipe, found)
-        cost = measure_cost(adapted, trees, tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full")
-        free = free_memory(adapted)
-        model = adapted.unload()
-    forecast = plan_run(recipe, cost, trees, free, _count_steps(recipe, len(trees), num_processes=1))
-    if outputs.is_progress_shown and is_first():
-        click.echo(f"LoRA of rank {recipe.lora_r} on {found}")
-        click.echo(forecast.describe())
-    # Processes see different amounts of free memory, and have to take the same batches.
-    return model, recipe if num_processes() > 1 else apply(recipe, forecast), found
-
-
-def add_adapter(model: Any, recipe: Recipe, found: FoundLayers) -> Any:
-    """The model with an untrained adapter on the layers found in it."""
-    with warnings.catch_warnings():
-        # peft asks newer transformers for an attribute by its former name.
-        warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, make_lora(recipe, found))
-
-
-def make_lora(recipe: Recipe, found: FoundLayers) -> LoraConfig:
-    """The recipe's LoRA settings as a peft configuration."""
-    return LoraConfig(
-        r=recipe.lora_r,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        use_rslora=recipe.is_rank_stabilized,
-        target_modules=list(found.names),
-        fan_in_fan_out=found.is_transposed,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
 def _make_trainer(
-    recipe: Recipe,
-    found: FoundLayers,
-    loaded: tuple[Any, Any],
-    outputs: Outputs,
-    splits: tuple[list[Tree], list[Tree]],
+    planned: Planned, tokenizer: Any, outputs: Outputs, splits: tuple[list[Tree], list[Tree]]
 ) -> TreeTrainer:
-    (model, tokenizer), (train, validation) = loaded, splits
+    recipe, (train, validation) = planned.recipe, splits
     trainer = TreeTrainer(
-        model=model,
+        model=planned.model,
         args=_make_arguments(recipe, outputs, len(train), is_watched=bool(validation)),
         train_dataset=make_dataset(train),
         eval_dataset=make_dataset(validation) if validation else None,
         processing_class=tokenizer,
-        data_collator=make_collator(tokenizer.pad_token_id, with_prompt=recipe.loss_on == "full"),
-        peft_config=make_lora(recipe, found),
+        data_collator=make_collator(
+            tokenizer.pad_token_id,
+            with_prompt=recipe.loss_on == "full",
+            max_row_tokens=planned.max_row_tokens,
+        ),
+        peft_config=make_lora(recipe, planned.found),
         callbacks=[Stopwatch(), *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else [])],
     )
+    trainer.head = planned.head
     if not outputs.is_progress_shown:
         trainer.remove_callback(PrinterCallback)
     if trainer.args.fp16:
@@ -156,66 +102,32 @@ def _encode(tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> list
 
 
 def _make_arguments(recipe: Recipe, outputs: Outputs, num_trees: int, *, is_watched: bool) -> SFTConfig:
-    is_cuda = torch.cuda.is_available()
-    is_bf16 = is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     arguments = SFTConfig(
-        output_dir=str(outputs.folder),
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.num_accumulated_batches,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule,
-        weight_decay=recipe.weight_decay,
         num_train_epochs=recipe.num_epochs,
-        max_steps=recipe.max_steps or -1,
-        # Without this, several processes on a machine without a GPU do not form a group.
-        use_cpu=not is_cuda,
-        bf16=is_bf16,
-        fp16=is_cuda and not is_bf16,
-        dataloader_pin_memory=is_cuda,
-        seed=recipe.seed,
-        data_seed=recipe.seed + recipe.data_order,
-        logging_steps=1,
-        # Checking each loss for NaN would synchronize host and GPU at every step.
-        logging_nan_inf_filter=False,
         ddp_find_unused_parameters=False,
         eval_strategy="epoch" if is_watched else "no",
-        save_strategy="epoch",
-        save_total_limit=2,
         load_best_model_at_end=recipe.patience > 0,
-        # Otherwise a resumed run would start with full patience and zero elapsed time.
-        restore_callback_states_from_checkpoint=True,
-        report_to=list(recipe.report_to) if outputs.is_logged else [],
-        max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        disable_tqdm=not outputs.is_progress_shown,
-        **checkpointing(recipe.is_gradient_checkpointing),
+        **common_arguments(recipe, outputs),
     )
-    arguments.warmup_steps = round(recipe.warmup_share * _count_steps(recipe, num_trees, arguments.world_size))
+    arguments.warmup_steps = round(recipe.warmup_share * count_steps(recipe, num_trees, arguments.world_size))
     # transformers would split a batch over all visible GPUs with DataParallel, and a packed row cannot be split.
     arguments._n_gpu = 1
     return arguments
 
 
-def _count_steps(recipe: Recipe, num_trees: int, num_processes: int) -> int:
-    num_batches = math.ceil(num_trees / (recipe.batch_size * num_processes))
-    num_epoch_steps = math.ceil(num_batches / recipe.num_accumulated_batches)
-    return recipe.max_steps or math.ceil(num_epoch_steps * recipe.num_epochs)
-
-
-def checkpointing(is_on: bool) -> dict[str, bool]:
-    """The SFTConfig option for gradient checkpointing: its name differs by version, and trl's default is on."""
-    has_new_name = "activation_checkpointing" in SFTConfig.__dataclass_fields__
-    return {"activation_checkpointing" if has_new_name else "gradient_checkpointing": is_on}
-
-
-def _find_stopwatch(trainer: TreeTrainer) -> Stopwatch:
+def find_stopwatch(trainer: Trainer) -> Stopwatch:
     """The trainer's stopwatch; a resumed trainer replaces the one it was given with one from the checkpoint."""
     return next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Stopwatch))
 
 
-def _device_name() -> str:
+def device_name() -> str:
+    """What trains here: the GPU's name, or CPU."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 

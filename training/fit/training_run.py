@@ -14,6 +14,27 @@ class LossPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferenceRun:
+    """How training on preferences went."""
+
+    num_pairs: int
+    num_steps: int
+    #: By step.
+    losses: tuple[float, ...]
+    #: Share of a step's pairs whose chosen summary gained more likelihood than the rejected one, 0 to 1.
+    accuracies: tuple[float, ...]
+
+    def __str__(self) -> str:
+        text = f"DPO on {self.num_pairs} pairs, {self.num_steps} steps"
+        if not self.losses:
+            return text
+        return (
+            f"{text}: loss {self.losses[0]:.3f} to {self.losses[-1]:.3f}, pairs in the reviewers' order "
+            f"{self.accuracies[0]:.0%} to {self.accuracies[-1]:.0%}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRun:
     """How a run went."""
 
@@ -30,6 +51,8 @@ class TrainingRun:
     #: Whether 4-bit weights were dequantized once instead of in every step.
     is_dequantized: bool = False
     is_compiled: bool = False
+    #: None without preferences.
+    preference: PreferenceRun | None = None
 
     @property
     def ran_on(self) -> str:

@@ -1,6 +1,6 @@
-"""Confidence intervals of paired differences, over conversations.
+"""Confidence intervals of means and of paired differences, over conversations.
 
-The paired bootstrap resamples conversations. Its percentile intervals are too narrow for a small number: they
+The bootstrap resamples conversations. Its percentile intervals are too narrow for a small number: they
 correspond to a normal quantile and a variance that divides by n. So each bound is moved
 away from the mean by Student's t over the normal quantile, times sqrt(n / (n - 1)). The factor is 1.10 for 20
 conversations and 1.01 for 200. One conversation says nothing about the others, so its interval is unbounded.
@@ -8,17 +8,22 @@ conversations and 1.01 for 200. One conversation says nothing about the others, 
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
+
+import numpy as np
 
 NUM_RESAMPLES = 2_000
 CONFIDENCE = 0.95
+#: Resamples that are drawn together, which bounds the memory.
+_BLOCK = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean difference and its 95% confidence interval."""
+    """A mean, or a mean difference, and its 95% confidence interval."""
 
     mean: float
     low: float
@@ -38,14 +43,41 @@ class Interval:
 def compare(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> Interval:
     """The mean of `ours - theirs`, pair by pair, with its interval; the same for the same seed."""
     differences = [our - their for our, their in zip(ours, theirs, strict=True)]
-    mean = _mean(differences)
-    if len(differences) == 1:
-        return Interval(mean, -math.inf, math.inf)
     generator = random.Random(seed)
-    means = sorted(_mean(generator.choices(differences, k=len(differences))) for _ in range(NUM_RESAMPLES))
+    means = [_mean(generator.choices(differences, k=len(differences))) for _ in range(NUM_RESAMPLES)]
+    return _widen(_mean(differences), means, len(differences))
+
+
+def mean_intervals(figures: Mapping[str, Sequence[float]], seed: int = 0) -> dict[str, Interval]:
+    """The mean of each figure over the same conversations, with its interval; the same for the same seed."""
+    table = np.array(list(figures.values()), dtype=float).T
+    means = _resample(lambda weights: weights @ table / len(table), len(table), seed)
+    return dict(zip(figures, map(_widen, table.mean(axis=0), means.T, [len(table)] * len(figures)), strict=True))
+
+
+def ratio_interval(totals: Sequence[float], counts: Sequence[int], seed: int = 0) -> Interval:
+    """The sum of `totals` divided by the sum of `counts`, both by conversation, with its interval."""
+    above, below = np.array(totals, dtype=float), np.array(counts, dtype=float)
+    ratios = _resample(lambda weights: weights @ above / (weights @ below), len(above), seed)
+    return _widen(float(above.sum() / below.sum()), ratios, len(above))
+
+
+def _resample(statistic: Any, num: int, seed: int) -> Any:
+    """The statistic of every resample; it is given how often each conversation was drawn, a row for each resample."""
+    generator = np.random.default_rng(seed)
+    draws = (generator.multinomial(num, [1 / num] * num, size=_BLOCK) for _ in range(NUM_RESAMPLES // _BLOCK))
+    return np.concatenate([statistic(weights) for weights in draws])
+
+
+def _widen(mean: float, resampled: Any, num: int) -> Interval:
+    """The percentile interval, as wide as so few conversations need."""
+    mean = float(mean)
+    if num == 1:
+        return Interval(mean, -math.inf, math.inf)
+    ordered = sorted(map(float, resampled))
     tail = round((1 - CONFIDENCE) / 2 * NUM_RESAMPLES)
-    factor = small_sample_factor(len(differences))
-    return Interval(mean, mean - factor * (mean - means[tail]), mean + factor * (means[-tail - 1] - mean))
+    factor = small_sample_factor(num)
+    return Interval(mean, mean - factor * (mean - ordered[tail]), mean + factor * (ordered[-tail - 1] - mean))
 
 
 def small_sample_factor(num_pairs: int) -> float:

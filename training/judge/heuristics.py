@@ -76,8 +76,8 @@ def _words(text: str) -> list[str]:
 
 
 def _copy_rate(words: list[str], heard: list[str]) -> float:
-    runs = _runs(words)
-    return len([run for run in runs if run in set(_runs(heard))]) / len(runs) if runs else 0.0
+    runs, heard_runs = _runs(words), set(_runs(heard))
+    return sum(run in heard_runs for run in runs) / len(runs) if runs else 0.0
 
 
 def _runs(words: list[str]) -> list[tuple[str, ...]]:

@@ -14,22 +14,32 @@ from worker.loading.load import LoadedModel
 
 @dataclass(frozen=True, slots=True)
 class ReferenceLoss:
-    """Mean cross-entropy over all references' tokens."""
+    """Cross-entropy over all references' tokens: for each conversation its sum and the number of tokens."""
 
-    loss: float
-    num_tokens: int
+    sums: tuple[float, ...]
+    num_tokens: tuple[int, ...]
+
+    @property
+    def loss(self) -> float:
+        """The mean over all tokens."""
+        return sum(self.sums) / sum(self.num_tokens)
 
     @property
     def perplexity(self) -> float:
         """The exponential of the loss."""
-        # A larger exponent overflows a float; a loss this high only means that training diverged.
-        return math.exp(min(self.loss, 700.0))
+        return perplexity(self.loss)
+
+
+def perplexity(loss: float) -> float:
+    """The exponential of a loss."""
+    # A larger exponent overflows a float; a loss this high only means that training diverged.
+    return math.exp(min(loss, 700.0))
 
 
 def measure_loss(loaded: LoadedModel, examples: Sequence[Example], max_prompt_tokens: int) -> ReferenceLoss:
     """The loss over all references, one conversation at a time."""
     encoder = TreeEncoder(loaded.tokenizer, loaded.profile)
-    total, num_tokens = 0.0, 0
+    sums, num_tokens = [], []
     for example in examples:
         tree = encoder.encode(example, max_prompt_tokens)
         batch = {
@@ -39,6 +49,6 @@ def measure_loss(loaded: LoadedModel, examples: Sequence[Example], max_prompt_to
         targets = batch["labels"][0]
         with torch.inference_mode():
             logits = loaded.model(**model_inputs(batch), use_cache=False).logits[0]
-        total += float(cross_entropy(logits.float(), targets, reduction="sum"))
-        num_tokens += len(targets)
-    return ReferenceLoss(total / num_tokens, num_tokens)
+        sums.append(float(cross_entropy(logits.float(), targets, reduction="sum")))
+        num_tokens.append(len(targets))
+    return ReferenceLoss(tuple(sums), tuple(num_tokens))

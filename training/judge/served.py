@@ -32,10 +32,12 @@ def judge_served(settings: Settings, adapter: Path | None, examples: Sequence[Ex
             settings.data_dir,
             may_dequantize=True,
             profile=settings.profile,
+            max_model_len=settings.max_model_len,
         )
     )
     name = loaded.provenance.adapter_digest or settings.base_model
-    return evaluate(name, loaded, examples, make_sampling(settings, loaded.profile), settings.quantization)
+    sampling = make_sampling(settings, loaded.profile)
+    return evaluate(name, loaded, examples, sampling, settings.quantization, settings.tries)
 
 
 def judge_base_alike(settings: Settings, ours: Evaluation, examples: Sequence[Example]) -> Judgement:

@@ -82,6 +82,7 @@ def render_card(card: Card) -> str:
         "Prompt, cleaner": f"version {manifest.prompt_version}, version {manifest.cleaner_version}",
         "Trainable parameters": f"{training.num_trainable_parameters:,} of {training.num_parameters:,} ({share:.2f}%)",
         "Training": f"{training.num_steps} steps, {training.duration_s / 60:.1f} minutes on {training.ran_on}",
+        **({"Preferences": str(training.preference)} if training.preference else {}),
         "Parents": ", ".join(manifest.parents) or "none",
         "Made": manifest.created_at,
     }
@@ -149,7 +150,7 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
         if points:
             axes.plot(*zip(*points, strict=True), label=label, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss per token")
+    axes.set_ylabel("loss")
     axes.legend()
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})

@@ -13,6 +13,7 @@ from typing import Any, Final
 from safetensors import SafetensorError, safe_open
 
 from aftercall.errors import AdapterError
+from aftercall.masking import printable
 from worker.adapters.manifest import CONFIG_FILE, WEIGHTS_FILE
 
 #: Keys of an `adapter_config.json` that may be set: all of them are plain data to peft. Any other key may be there only
@@ -32,6 +33,12 @@ _HARMLESS: Final = {"megatron_core": "megatron.core"}
 #: numpy's type for the bits of each allowed type, and the exponent bits, which are all set in NaN and infinity.
 _FLOAT_BITS: Final = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
 
+#: No layer of a model is larger, and a root can be taken of it.
+_MAX_RANK: Final = 65_536
+
+#: Characters of a key or a value that an error quotes.
+_MAX_QUOTED: Final = 200
+
 #: Numbers that are checked at once, so that a large adapter takes little memory.
 _PART: Final = 1 << 22
 
@@ -47,18 +54,36 @@ def _check_config(path: Path) -> None:
     config: dict[str, Any] = json.loads(path.read_bytes())
     refused = sorted(key for key, value in config.items() if value and not _is_allowed(key, value))
     if refused:
+        named = printable(", ".join(refused)[:_MAX_QUOTED])
         raise AdapterError(
-            f"{path} sets {', '.join(refused)}, which aftercall does not load. Use a LoRA adapter without that, or "
+            f"{path} sets {named}, which aftercall does not load. Use a LoRA adapter without that, or "
             "remove it if the adapter works without it, and publish the adapter again."
         )
     ranks = {"r": config.get("r", 1), **_pattern(config, "rank_pattern")}
     for name, rank in ranks.items():
-        if type(rank) is not int or rank < 1:
-            raise AdapterError(f"{path} sets {name} to {rank!r}; expected a rank of 1 or more. {_TRAIN_AGAIN}")
+        if type(rank) is not int or not 1 <= rank <= _MAX_RANK:
+            raise AdapterError(
+                f"{path} sets {_quote(name)} to {_quote(rank)}; expected a rank of 1 or more, up to {_MAX_RANK:,}. "
+                f"{_TRAIN_AGAIN}"
+            )
     alphas = {"lora_alpha": config.get("lora_alpha", 1), **_pattern(config, "alpha_pattern")}
     for name, alpha in alphas.items():
-        if type(alpha) not in (int, float) or not math.isfinite(alpha):
-            raise AdapterError(f"{path} sets {name} to {alpha!r}; expected a finite number. {_TRAIN_AGAIN}")
+        if not _is_finite_number(alpha):
+            raise AdapterError(
+                f"{path} sets {_quote(name)} to {_quote(alpha)}; expected a finite number. {_TRAIN_AGAIN}"
+            )
+
+
+def _is_finite_number(value: object) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def _quote(value: object) -> str:
+    """What somebody else wrote, for an error."""
+    return printable(str(value)[:_MAX_QUOTED])
 
 
 def _is_allowed(key: str, value: object) -> bool:

@@ -42,10 +42,7 @@ class MergedLayers:
         Raises AdapterError if a pair has no layer of its shape, NotSwappableError if that layer is not a plain linear
         one.
         """
-        for name, pair in pairs.items():
-            shape = _find_linear(self._model, name).weight.shape
-            if (pair.up.shape[0], pair.down.shape[1]) != shape:
-                raise _misfit(f"{name} has the shape {tuple(shape)}")
+        find_layers(self._model, pairs)
         stage = self._merge if self._model.device.type == "cpu" else self._defer
         return partial(_apply_all, [stage(name, pairs.get(name)) for name in self._originals.keys() | pairs.keys()])
 
@@ -93,6 +90,19 @@ class AttachedLayers:
                 "only an adapter of the same layers, ranks and scaling can replace the one that is attached"
             )
         return partial(_apply_all, [partial(_copy_pair, self._layers[name], pair) for name, pair in pairs.items()])
+
+
+def find_layers(model: Any, pairs: Mapping[str, LoraPair]) -> dict[str, nn.Linear]:
+    """The layer of each pair, by name.
+
+    Raises AdapterError if a pair has no layer of its shape, NotSwappableError if that layer is not a plain linear one.
+    """
+    layers = {name: _find_linear(model, name) for name in pairs}
+    for name, pair in pairs.items():
+        shape = layers[name].weight.shape
+        if (pair.up.shape[0], pair.down.shape[1]) != shape:
+            raise _misfit(f"{name} has the shape {tuple(shape)}")
+    return layers
 
 
 def copy_originals(model: Any, folder: Path) -> dict[str, torch.Tensor] | None:

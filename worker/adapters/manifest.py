@@ -6,7 +6,6 @@ two. Imports no torch, so that commands that only publish or list adapters start
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aftercall.errors import AdapterError
 from aftercall.files import write_whole
+from aftercall.masking import printable
 from aftercall.profile import TWEETSUMM, Profile, find_shipped, load_profile
 
 FORMAT_VERSION = 1
@@ -23,6 +23,9 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 MANIFEST_FILE = "manifest.json"
+
+#: Characters of a key that an error quotes; whoever wrote the file chose it.
+_MAX_QUOTED = 80
 
 #: peft stores the path of the base model on the training machine. Nothing here reads it.
 _IGNORED_CONFIG_KEYS = frozenset({"base_model_name_or_path"})
@@ -81,9 +84,9 @@ def read_manifest(folder: Path) -> AdapterManifest:
         return _SCHEMA.validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = printable(".".join(str(part) for part in first["loc"])[:_MAX_QUOTED])
         raise AdapterError(
-            f"{path} is not an adapter's manifest: {name}: {first['msg']}. Publish the adapter again, or "
+            f"{path} is not an adapter's manifest: {name}: {printable(first['msg'])}. Publish the adapter again, or "
             "restore the file."
         ) from error
 
@@ -145,50 +148,6 @@ def choose_profile(setting: str, folder: Path | None) -> Profile:
     return profile
 
 
-def merge_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter merged into its weights, where it costs nothing while decoding.
-
-    Not for 4-bit or 8-bit weights: the adapter would be lost in their rounding. Raises AdapterError if the adapter does
-    not fit, or if its weights are not finite.
-    """
-    adapted = _attach(model, folder)
-    try:
-        return adapted.merge_and_unload(safe_merge=True)
-    except ValueError as error:
-        raise AdapterError(
-            f"The adapter in {folder} cannot be merged: {error}. If its training diverged, train it again at a lower "
-            "learning rate."
-        ) from error
-
-
-def attach_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the adapter attached, in the model's dtype. Raises AdapterError if it does not fit.
-
-    peft keeps an adapter in float32, and would convert the whole batch back and forth around every layer.
-    """
-    adapted = _attach(model, folder)
-    for name, weight in adapted.named_parameters():
-        if "lora_" in name:
-            weight.data = weight.data.to(model.dtype)
-    return adapted
-
-
-def _attach(model: Any, folder: Path) -> Any:
-    from peft import PeftModel
-
-    with warnings.catch_warnings():
-        # peft asks newer transformers for an attribute by its former name.
-        warnings.simplefilter("ignore", FutureWarning)
-        try:
-            return PeftModel.from_pretrained(model, str(folder))
-        except (ValueError, RuntimeError, KeyError) as error:
-            cause = str(error).strip().splitlines()[-1].strip()
-            raise AdapterError(
-                f"The adapter in {folder} does not fit this model's layers: {cause}. "
-                "Use the base model it was trained on."
-            ) from error
-
-
 def _check_base(folder: Path, manifest: AdapterManifest, base_model: str, base_digest: str | None) -> None:
     if not _is_same_name(manifest.base_model, base_model):
         raise AdapterError(
@@ -227,7 +186,7 @@ def _is_list_of_names(value: object) -> bool:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AdapterError(f"{path} is not JSON ({error}). Copy the adapter's folder again.") from error
     if not isinstance(document, dict):
         raise AdapterError(f"{path} does not hold a JSON object. Copy the adapter's folder again.")

@@ -25,8 +25,10 @@ class SamplingSettings:
     top_k: int = 50
     top_p: float = 0.95
     temperature: float = 1.0
-    #: Seeds the draw of every sequence, so that a run can be repeated; used with `do_sample` only.
+    #: Seeds the draw of every sequence, so that a run can be repeated.
     seed: int = 0
+    #: Sampled completions that a caller may ask for besides its first one; without any, a greedy engine never samples.
+    num_samples: int = 0
     #: A completion ends before the first occurrence of this string (or at end-of-text). Where it begins with a line
     #: break, the start of the completion counts as one.
     stop_string: str = "\n###"
@@ -67,8 +69,14 @@ class Engine(Protocol):
         """The longest prompt that leaves room for `max_new_tokens`, in tokens."""
         ...
 
-    def generate(self, prompts: Sequence[Sequence[int]]) -> list[Completion | PromptFailure]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], draws: Sequence[int] | None = None
+    ) -> list[Completion | PromptFailure]:
         """Complete `prompts` (token ids), one outcome a prompt, in their order. Blocks until all have ended.
+
+        Args:
+            draws: for each prompt, 0 to decode it as the settings say, or the number of a sample, from 1; each number
+                gives another completion. Equal prompts in a row are read once. By default all are 0.
 
         A failure of the whole engine (a lost device) raises; a failure of one prompt is its outcome.
         """

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from worker.engine.base import ABORTED, Completion, PromptFailure, SamplingSettings
 from worker.engine.calls import Call
 from worker.engine.memory.oom import OutOfDeviceMemoryError
-from worker.engine.sampling import sequence_seed
+from worker.engine.sampling import GREEDY, sequence_seed
 from worker.engine.scheduler import Scheduler, Step
 from worker.engine.sequence import Sequence
 from worker.engine.stopping import StopRule
@@ -89,7 +89,7 @@ class BatchingEngine:
         """The longest prompt that leaves room for `max_new_tokens`, in tokens."""
         return self._runner.max_model_len - self._settings.max_new_tokens
 
-    def generate(self, prompts: Seq[Seq[int]]) -> list[Completion | PromptFailure]:
+    def generate(self, prompts: Seq[Seq[int]], draws: Seq[int] | None = None) -> list[Completion | PromptFailure]:
         """Complete `prompts`, one outcome a prompt, in their order; their batch is shared with other threads'."""
         call = Call(len(prompts))
         accepted: list[tuple[Sequence, int]] = []
@@ -98,7 +98,7 @@ class BatchingEngine:
             if failure:
                 call.settle(index, failure)
             else:
-                accepted.append((self._sequence(prompt), index))
+                accepted.append((self._sequence(prompt, draws[index] if draws else 0), index))
         # Neighbours of one length are read with the least padding where attention pads.
         accepted.sort(key=lambda item: len(item[0].prompt))
         self._submit(call, accepted)
@@ -127,8 +127,9 @@ class BatchingEngine:
             )
         return None
 
-    def _sequence(self, prompt: Seq[int]) -> Sequence:
-        seed = sequence_seed(prompt, self._settings.seed) if self._settings.do_sample else 0
+    def _sequence(self, prompt: Seq[int], draw: int) -> Sequence:
+        is_sampled = draw > 0 or self._settings.do_sample
+        seed = sequence_seed(prompt, self._settings.seed, draw) if is_sampled else GREEDY
         return Sequence(tuple(prompt), self._settings.max_new_tokens, seed)
 
     def _submit(self, call: Call, accepted: Seq[tuple[Sequence, int]]) -> None:

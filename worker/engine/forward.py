@@ -30,8 +30,8 @@ class Forward:
         layout = PrefillLayout(
             slots=inputs.slots,
             tiles=inputs.tiles,
-            lengths=tuple(s.num_tokens for s in sequences),
-            first_pages=tuple(s.pages[0] for s in sequences),
+            lengths=tuple(s.num_tokens for s in sequences if s.read_with is None),
+            first_pages=tuple(s.pages[0] for s in sequences if s.read_with is None),
         )
         return self._run(inputs.token_ids, inputs.positions, layout, inputs.last)
 

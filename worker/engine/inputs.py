@@ -25,7 +25,7 @@ class PrefillSize:
     @classmethod
     def of(cls, sequences: Seq[Sequence]) -> "PrefillSize":
         """Just enough for `sequences`."""
-        return cls(sum(sequence.num_tokens for sequence in sequences), len(sequences))
+        return cls(sum(sequence.num_read for sequence in sequences), len(sequences))
 
     def holds(self, other: "PrefillSize") -> bool:
         """Whether `other` can be filled up to this size."""
@@ -63,7 +63,7 @@ class PrefillInputs(NamedTuple):
 
 
 def pack_prompts(sequences: Seq[Sequence], page_size: int, size: PrefillSize, scratch_row: int) -> Numbers:
-    """Whole prompts, one behind the other, filled up to `size`.
+    """Whole prompts, one behind the other, filled up to `size`; those read with another one follow it directly.
 
     What fills up belongs to no prompt: its tokens write to the scratch page, its prompts to the scratch row, and its
     tiles are empty.
@@ -73,15 +73,17 @@ def pack_prompts(sequences: Seq[Sequence], page_size: int, size: PrefillSize, sc
     parts.rows[:] = scratch_row
     tiles, start = [], 0
     for index, sequence in enumerate(sequences):
-        length = sequence.num_tokens
-        prompt, positions = slice(start, start + length), np.arange(length)
-        parts.token_ids[prompt] = sequence.tokens
-        parts.positions[prompt] = positions
-        parts.slots[prompt] = np.repeat(sequence.pages, page_size)[:length] * page_size + positions % page_size
         parts.rows[index], parts.seeds[index] = sequence.row, sequence.seed
-        parts.last[index] = start + length - 1
-        tiles += [(start, first, length) for first in range(0, length, TILE)]
-        start += length
+        if sequence.read_with is None:
+            length = sequence.num_tokens
+            prompt, positions = slice(start, start + length), np.arange(length)
+            parts.token_ids[prompt] = sequence.tokens
+            parts.positions[prompt] = positions
+            parts.slots[prompt] = np.repeat(sequence.pages, page_size)[:length] * page_size + positions % page_size
+            tiles += [(start, first, length) for first in range(0, length, TILE)]
+            start += length
+        # What is read with the sequence before it chooses its token from the same logits.
+        parts.last[index] = start - 1
     parts.tiles[: len(tiles)] = np.array(tiles).reshape(-1, 3)
     return row
 

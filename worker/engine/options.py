@@ -17,7 +17,7 @@ class EngineOptions:
     max_num_batched_tokens: int
     #: Prompt tokens that are worth a prefill while others decode.
     min_prefill_tokens: int
-    #: Prompt and completion of one sequence; a model's own limit holds besides.
+    #: Prompt and completion of one sequence, in tokens; a model's own limit holds as well.
     max_model_len: int = 2048
     #: Share of the memory left after loading that the engine may fill.
     memory_share: float = 0.9
@@ -36,6 +36,10 @@ class EngineOptions:
         """The same with no more than `num_tokens` in a prefill."""
         least = min(self.min_prefill_tokens, max(1, num_tokens // 2))
         return replace(self, max_num_batched_tokens=num_tokens, min_prefill_tokens=least)
+
+    def with_whole_prompts(self, max_model_len: int) -> "EngineOptions":
+        """The same with room for a prompt of `max_model_len` tokens in a prefill, so that memory is planned for it."""
+        return replace(self, max_num_batched_tokens=max(self.max_num_batched_tokens, max_model_len))
 
     @classmethod
     def for_device(cls, device: torch.device, *, is_int8: bool = False) -> "EngineOptions":

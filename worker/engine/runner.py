@@ -21,7 +21,7 @@ from worker.engine.layers.compile import compile_layers, restore_layers
 from worker.engine.layers.float8 import round_linears
 from worker.engine.layers.fused_gelu import fuse_activations, unfuse_activations
 from worker.engine.layers.packed_linear import pack_linears, unpack_linears
-from worker.engine.memory.kv_cache import CacheShape, LayerCache, allocate_cache, free_bytes
+from worker.engine.memory.kv_cache import CacheShape, LayerCache, allocate_cache, copy_pages, free_bytes
 from worker.engine.memory.oom import OutOfDeviceMemoryError, find_fitting, is_out_of_memory
 from worker.engine.memory.pages import SCRATCH_PAGE
 from worker.engine.options import EngineOptions
@@ -76,6 +76,8 @@ class ModelRunner:
             self._shape = CacheShape.of(model.config)
         except AttributeError as error:
             raise unsupported(str(error)) from error
+        if self.device.type == "cuda":
+            self.options = options.with_whole_prompts(self.max_model_len)
         self.page_size = _PAGE_SIZE if backend.is_paged else self.max_model_len
         self._state = DecodeState(options.max_num_seqs, -(-self.max_model_len // self.page_size), self.device)
         self._forward = Forward(model, backend, self.page_size)
@@ -152,8 +154,19 @@ class ModelRunner:
         size = next((size for size in self._prefills if size.holds(needed)), None)
         inputs = pack_prompts(sequences, self.page_size, size or needed, self._state.scratch_row)
         if size is not None:
-            return self._prefills[size](self._state.staged(inputs))[: len(sequences)]
-        return self._prefill_packed(self._state.upload(inputs), needed, sequences)
+            tokens = self._prefills[size](self._state.staged(inputs))[: len(sequences)]
+        else:
+            tokens = self._prefill_packed(self._state.upload(inputs), needed, sequences)
+        self._share_prefills(sequences)
+        return tokens
+
+    def _share_prefills(self, sequences: Seq[Sequence]) -> None:
+        """Give the sequences that were read with another one their own copy of its keys and values."""
+        shared = [(s.read_with, s) for s in sequences if s.read_with is not None]
+        pages = [pair for read, s in shared for pair in zip(read.pages, s.pages, strict=True)]
+        num_tokens = max((s.num_tokens for _, s in shared), default=0)
+        sources, targets = [source for source, _ in pages], [target for _, target in pages]
+        copy_pages(self._forward.layers, sources, targets, min(num_tokens, self.page_size))
 
     def _prefill_packed(self, row: torch.Tensor, size: PrefillSize, sequences: Seq[Sequence] = ()) -> torch.Tensor:
         """The prompts packed in `row`; with nothing but tensors when it is captured."""

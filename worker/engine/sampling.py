@@ -13,23 +13,29 @@ _MEASURED_ROWS = 128
 _LEAST_LOG = -1e4
 
 
-def sequence_seed(prompt: Sequence[int], seed: int) -> int:
-    """A seed for one prompt, whatever stands beside it and whenever it comes."""
-    digest = blake2b(repr((seed, tuple(prompt))).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+#: The seed of a sequence that is decoded greedily.
+GREEDY = 0
+
+
+def sequence_seed(prompt: Sequence[int], seed: int, draw: int = 0) -> int:
+    """A seed for one completion of one prompt, whatever else is in the batch and whenever it comes."""
+    parts = (seed, tuple(prompt), draw) if draw else (seed, tuple(prompt))
+    digest = blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True) or 1
 
 
 def choose_tokens(
     logits: torch.Tensor, seeds: torch.Tensor, positions: torch.Tensor, settings: SamplingSettings
 ) -> torch.Tensor:
-    """One token id for each row of `logits`."""
-    if not settings.do_sample:
-        # On a CPU, PyTorch searches half-precision numbers one by one, and float32 eight times as fast.
-        return (logits if logits.is_cuda else logits.float()).argmax(dim=-1)
+    """One token id for each row of `logits`; rows whose seed is GREEDY get the most probable one."""
+    # On a CPU, PyTorch searches half-precision numbers one by one, and float32 eight times as fast.
+    best = (logits if logits.is_cuda else logits.float()).argmax(dim=-1)
+    if not (settings.do_sample or settings.num_samples):
+        return best
     candidates = settings.top_k if 0 < settings.top_k < logits.shape[-1] else logits.shape[-1]
     scores, tokens = (logits.float() / settings.temperature).topk(candidates, dim=-1)
     chosen = _draw(_nucleus(scores.softmax(dim=-1), settings.top_p), _uniform(seeds, positions))
-    return tokens.gather(-1, chosen[:, None]).squeeze(-1)
+    return torch.where(seeds == GREEDY, best, tokens.gather(-1, chosen[:, None]).squeeze(-1))
 
 
 def measure_choices(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -91,7 +91,7 @@ class Scheduler:
             self._max_batched_tokens = self.limits.max_num_batched_tokens
             return False
         if step.is_prefill:
-            num_tokens = sum(sequence.num_tokens for sequence in step.sequences)
+            num_tokens = sum(sequence.num_read for sequence in step.sequences)
             self._max_batched_tokens = max(1, num_tokens // 2)
         else:
             self._max_running = max(1, len(self.running) // 2)
@@ -118,8 +118,9 @@ class Scheduler:
         num_pages = self.pool.num_free - self._num_pages_spare()
         num_tokens = self._max_batched_tokens
         for sequence in self.waiting:
+            sequence.read_with = _find_read(sequence, picked)
             num_pages -= self.pool.pages_for(sequence.num_tokens)
-            num_tokens -= sequence.num_tokens
+            num_tokens -= sequence.num_read
             is_over_budget = num_tokens < 0 and picked
             # A preempted sequence is prefilled with its whole completion, which has to have arrived.
             if len(picked) == num_rows or num_pages < 0 or is_over_budget or sequence.num_in_flight:
@@ -137,7 +138,7 @@ class Scheduler:
             not self.running
             or len(admissible) == len(self.waiting)
             or num_idle * 8 >= self._max_running
-            or sum(sequence.num_tokens for sequence in admissible) >= self.limits.min_prefill_tokens
+            or sum(sequence.num_read for sequence in admissible) >= self.limits.min_prefill_tokens
         )
 
     def _admit(self, sequences: Seq[Sequence]) -> Seq[Sequence]:
@@ -183,3 +184,12 @@ class Scheduler:
         sequence.row = -1
         self.pool.give_back(sequence.pages)
         sequence.num_cached = 0
+
+
+def _find_read(sequence: Sequence, picked: Seq[Sequence]) -> Sequence | None:
+    """The sequence whose prefill serves `sequence` too, if the one picked before it has the same tokens to read."""
+    if not picked:
+        return None
+    last = picked[-1]
+    is_same = last.num_tokens == sequence.num_tokens and last.tokens == sequence.tokens
+    return (last.read_with or last) if is_same else None

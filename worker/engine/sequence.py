@@ -13,6 +13,8 @@ class Sequence:
     max_new_tokens: int
     #: Starts the draws of this sequence alone, so that its neighbours cannot change what it draws.
     seed: int = 0
+    #: The sequence of the same prompt whose prefill serves this one too; None if it has its own. Set when admitted.
+    read_with: "Sequence | None" = None
     #: Tokens decoded and seen by the host.
     completion: list[int] = field(default_factory=list)
     #: Log-probability of each of them, and the largest entropy that one was chosen at; in nats.
@@ -41,6 +43,11 @@ class Sequence:
     def num_tokens(self) -> int:
         """Tokens of prompt and completion."""
         return len(self.prompt) + len(self.completion)
+
+    @property
+    def num_read(self) -> int:
+        """Tokens that its own prefill feeds."""
+        return 0 if self.read_with is not None else self.num_tokens
 
     @property
     def max_tokens(self) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from aftercall.database_errors import describe, is_transient
 from aftercall.ledger import work
 from aftercall.ledger.work import JobFailure, SummaryRecord
+from aftercall.logs import event
 from aftercall.settings import Settings
 from worker.jobs.spool import Finished, Spool
 
@@ -62,7 +63,8 @@ class Recorder:
         for path, finished in self._spool.files():
             num_written = self.retry_until_available(partial(self._store_late, finished))
             self._spool.drop(path)
-            logger.info("wrote %d summaries from the spool", num_written)
+            fields = event("spool_written", summaries=num_written)
+            logger.info("wrote %d summaries from the spool", num_written, extra=fields)
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write summaries first, then what goes back untried, then failures."""
@@ -96,7 +98,8 @@ class Recorder:
                 if not is_transient(error):
                     raise
                 wait_s = next(waits, wait_s)
-                logger.warning("database away (%s): next try in %g s", describe(error), wait_s)
+                fields = event("database_away", retry_s=wait_s)
+                logger.warning("database away (%s): next try in %g s", describe(error), wait_s, extra=fields)
                 if self._is_stopping.wait(wait_s):
                     raise
 
@@ -107,7 +110,11 @@ class Recorder:
         except DBAPIError as error:
             path = self._keep(finished)
             logger.warning(
-                "database away (%s): %d summaries wait in %s", describe(error), len(finished), path or "memory"
+                "database away (%s): %d summaries wait in %s",
+                describe(error),
+                len(finished),
+                path or "memory",
+                extra=event("database_away", jobs=[each.summary.job_id for each in finished]),
             )
             num_done = self.retry_until_available(lambda: self._store_own(finished))
             if path is not None:
@@ -120,7 +127,11 @@ class Recorder:
         try:
             return self._spool.keep(finished)
         except OSError as error:
-            logger.warning("cannot write the spool (%s): if this worker is killed now, its work is done again", error)
+            logger.warning(
+                "cannot write the spool (%s): if this worker is killed now, its work is done again",
+                error,
+                extra=event("spool_refused"),
+            )
             return None
 
     def _store_late(self, finished: Sequence[Finished]) -> int:
@@ -139,7 +150,11 @@ class Recorder:
         own = work.find_own(self._database, {each.summary.job_id: each.job_key for each in finished})
         summaries = [each.summary for each in finished if each.summary.job_id in own]
         if num_foreign := len(finished) - len(summaries):
-            logger.warning("%d summaries are of conversations that this ledger does not have: dropped", num_foreign)
+            logger.warning(
+                "%d summaries are of conversations that this ledger does not have: dropped",
+                num_foreign,
+                extra=event("foreign_summaries", summaries=num_foreign),
+            )
         return self._store(summaries)
 
     def _store(self, summaries: Sequence[SummaryRecord]) -> int:
@@ -150,11 +165,14 @@ class Recorder:
             if len(summaries) > 1:
                 return sum(self._store([summary]) for summary in summaries)
             reason = f"the database refuses the summary: {describe(error)}"
-            logger.warning("job %d: %s", summaries[0].job_id, reason)
+            fields = event("job_failed", job=summaries[0].job_id, code="unstorable_summary")
+            logger.warning("job %d: %s", summaries[0].job_id, reason, extra=fields)
             self.record(JobFailure(summaries[0].job_id, "unstorable_summary", reason))
             return 0
         return len(summaries)
 
     def _fail(self, failure: JobFailure) -> None:
-        logger.warning("job %d: %s: %s", failure.job_id, failure.code, failure.reason)
+        # The reason stays in the ledger: it may quote the conversation.
+        fields = event("job_failed", job=failure.job_id, code=failure.code)
+        logger.warning("job %d: %s", failure.job_id, failure.code, extra=fields)
         self.retry_until_available(lambda: self.record(failure))

@@ -9,24 +9,24 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from aftercall.conversation import Turn, parse_turns, render_turns
+from aftercall.conversation import parse_turns, render_turns
 from aftercall.database_errors import describe
 from aftercall.ledger import work
 from aftercall.ledger.intake import make_job_key
 from aftercall.ledger.work import ClaimedJob, JobFailure, SummaryRecord
+from aftercall.logs import event
 from aftercall.message import Chunk, ChunkJob
 from aftercall.redaction import redact_summary
 from aftercall.settings import Settings
 from worker.engine.base import ABORTED, Completion, PromptFailure
-from worker.jobs.checks import check_completion
 from worker.jobs.recorder import Outcome, Recorder, Untried
 from worker.jobs.spool import Finished
+from worker.jobs.tries import Asked, Result, complete
 from worker.serving.isolation import Isolation
-from worker.serving.prompts import PromptEncoder, TokenizedPrompt
+from worker.serving.prompts import PromptEncoder
 from worker.serving.served import Served, Serving
 from worker.upkeep.engine_watchdog import EngineWatchdog
 from worker.upkeep.leases import LeaseKeeper
-from worker.verdict.rules import is_degenerate
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ class _Prompted:
     """A claimed job and the prompt of its conversation."""
 
     job: ClaimedJob
-    turns: tuple[Turn, ...]
-    prompt: TokenizedPrompt
+    asked: Asked
 
 
 class Summarizer:
@@ -135,7 +134,9 @@ class Summarizer:
                 foreign.append(job.job_id)
         if foreign:
             logger.warning(
-                "a message of another ledger: %d of its conversations are not those of the jobs", len(foreign)
+                "a message of another ledger: %d of its conversations are not those of the jobs",
+                len(foreign),
+                extra=event("foreign_message", jobs=foreign),
             )
             self._recorder.release(foreign)
         return own
@@ -145,8 +146,8 @@ class Summarizer:
         # No other adapter takes over before the last of these is complete: what wrote them is what `served` says.
         # Watched from outside: an exchange that hangs holds them up as an engine does.
         with self._watch.calling([each.job.job_id for each in prompted]), self._serving.using() as served:
-            completions = self._generate(served, [each.prompt for each in prompted])
-        outcomes = [self._check(*pair, served) for pair in zip(prompted, completions, strict=True)]
+            results = complete(served, [each.asked for each in prompted], partial(self._generate, served))
+        outcomes = [self._finish(*pair, served) for pair in zip(prompted, results, strict=True)]
         self._recorder.write([*failures, *outcomes])
 
     def _prompt(self, jobs: Sequence[tuple[ClaimedJob, ChunkJob]]) -> tuple[list[_Prompted], list[JobFailure]]:
@@ -165,24 +166,27 @@ class Summarizer:
             if self._settings.one_sided == "refuse" and len({turn.speaker for turn in turns}) < 2:
                 failures.append(self._failure(job.job_id, "one_sided", _ONE_SIDED))
             else:
-                prompted.append(_Prompted(job, turns, prompt))
+                prompted.append(_Prompted(job, Asked(turns, prompt)))
         return prompted, failures
 
-    def _generate(self, served: Served, prompts: Sequence[TokenizedPrompt]) -> list[Completion | PromptFailure]:
+    def _generate(
+        self, served: Served, prompts: Sequence[Sequence[int]], draws: Sequence[int]
+    ) -> list[Completion | PromptFailure]:
         """One outcome a prompt, also if the engine as a whole is lost: then this process has to end."""
-        if not prompts:
-            return []
         try:
-            return served.engine.generate([prompt.token_ids for prompt in prompts])
+            return served.engine.generate(prompts, draws)
         except Exception as error:
-            logger.exception("the engine is lost, this worker ends and is to be started again")
+            lost = event("engine_lost", conversations=len(prompts))
+            logger.exception("the engine is lost, this worker ends and is to be started again", extra=lost)
             self._on_engine_lost()
             return [PromptFailure("engine_lost", f"the engine was lost: {error}") for _ in prompts]
 
     def _give_up(self, job_ids: Sequence[int]) -> None:
         """Count the attempts and end this process: the engine hangs, and no thread can be stopped."""
         logger.error(
-            "the engine was silent for %g s, this worker ends and is restarted", self._settings.engine_timeout_s
+            "the engine was silent for %g s, this worker ends and is restarted",
+            self._settings.engine_timeout_s,
+            extra=event("engine_hung", jobs=list(job_ids)),
         )
         # The database may hang too, and this process must end all the same.
         recording = threading.Thread(target=self._record_hung, args=(job_ids,), name="record hung jobs", daemon=True)
@@ -196,22 +200,24 @@ class Summarizer:
             for job_id in job_ids:
                 self._recorder.record(JobFailure(job_id, "engine_hung", reason))
         except DBAPIError as error:
-            logger.warning("database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids))
+            away = event("database_away", jobs=list(job_ids))
+            logger.warning(
+                "database away (%s): the leases of %d jobs will expire", describe(error), len(job_ids), extra=away
+            )
 
-    def _check(self, prompted: _Prompted, completion: Completion | PromptFailure, served: Served) -> Outcome:
-        """A completion that passes becomes a summary; everything else has a reason, or goes back untried."""
-        job = prompted.job
-        if isinstance(completion, PromptFailure):
-            if completion.code == ABORTED:
+    def _finish(self, prompted: _Prompted, result: Result, served: Served) -> Outcome:
+        """A usable completion becomes a summary; everything else has a reason, or goes back untried."""
+        job, turns = prompted.job, prompted.asked.turns
+        if isinstance(result, PromptFailure):
+            if result.code == ABORTED:
                 return Untried(job.job_id)
-            return self._failure(job.job_id, completion.code, completion.reason)
-        coverage = prompted.prompt.coverage
-        checked = check_completion(completion, prompted.turns, served.profile, served.tokenizer, coverage)
+            return self._failure(job.job_id, result.code, result.reason)
+        completion, checked = result.completion, result.checked
         if not checked.written.text:
             return self._failure(job.job_id, "empty_summary", "the model wrote nothing before it ended")
-        if is_degenerate(checked.written.text):
+        if not result.is_usable:
             return self._failure(job.job_id, "degenerate", "the model repeated itself instead of ending")
-        redact = partial(redact_summary, conversation=render_turns(prompted.turns), cleaner_version=job.cleaner_version)
+        redact = partial(redact_summary, conversation=render_turns(turns), cleaner_version=job.cleaner_version)
         written = {name: redact(text) for name in ("issue", "action", "follow_up") if (text := checked.columns[name])}
         record = SummaryRecord(
             job_id=job.job_id,
@@ -220,7 +226,7 @@ class Summarizer:
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
             finish_reason=completion.finish_reason,
-            coverage=coverage,
+            coverage=prompted.asked.prompt.coverage,
             duration_s=completion.duration_s,
             worker=self._owner,
             **served.columns,

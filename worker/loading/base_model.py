@@ -23,6 +23,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from aftercall.errors import ModelError
+from aftercall.masking import printable
 from aftercall.settings import INSTALL_PACKAGED_MODEL, PACKAGED_MODEL
 from worker.loading.gguf_cache import ORIGIN_FILE, convert_gguf
 
@@ -160,14 +161,16 @@ def _check_config(path: Path) -> None:
     """Raise ModelError if the configuration is damaged, or would make transformers run code from elsewhere."""
     try:
         config = json.loads(path.read_bytes())
-    except ValueError as error:
+        implementations = list(_implementations(config)) if isinstance(config, dict) else []
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON ({error}). Copy the model again.") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path} does not hold a JSON object. Copy the model again.")
-    for key, value in _implementations(config):
+    for key, value in implementations:
         if value not in _IMPLEMENTATIONS:
+            named = f"{printable(key[:80])} to {value[:80]!r}"
             raise ModelError(
-                f"{path} sets {key} to {value!r}, which would run code from elsewhere; expected one of "
+                f"{path} sets {named}, which would run code from elsewhere; expected one of "
                 f"{', '.join(sorted(_IMPLEMENTATIONS))}. Remove that line if the model works without it."
             )
 
@@ -196,7 +199,7 @@ def _weights_files(folder: Path) -> list[str]:
 
 
 def _digest_folder(folder: Path) -> str:
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_bytes())
     kept = {key: value for key, value in config.items() if key not in _VOLATILE_CONFIG_KEYS}
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     for weights in sorted(folder.glob("*.safetensors")):

@@ -14,7 +14,8 @@ from aftercall.errors import ModelError
 from aftercall.profile import TWEETSUMM, Profile
 from worker.adapters.contents import check_contents
 from worker.adapters.layer_weights import copy_originals
-from worker.adapters.manifest import AdapterManifest, attach_adapter, check_adapter, choose_profile, merge_adapter
+from worker.adapters.manifest import AdapterManifest, check_adapter, choose_profile
+from worker.adapters.merge import attach_adapter, merge_adapter
 from worker.engine.layers.compile import keep_compiled
 from worker.engine.memory.kv_cache import free_bytes
 from worker.loading.base_model import BaseModel, count_weights, find_base_model
@@ -24,6 +25,7 @@ from worker.loading.precision import (
     ComputeDtype,
     Device,
     Quantization,
+    check_quantization,
     choose_device,
     choose_dtype,
     choose_quantization,
@@ -56,6 +58,8 @@ class ModelSettings:
     is_swappable: bool = False
     #: How the model is asked, as `AFTERCALL_PROFILE` says it.
     profile: str = "auto"
+    #: Tokens of one prompt with its completion.
+    max_model_len: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class LoadedModel:
     originals: dict[str, torch.Tensor] | None = None
     #: How it is asked.
     profile: Profile = TWEETSUMM
+    #: Tokens of one prompt with its completion; the model's own limit holds as well.
+    max_model_len: int = 2048
 
 
 def load_model(settings: ModelSettings) -> LoadedModel:
@@ -116,10 +122,11 @@ def load_model(settings: ModelSettings) -> LoadedModel:
                 "adapter %s was trained on unquantized weights, which don't fit into this GPU's memory: with nf4 its "
                 "summaries are worse. Free GPU memory, or set AFTERCALL_QUANTIZATION to none", manifest.digest
             )  # fmt: skip
+        check_quantization(quantization, dtype, device)
         tokenizer = _load_tokenizer(base)
         model = _load_base(base, quantization, dtype, device)
         stored = _store(model, quantization, dtype) if settings.may_dequantize else quantization
-        is_plain = stored in ("none", DEQUANTIZED)
+        is_plain = stored in ("none", "fp8", DEQUANTIZED)
         model, originals = _adapt(model, settings, is_plain=is_plain)
     provenance = ModelProvenance(
         base_model=base.name,
@@ -131,7 +138,7 @@ def load_model(settings: ModelSettings) -> LoadedModel:
         is_adapter_merged=manifest is not None and is_plain,
     )
     _settle_decoding(model, tokenizer)
-    return LoadedModel(model.eval(), tokenizer, device, provenance, choose, originals, profile)
+    return LoadedModel(model.eval(), tokenizer, device, provenance, choose, originals, profile, settings.max_model_len)
 
 
 def _store(model: Any, quantization: Quantization, dtype: torch.dtype) -> Stored:

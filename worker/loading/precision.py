@@ -7,8 +7,11 @@ import torch
 from aftercall.errors import ModelError
 from worker.loading.quiet import silence_bitsandbytes
 
+#: The first GPUs with a matrix product of 8-bit floats that are scaled by row.
+_FP8_CAPABILITY = (9, 0)
+
 Device = Literal["auto", "cuda", "cpu"]
-Quantization = Literal["auto", "nf4", "int8", "none"]
+Quantization = Literal["auto", "nf4", "fp8", "int8", "none"]
 ComputeDtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 
@@ -59,9 +62,29 @@ def choose_dtype(asked: ComputeDtype, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_bfloat16 else torch.float16
 
 
+def check_quantization(quantization: Quantization, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise ModelError if the device cannot compute in this quantization."""
+    if quantization != "fp8":
+        return
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY:
+        has = "this process runs on a CPU" if device.type == "cpu" else f"this is {torch.cuda.get_device_name(device)}"
+        raise ModelError(
+            f"AFTERCALL_QUANTIZATION=fp8 needs an NVIDIA GPU of compute capability 9.0 or later (H100, H200, B200); "
+            f"{has}. Set it to auto, or to none."
+        )
+    if dtype != torch.bfloat16:
+        raise ModelError(
+            f"AFTERCALL_QUANTIZATION=fp8 computes in bfloat16, and AFTERCALL_COMPUTE_DTYPE asks for "
+            f"{str(dtype).removeprefix('torch.')}. Set the compute dtype to auto or bfloat16."
+        )
+
+
 def quantization_config(quantization: Quantization, dtype: torch.dtype) -> Any:
-    """The bitsandbytes configuration for transformers; None for unquantized weights."""
-    if quantization == "none":
+    """The bitsandbytes configuration for transformers; None for weights that are loaded unquantized.
+
+    The engine rounds them for fp8, after an adapter is merged.
+    """
+    if quantization in ("none", "fp8"):
         return None
     from transformers import BitsAndBytesConfig
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from aftercall.errors import AdapterError
+from aftercall.logs import event
 from worker.serving.desired import DesiredAdapter, find_desired
 from worker.serving.served import Serving
 from worker.upkeep.periodic import Periodic
@@ -73,7 +74,9 @@ class AdapterFollower:
         except DBAPIError as error:
             logger.warning("the active adapter can't be looked up: %s", error.orig)
         except Exception:
-            logger.exception("the adapter swap failed; this worker ends and will be restarted")
+            logger.exception(
+                "the adapter swap failed; this worker ends and will be restarted", extra=event("swap_failed")
+            )
             self._restart()
 
     def _is_due(self, desired: DesiredAdapter) -> bool:
@@ -92,8 +95,9 @@ class AdapterFollower:
             self._refuse(desired, error)
         except NotSwappableError as error:
             logger.warning(
-                "adapter %s needs a fresh process, so this worker restarts: %s", _format_digest(desired.digest), error
-            )
+                "adapter %s needs a fresh process, so this worker restarts: %s", _format_digest(desired.digest), error,
+                extra=event("adapter_needs_restart", adapter=desired.digest),
+            )  # fmt: skip
             self._restart()
         else:
             replaced = self._serving.now.provenance.adapter_digest
@@ -101,6 +105,7 @@ class AdapterFollower:
             logger.info(
                 "adapter %s is served in place of %s: drained in %.2f s, the engine was idle for %.1f ms",
                 _format_digest(desired.digest), _format_digest(replaced), pause.drain_s, pause.idle_s * 1000,
+                extra=event("adapter_swapped", adapter=desired.digest, replaced=replaced),
             )  # fmt: skip
             self._on_served(self._serving.now.provenance)
 
@@ -108,7 +113,11 @@ class AdapterFollower:
         """Log an adapter that can't be served, once, and plan the next try."""
         if desired != self._refused:
             served = _format_digest(self._serving.now.provenance.adapter_digest)
-            logger.error("adapter %s is active and cannot be served here, %s stays: %s", desired.digest, served, error)
+            refused = event("adapter_refused", adapter=desired.digest, served=served)
+            logger.error(
+                "adapter %s is active and cannot be served here, %s stays: %s",
+                desired.digest, served, error, extra=refused,
+            )  # fmt: skip
         self._refused = desired
         self._retry_at = time.monotonic() + RETRY_S
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aftercall.profile import TWEETSUMM, Profile
 from worker.engine.base import Engine, SamplingSettings
@@ -14,6 +14,13 @@ from worker.serving.isolation import Isolation
 if TYPE_CHECKING:
     from worker.loading.load import ModelProvenance
     from worker.serving.hot_swap import LiveAdapter
+
+
+#: For which conversations the best of several completions is chosen: none, those whose first one needs review, all.
+Tries = Literal["off", "auto", "all"]
+
+#: Completions that are sampled for a conversation besides its first one, where several are tried.
+NUM_SAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class Served:
     live_adapter: "LiveAdapter | None" = None
     #: How the model is asked, and what is read from its answer.
     profile: Profile = TWEETSUMM
+    tries: Tries = "off"
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -40,7 +48,7 @@ class Served:
             "compute_dtype": self.provenance.dtype,
             "prompt_version": self.profile.id,
             "profile": self.profile.name,
-            "generation": json.dumps(asdict(self.sampling), sort_keys=True),
+            "generation": json.dumps(asdict(self.sampling) | {"tries": self.tries}, sort_keys=True),
         }
 
 

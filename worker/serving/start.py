@@ -17,12 +17,15 @@ from worker.loading.precision import Device
 from worker.serving.desired import find_desired
 from worker.serving.hot_swap import LiveAdapter
 from worker.serving.prompts import PromptEncoder
-from worker.serving.served import Served
+from worker.serving.served import NUM_SAMPLES, Served
 
 logger = logging.getLogger(__name__)
 
 #: In tokens. Many support conversations are longer than this, so a smaller limit is worth a warning.
 _SMALL_LIMIT = 512
+
+#: How samples are drawn that compete with the likeliest completion: at 1.0 most are worse than it.
+_TRIES_TEMPERATURE = 0.7
 
 
 def load_served(settings: Settings, database: Database, device: Device) -> Served:
@@ -42,6 +45,7 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             may_dequantize=True,
             is_swappable=is_following,
             profile=settings.profile,
+            max_model_len=settings.max_model_len,
         )
     )
     sampling = make_sampling(settings, loaded.profile)
@@ -54,12 +58,18 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
             f"AFTERCALL_MAX_NEW_TOKENS={sampling.max_new_tokens} leaves no room for a conversation in this model's "
             "context: set a smaller one."
         )
-    if room < _SMALL_LIMIT:
+    held = engine.max_prompt_tokens + sampling.max_new_tokens
+    if "max_model_len" in settings.model_fields_set and settings.max_model_len > held:
+        logger.warning(
+            "%s has a context of %d tokens, less than AFTERCALL_MAX_MODEL_LEN=%d: longer conversations are cut",
+            loaded.provenance.base_model, held, settings.max_model_len
+        )  # fmt: skip
+    elif room < _SMALL_LIMIT:
         logger.warning(
             "%s reads at most %d tokens of a conversation: its context or sliding window, less "
             "AFTERCALL_MAX_NEW_TOKENS. Longer conversations are cut", loaded.provenance.base_model, room
         )  # fmt: skip
-    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter, loaded.profile)
+    return Served(engine, loaded.tokenizer, loaded.provenance, sampling, live_adapter, loaded.profile, settings.tries)
 
 
 def make_sampling(settings: Settings, profile: Profile) -> SamplingSettings:
@@ -70,8 +80,9 @@ def make_sampling(settings: Settings, profile: Profile) -> SamplingSettings:
         do_sample=settings.do_sample,
         top_k=settings.top_k,
         top_p=settings.top_p,
-        temperature=settings.temperature,
+        temperature=settings.temperature if settings.do_sample else _TRIES_TEMPERATURE,
         seed=settings.seed,
+        num_samples=NUM_SAMPLES if settings.tries != "off" else 0,
     )
 
 

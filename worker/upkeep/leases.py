@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aftercall.database_errors import describe
 from aftercall.ledger import work
+from aftercall.logs import event
 from worker.upkeep.periodic import Periodic
 
 logger = logging.getLogger(__name__)
@@ -66,4 +67,5 @@ class LeaseKeeper:
             work.heartbeat(self._database, job_ids, self.lease)
         except DBAPIError as error:
             # The next one comes before the lease expires. A longer outage costs a second attempt, not a result.
-            logger.warning("no heartbeat for %d jobs: %s", len(job_ids), describe(error))
+            fields = event("no_lease_heartbeat", jobs=len(job_ids))
+            logger.warning("no heartbeat for %d jobs: %s", len(job_ids), describe(error), extra=fields)

@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from aftercall.logs import event
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,4 +43,5 @@ class Periodic:
         try:
             self._action()
         except Exception:
-            logger.exception("%s failed; next try in %g s", self._thread.name, self._interval_s)
+            fields = event("loop_failed", loop=self._thread.name, retry_s=self._interval_s)
+            logger.exception("%s failed; next try in %g s", self._thread.name, self._interval_s, extra=fields)

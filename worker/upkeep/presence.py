@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from aftercall.database_errors import describe
 from aftercall.ledger import workers
 from aftercall.ledger.workers import WorkerRecord
+from aftercall.logs import event
 from worker.upkeep.periodic import Periodic
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Presence:
                 self._has_ended = True
                 workers.remove(self._database, self._worker.name)
         except DBAPIError as away:
-            logger.warning("this worker's row stays until it goes stale: %s", describe(away))
+            stays = event("presence_stays")
+            logger.warning("this worker's row stays until it goes stale: %s", describe(away), extra=stays)
 
     def serve(self, provenance: "ModelProvenance") -> None:
         """Record what the worker serves from now on, with a heartbeat at once."""
@@ -73,4 +75,4 @@ class Presence:
             try:
                 workers.record_heartbeat(self._database, self._worker)
             except DBAPIError as error:
-                logger.warning("no worker heartbeat: %s", describe(error))
+                logger.warning("no worker heartbeat: %s", describe(error), extra=event("no_heartbeat"))

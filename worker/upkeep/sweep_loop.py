@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from aftercall.broker import Broker
 from aftercall.database_errors import describe
 from aftercall.errors import BrokerError
+from aftercall.logs import event
 from aftercall.sweep import Sweeper
 from worker.upkeep.periodic import Periodic
 
@@ -52,7 +53,9 @@ class ThroughputLog:
         if passed_s < 60:
             return
         if num_done > self._num_logged:
-            logger.info("%d conversations done in the last %.0f s", num_done - self._num_logged, passed_s)
+            num_new = num_done - self._num_logged
+            fields = event("throughput", conversations=num_new, seconds=round(passed_s))
+            logger.info("%d conversations done in the last %.0f s", num_new, passed_s, extra=fields)
         self._since += passed_s
         self._num_logged = num_done
 
@@ -90,7 +93,8 @@ class Upkeep:
         try:
             self._round()
         except (BrokerError, DBAPIError) as error:
-            logger.warning("upkeep waits: %s", describe(error) if isinstance(error, DBAPIError) else error)
+            said = describe(error) if isinstance(error, DBAPIError) else error
+            logger.warning("upkeep waits: %s", said, extra=event("upkeep_waits"))
 
     def _round(self) -> None:
         self._throughput.update(self._num_done())
@@ -100,7 +104,11 @@ class Upkeep:
                 "sent again: %d jobs of workers without a heartbeat, %d lost messages",
                 swept.num_expired,
                 swept.num_lost,
+                extra=event("sent_again", expired=swept.num_expired, lost=swept.num_lost),
             )
         if self._watchdog.is_stuck(self._broker.depth(), self._num_held()):
-            logger.error("messages are waiting but none arrives here: this worker exits and will be restarted")
+            logger.error(
+                "messages are waiting but none arrives here: this worker exits and will be restarted",
+                extra=event("consumer_stuck"),
+            )
             self._on_stuck()

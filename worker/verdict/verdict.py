@@ -54,6 +54,10 @@ class Verdict:
     risk: float
     #: For each sentence the numbers of the turns that support it, from 1, in their order.
     evidence: tuple[tuple[int, ...], ...]
+    #: Share of what the last telling agent turn says that the summary holds, 0 to 1.
+    last_agent: float = 0.0
+    #: Numbers and codes of the summary that the conversation has too.
+    num_known_numbers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Measured:
     signals: Mapping[str, float]
     reasons: tuple[str, ...]
     evidence: tuple[tuple[int, ...], ...]
+    num_known_numbers: int
 
 
 #: Reasons that ask for a review whatever the risk. The others count in the risk alone.
@@ -83,7 +88,14 @@ def judge(
     if risk >= model.threshold and not reasons:
         reasons = ("risk",)
     needs_review = risk >= model.threshold or any(reason in SURE for reason in reasons)
-    return Verdict(needs_review, reasons, round(risk, 4), measured.evidence)
+    return Verdict(
+        needs_review=needs_review,
+        reasons=reasons,
+        risk=round(risk, 4),
+        evidence=measured.evidence,
+        last_agent=measured.signals["last_agent"],
+        num_known_numbers=measured.num_known_numbers,
+    )
 
 
 def measure(turns: Sequence[Turn], summary: str, circumstances: Circumstances) -> Measured:
@@ -99,7 +111,9 @@ def measure(turns: Sequence[Turn], summary: str, circumstances: Circumstances) -
         signals |= _confidence(circumstances.confidence)
         found["low_confidence"] = int(circumstances.confidence.fact_logprob < _GUESS)
     evidence = tuple(tuple(sorted(turn + 1 for turn in each.turns)) for each in compared.aligned)
-    return Measured(signals, tuple(name for name in ORDER if found[name]), evidence)
+    known = {key for each in compared.aligned for key in each.part.keys} & compared.conversation.weights.keys()
+    num_known_numbers = sum(key[0] == "#" for key in known)
+    return Measured(signals, tuple(name for name in ORDER if found[name]), evidence, num_known_numbers)
 
 
 #: Reasons in the order in which they are named.

@@ -1,4 +1,4 @@
-"""A chat as WhatsApp exports it: one conversation a file. Knows no sides.
+"""A chat as WhatsApp exports it: one conversation a file. A name such as `Acme Support` is a side.
 
 `[date, time] Name: text` is how an iPhone writes a line, `date, time - Name: text` how Android does. A line that
 begins otherwise goes on with the message above. What nobody wrote (the notice on encryption, "image omitted", who
@@ -14,6 +14,7 @@ from producer.readers.containers.content import Content
 from producer.readers.conversations import too_long
 from producer.readers.raw import Kind, RawConversation, RawTurn
 from producer.readers.rows import MAX_ID_CHARS, Rejected, present
+from producer.readers.sides.speakers import find_role
 
 COLUMNS = ("line",)
 
@@ -22,7 +23,12 @@ _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?"
 _TIME = r"(?:[^\W\d]{1,4}\s?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s?[^\W\d]{1,6}\.?(?:\s?[^\W\d]\.)?)?"
 _OPENING = re.compile(rf"[\u200e\ufeff]*(?:\[{_DATE},?\s{_TIME}\]|{_DATE},?\s{_TIME}\s-)\s")
 _NAME = re.compile(r"([^:\n]{1,100}):(?:\s|$)")
-_PLACEHOLDER = re.compile(r"\u200e.*|<[^<>\n]{1,200}>", re.DOTALL)
+_PLACEHOLDER = re.compile(
+    r"\u200e.*|<[^<>\n]{1,200}>|(?:this message was deleted|you deleted this message|waiting for this message|"
+    r"missed (?:voice|video) call|diese nachricht wurde gelöscht|ce message a été supprimé|se eliminó este mensaje|"
+    r"questo messaggio è stato eliminato|mensagem apagada|dit bericht is verwijderd)[^\n]{0,40}",
+    re.DOTALL | re.IGNORECASE,
+)
 #: Behind a message that was edited, or that is the caption of a picture.
 _ADDED = re.compile(r"\s*\u200e<[^<>\n]{1,200}>\s*$")
 
@@ -79,7 +85,9 @@ def _turn(label: str, said: list[str]) -> RawTurn:
     text = "".join(said).strip(" \t\r\n")
     is_event = not label or _PLACEHOLDER.fullmatch(text) is not None
     kind: Kind = "event" if is_event else "message"
-    return RawTurn(text if is_event else present(_ADDED.sub("", text)), label, kind=kind)
+    role = find_role(label)
+    side = role if role == "user" or role == "agent" else None
+    return RawTurn(text if is_event else present(_ADDED.sub("", text)), label, side, kind)
 
 
 def _chat_name(name: str) -> str:

@@ -140,7 +140,7 @@ class _Probe:
             line = self._num_lines + chunk[: match.start()].count(b"\n") + 1
             raise SourceError(
                 f"{self._name}: neither UTF-8 nor Windows-1252 text (byte 0x{match[0][0]:02x} in line {line}). "
-                "Export it as UTF-8, or say which it is: --encoding NAME"
+                "Export it as UTF-8, or say which it is, for example --encoding latin-1"
             )
 
     def _count_lines(self, chunk: bytes) -> None:

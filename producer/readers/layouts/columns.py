@@ -21,14 +21,16 @@ In JSON a column is a path, such as `author.type`.
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aftercall.errors import SourceError
 from producer.readers.layouts import names as known_names
 from producer.readers.layouts.layout import QUESTION_AND_ANSWER, Layout, Shape
 from producer.readers.layouts.names import plain
 from producer.readers.layouts.paths import quote_name
+from producer.readers.layouts.proposals import propose_map
 
 #: Characters of a column's name that a message shows.
 _MAX_SHOWN = 60
@@ -138,8 +140,10 @@ def parse_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
-def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, Columns]:
-    """The shape that these columns make, and which column holds which field.
+def recognise(
+    names: Sequence[str], mapping: Mapping[str, str], samples: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Shape, Columns]:
+    """The shape that these columns make, and which column holds which field. The samples are for a proposal.
 
     Raises SourceError if they make none, or if the mapping names a column that is not there: OwnFileError where
     the columns are those of summaries.
@@ -154,7 +158,7 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[Shape, 
         if wanted in (None, known.shape) and is_whole and _is_sure(columns, mapping):
             _refuse_twins(names, columns)
             return known.shape, columns
-    refusal = _refusal(names, unrecognised(names))
+    refusal = _refusal(names, unrecognised(names, samples))
     raise refusal if isinstance(refusal, OwnFileError) else UnrecognisedError(str(refusal))
 
 
@@ -171,16 +175,27 @@ def is_known(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
         return False
 
 
-def question_and_answer(names: Sequence[str]) -> Layout | None:
-    """The layout of a table with the customer's words in one column and the company's in another."""
+def question_and_answer(names: Sequence[str], holds_sentences: Callable[[str], bool]) -> Layout | None:
+    """The layout of a table with the customer's words in one column and the company's in another.
+
+    A column that is called `customer` may as well hold names: `holds_sentences` tells.
+    """
     found = {plain(name): name for name in reversed(names)}
-    questions = [found[plain(name)] for name in known_names.QUESTIONS if plain(name) in found]
-    answers = [found[plain(name)] for name in known_names.ANSWERS if plain(name) in found]
+
+    def find(sure: Sequence[str], vague: Sequence[str]) -> list[str]:
+        surely = [found[plain(name)] for name in sure if plain(name) in found]
+        return surely or [name for each in vague if (name := found.get(plain(each))) and holds_sentences(name)]
+
+    questions = find(known_names.QUESTIONS, known_names.VAGUE_QUESTIONS)
+    answers = find(known_names.ANSWERS, known_names.VAGUE_ANSWERS)
     if not questions or not answers:
         return None
+    pairs = [("user", questions[0]), ("agent", answers[0])]
+    # A question comes before its answer. Of two sides, the one in the first column speaks first.
+    are_sides = plain(questions[0]) in map(plain, known_names.VAGUE_QUESTIONS)
     turns = ", ".join(
         f"{{speaker: '{speaker}', text: {quote_name(name)}}}"
-        for speaker, name in (("user", questions[0]), ("agent", answers[0]))
+        for speaker, name in sorted(pairs, key=lambda pair: are_sides and names.index(pair[1]))
     )
     external_id = next((found[plain(name)] for name in known_names.IDS if plain(name) in found), None)
     return Layout(
@@ -218,11 +233,16 @@ def _refusal(names: Sequence[str], sentence: str) -> SourceError:
     return SourceError(sentence)
 
 
-def unrecognised(names: Sequence[str]) -> str:
+def unrecognised(names: Sequence[str], samples: Sequence[Mapping[str, Any]] = ()) -> str:
     """The sentence for columns that are none of a known export, with what to say about them."""
     known = "\n".join(f"  {shape.description}" for shape in reversed(_KNOWN))
     if len(names) == 1:
         return f"there is one column only, {_quoted(names)}. {_how_to_part(names[0])} Known are\n{known}"
+    if proposed := propose_map(samples, [name for name in names if _typed(name) == name]):
+        return (
+            f"the columns {_quoted(names)} are not those of a support export that aftercall knows. Known are\n{known}\n"
+            f"Say which column is which, for example --map {shlex.quote(proposed)}"
+        )
     first, last = _typed(names[0]), _typed(names[-1]) if names[-1] != names[0] else "…"
     one_a_conversation, one_a_turn = f"id={first},transcript={last}", f"id={first},speaker=…,text={last}"
     return (

@@ -4,8 +4,6 @@ A value that a layout does not list is looked up among the words for roles, and 
 `sides` decides about labels over the whole file.
 """
 
-import ast
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,20 +13,23 @@ from aftercall.conversation import Speaker
 from producer.cleaning.prepare import prepare_text
 from producer.readers.jsonlines import is_json
 from producer.readers.layouts.discovery import discover_turn
-from producer.readers.layouts.layout import OTHERS, Layout
+from producer.readers.layouts.layout import CONVERSATION_FIELDS, OTHERS, Layout
 from producer.readers.layouts.names import SPEAKERS
 from producer.readers.layouts.paths import compile_path
 from producer.readers.layouts.values import is_missing, take_flag, take_key, take_label, take_words
+from producer.readers.layouts.written import parse_list
 from producer.readers.raw import Kind, RawConversation, RawTurn
 from producer.readers.rows import RowError, Table
 from producer.readers.sides.speakers import find_role, take_inbound
 from producer.readers.tables import resolver
 from producer.readers.timing.times import TimeReader
+from producer.readers.transcripts.instruction import split_prompt
 from producer.readers.transcripts.transcript import split_transcript
 
 #: A list with more entries is no support conversation.
 MAX_TURNS = 50_000
 
+_MAX_MEANINGS = 10_000
 _SIDES: dict[str, Speaker] = {"user": "user", "agent": "agent"}
 _KINDS: dict[str, Kind] = {"message": "message", "note": "note", "event": "event"}
 
@@ -58,14 +59,12 @@ class ItemReader:
         self._discovered: ItemReader | None = None
         resolve = compile_path if table is None or is_json(table) else resolver(table.names)
         #: Paths of the conversation, which in a table are names of columns.
-        self._outer = {
-            name: resolve(path)
-            for name in ("id", "transcript", "turns", "customer", "people")
-            if (path := getattr(layout, name))
-        }
+        self._outer = {name: resolve(path) for name in CONVERSATION_FIELDS if (path := getattr(layout, name))}
         inside = compile_path if layout.shape == "conversations" else resolve
         self._turn = {name: inside(path) for name, path in layout.turn.items()}
         self._skip = [inside(path) for path in layout.skip]
+        #: What labels mean, as far as they were met.
+        self._meanings: dict[str, tuple[Speaker | None, str, Kind]] = {}
         self._by_value = layout.roles.get(OTHERS)
         self._by_kind = layout.kinds.get(OTHERS)
 
@@ -96,6 +95,8 @@ class ItemReader:
         """A record that is a conversation."""
         external_id = self.take_id(item, number)
         self.num_unreadable = 0
+        if "prompt" in self._outer and (prompt := self._outer["prompt"](item)):
+            return RawConversation(external_id, tuple(split_prompt(take_words(prompt))))
         if "turns" in self._outer:
             entries = self._outer["turns"](item)
             return RawConversation(external_id, tuple(self._entries(entries, self._company(item))))
@@ -146,7 +147,7 @@ class ItemReader:
 
     def _entry(self, entry: Any, company: Company, place: int) -> RawTurn:
         """One entry as a turn; its text is empty where there is nothing to read, as in a picture."""
-        if not isinstance(entry, Mapping | list):
+        if type(entry) is not dict and not isinstance(entry, Mapping | list):
             raise RowError(f"a turn is {str(entry)[:40]!r}; expected an object with speaker and text.")
         kind, time = self._kind(entry), self._time(entry)
         text, is_html = self._text(entry)
@@ -228,13 +229,25 @@ class ItemReader:
     def _named(self, label: str, company: Company, kind: Kind) -> tuple[Speaker | None, str, Kind]:
         if company.customers:
             return ("user" if label in company.customers else "agent"), label, kind
-        role, label = company.people.get(label, (label, label))
+        if not company.people:
+            found = self._meanings.get(label)
+            if found is None:
+                found = self._meanings[label] = self._find_meaning(label, label)
+                if len(self._meanings) > _MAX_MEANINGS:
+                    self._meanings.clear()
+            side, label, meant = found
+            return side, label, kind if meant == "message" or kind != "message" else meant
+        side, label, meant = self._find_meaning(*company.people.get(label, (label, label)))
+        return side, label, kind if meant == "message" or kind != "message" else meant
+
+    def _find_meaning(self, role: str, label: str) -> tuple[Speaker | None, str, Kind]:
+        """Side, label and kind of an entry by its speaker."""
         meaning = self.layout.roles.get(role.casefold())
         if meaning is None:
             meaning = find_role(role) or self._by_value
         if meaning in ("note", "event"):
-            return None, label or role, kind if kind != "message" else _KINDS[meaning]
-        return _SIDES.get(meaning or ""), label or role, kind
+            return None, label or role, _KINDS[meaning]
+        return _SIDES.get(meaning or ""), label or role, "message"
 
     def _company(self, item: Any) -> Company:
         customers: frozenset[str] = frozenset()
@@ -257,18 +270,3 @@ def _inner_list(value: Mapping[str, Any]) -> list[Any]:
     if not inner and not all(isinstance(each, Mapping) for each in value.values()):
         raise RowError("the transcript is an object; expected text or a list of turns.")
     return inner[0] if inner else list(value.values())
-
-
-def parse_list(text: str) -> Any:
-    """The list or object that a text writes out as JSON or as Python does, or None."""
-    text = text.strip()
-    if text[:1] not in ("[", "{") or text[-1:] not in ("]", "}"):
-        return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(text)
-        return found if isinstance(found, list | dict) else None
-    if text[1:].lstrip()[:1] in ("{", "[", "'", '"'):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = ast.literal_eval(text)
-            return found if isinstance(found, list | dict) else None
-    return None

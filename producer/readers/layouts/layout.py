@@ -11,6 +11,7 @@ without = ["source"]                    # and paths that it does not have
 [conversation]
 id = "id"                               # absent: conversations are numbered
 turns = "comments"                      # a list of turns; or transcript = "body": a text of `speaker: words` lines
+prompt = "question"                     # read first: a prompt for a model, with the transcript in it
 customer = "requester_id"               # who among the speakers is the customer; all others are agents
 people = "users"                        # a list of {id, type or role, name} in which speakers are looked up
 
@@ -47,6 +48,9 @@ OTHERS = "*"
 #: The name of what is made for a question and its answer in two columns.
 QUESTION_AND_ANSWER = "question-and-answer"
 
+#: Paths of a conversation.
+CONVERSATION_FIELDS = ("id", "transcript", "prompt", "turns", "customer", "people")
+
 #: Fields of a turn, in the order of the documentation.
 TURN_FIELDS = (
     "speaker", "inbound", "outbound", "text", "html", "time", "kind", "public", "private", "email", "author",
@@ -71,6 +75,8 @@ class Layout:
     #: The conversation's id; None: conversations are numbered.
     id: str | None = None
     transcript: str | None = None
+    #: Where it leads to something, a prompt with the transcript in it; otherwise `turns` or `transcript` is read.
+    prompt: str | None = None
     turns: str | None = None
     customer: str | None = None
     people: str | None = None
@@ -94,7 +100,7 @@ class Layout:
     @property
     def outer_paths(self) -> tuple[str, ...]:
         """The paths of the conversation."""
-        return tuple(filter(None, (self.id, self.transcript, self.turns, self.customer, self.people)))
+        return tuple(filter(None, (self.id, self.transcript, self.prompt, self.turns, self.customer, self.people)))
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -104,7 +110,7 @@ class Layout:
 
 _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "recognise": {"keys": "keys", "without": "without"},
-    "conversation": {name: name for name in ("id", "transcript", "turns", "customer", "people")},
+    "conversation": {name: name for name in CONVERSATION_FIELDS},
     "turn": {"skip": "skip", "alternate": "alternate", "is_html": "is_html", "is_email": "is_email"},
 }
 _TOP = ("name", "title", "shape")

@@ -50,7 +50,9 @@ def to_toml(layout: Layout) -> str:
     lines = [f"{key} = {_quoted(getattr(layout, key))}" for key in ("name", "title", "shape")]
     sections: dict[str, dict[str, Any]] = {
         "recognise": {"keys": layout.keys, "without": layout.without},
-        "conversation": {key: getattr(layout, key) for key in ("id", "transcript", "turns", "customer", "people")},
+        "conversation": {
+            key: getattr(layout, key) for key in ("id", "transcript", "prompt", "turns", "customer", "people")
+        },
         "turn": {
             **layout.turn,
             "skip": layout.skip,

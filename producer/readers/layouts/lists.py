@@ -16,7 +16,13 @@ from producer.readers.layouts.values import is_missing
 _MAX_DEPTH = 3
 #: Ids that may as well be a message's or a person's.
 _VAGUE = frozenset(("id", "uuid", "displayid"))
+#: Whose id it is: `conversation.id` is a conversation's, `channel.id` is not.
+_CONVERSATIONS = frozenset(
+    ("conversation", "dialogue", "dialog", "ticket", "case", "chat", "session", "thread", "call")
+)
 _CONVERSATION_IDS = frozenset(plain(name) for name in names.IDS) - _VAGUE
+#: Of those, the ids that are no channel's and no person's.
+_OWN_IDS = frozenset(plain(name) for name in names.IDS[: names.IDS.index("chat_id") + 1])
 _WHO = frozenset(("speaker", "inbound", "outbound"))
 _TRANSCRIPTS = frozenset(plain(name) for name in names.TRANSCRIPTS[:8])
 
@@ -47,6 +53,8 @@ def discover_conversation(samples: Sequence[Mapping[str, Any]], mapping: Mapping
         if "text" not in turn or not _WHO & turn.keys() or (not mapping and _names_conversations(entries)):
             continue
         external_id = _told(mapping["id"], samples) if "id" in mapping else _find_id(samples, is_shared=False)
+        if external_id is None and len(samples) == 1 and _share_conversation(entries):
+            continue
         return Layout(
             "conversations", "one conversation a record", "conversations", id=external_id, transcript=path, turn=turn
         )
@@ -99,6 +107,13 @@ def _names_conversations(entries: Sequence[Any]) -> bool:
     return False
 
 
+def _share_conversation(entries: Sequence[Any]) -> bool:
+    """Whether all entries name the conversation to which they belong, which the list around them does not."""
+    records = [entry for entry in entries if isinstance(entry, Mapping)]
+    shared = set.intersection(*(set(entry) for entry in records)) if records else set()
+    return any(plain(key) in _OWN_IDS and not is_missing(records[0][key]) for key in shared)
+
+
 def _find_id(samples: Sequence[Mapping[str, Any]], *, is_shared: bool) -> str | None:
     """The path of the conversation's id.
 
@@ -109,12 +124,13 @@ def _find_id(samples: Sequence[Mapping[str, Any]], *, is_shared: bool) -> str | 
     ranks = {plain(name): rank for rank, name in reversed(list(enumerate(names.IDS)))}
     found: list[tuple[int, int, str]] = []
     for path in dict.fromkeys(path for item in samples for path, _ in _walk(item, "", 2)):
-        last = plain(path.replace('"', "").rpartition(".")[2])
+        *above, last = map(plain, path.replace('"', "").split("."))
         values = [
             str(value) for item in samples if not is_missing(value := compile_path(path)(item)) and _is_key(value)
         ]
         is_vague = last in _VAGUE
-        if last not in ranks or len(values) * 2 < len(samples) or (is_vague and path.count(".")):
+        is_anothers = is_vague and above and above[-1] not in _CONVERSATIONS
+        if last not in ranks or len(values) * 2 < len(samples) or is_anothers:
             continue
         is_unique = len(set(values)) == len(values)
         if is_shared and is_vague and is_unique and len(values) > 1:

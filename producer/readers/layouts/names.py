@@ -43,7 +43,7 @@ TURN_LISTS = _words(
 #: Who speaks, as a role.
 SPEAKERS = _words(
     "speaker role speaker_role author_type author_role sender_type sender_role participant_role actor_type user_type "
-    "author sender participant from"
+    "from_type sent_by sent_by_type author sender participant from who actor"
 )
 
 #: Who speaks, by name, where no role is known.
@@ -53,27 +53,47 @@ AUTHORS = _words(
 )
 
 #: A flag or word that is true for what came from the customer.
-INBOUND = _words("inbound is_inbound incoming is_incoming is_customer from_customer is_user direction")
+INBOUND = _words(
+    "inbound is_inbound incoming is_incoming is_customer from_customer is_from_customer by_customer is_user from_user "
+    "is_visitor from_visitor is_client from_client direction message_direction"
+)
 
 #: A flag that is true for what the company wrote.
-OUTBOUND = _words("from_agent is_agent outbound is_outbound is_staff from_staff")
+OUTBOUND = _words(
+    "from_agent is_agent is_from_agent by_agent sent_by_agent outbound is_outbound outgoing is_outgoing is_staff "
+    "from_staff is_operator from_operator is_admin from_me is_from_me is_mine"
+)
 
 TEXTS = _words(
     "text message body content utterance message_text body_text plain_body text_body plain_text value msg turn "
-    "sentences html_body body_html"
+    "sentences html_body body_html comment comment_body comment_text"
 )
 
 TIMES = _words(
-    "time timestamp created_at sent_at datetime date created date_created created_datetime created_time message_date "
+    "time timestamp created_at sent_at datetime date created date_created created_datetime created_time create_time "
+    "message_date sent_date date_sent entry_time "
     "start_timestamp_usec absolute_time ts date_time sent_on created_on sent received_at"
 )
 
 #: Flags of what is not for the customer's eyes, and of what is.
-PRIVATE = _words("private is_private internal is_internal is_note")
-PUBLIC = _words("public is_public visible_to_customer is_visible_to_customer")
+PRIVATE = _words(
+    "private is_private internal is_internal is_note internal_note is_internal_note is_internal_comment internal_only "
+    "private_note is_private_note agent_only is_whisper"
+)
+PUBLIC = _words(
+    "public is_public is_published visible_to_customer is_visible_to_customer customer_visible is_customer_visible "
+    "jsd_public"
+)
 
 #: What kind of entry it is.
-KINDS = _words("type kind message_type part_type event_type entry_type comment_type visibility")
+KINDS = _words("type kind message_type part_type event_type entry_type comment_type visibility channel")
+
+#: A day that stands apart from its time of day, and what numbers turns within a conversation.
+DAYS = _words("date day created_date message_date sent_date datum fecha data")
+PLACES = _words(
+    "seq sequence sequence_number seq_no turn_index turn_id turn_number turn_no turn message_index message_number "
+    "message_no msg_index utterance_index utterance_id utterance_number line_number line_no position step"
+)
 
 #: Question and answer in two columns: the customer's, the company's.
 QUESTIONS = _words(
@@ -84,3 +104,6 @@ ANSWERS = _words(
     "resolution answer response reply agent_response agent_reply agent_message support_response solution output "
     "completion assistant"
 )
+#: The same, where a conversation's id or people may be called so as well: what stands there must be sentences.
+VAGUE_QUESTIONS = _words("customer user client human customer_text user_text frage pregunta pergunta domanda vraag")
+VAGUE_ANSWERS = _words("agent assistant support bot gpt agent_text antwort respuesta resposta risposta antwoord")

@@ -23,6 +23,8 @@ _Side = TypeVar("_Side", bound=str)
 _MAX_LABEL_CHARS = 80
 _MAX_LABEL_WORDS = 5
 _IN_BRACKETS = re.compile(r"^(.*?)[(\[{（【「<]([^()\[\]{}（）【】「」<>]*)[)\]}）】」>]\s*$")
+#: Where a word ends in `EndCustomer` or `serviceRep`.
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _APART = re.compile(r"\s+[-–—|/,]\s+|[,|/;]\s*")
 
 
@@ -92,6 +94,8 @@ def find_role(word: str) -> Role | None:
     whole = _plain_word(word)
     if whole in _ROLES:
         return _ROLES[whole]
+    if _CAMEL.search(word) and (apart := _plain_word(_CAMEL.sub(" ", word))) in _ROLES:
+        return _ROLES[apart]
     if match := _IN_BRACKETS.match(word.strip()):
         outer, inner = match.groups()
         return find_role(inner) or (find_role(outer) if outer.strip() else None)
@@ -174,7 +178,8 @@ def take_inbound(flag: object) -> Speaker:
 
     Raises RowError on anything but true or false.
     """
-    speaker = _FLAGS.get(str(flag).strip().casefold())
+    word = str(flag).strip().casefold()
+    speaker = _FLAGS.get(word) or _FLAGS.get(re.split("[-_ ]", word, maxsplit=1)[0])
     if speaker is None:
         raise RowError(f"the inbound flag is {str(flag)[:40]!r}; expected true or false.")
     return speaker

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from producer.readers.containers.content import Content
-from producer.readers.rows import Picker, Record, Rejected, RowError, present
+from producer.readers.rows import MAX_MISSING_CHARS, MISSING, Picker, Record, Rejected, RowError
 from producer.readers.tabular.delimited import Lines, read_records
 from producer.readers.tabular.header import Header, find_header, head_of
 
@@ -48,7 +48,9 @@ class DelimitedTable:
             if len(cells) < num_needed:
                 raise RowError(_miscounted(len(cells), num_names))
             padded = (*cells, *[""] * (num_names - len(cells)), "")
-            return [present(padded[index]) for index in indices]
+            # As `present`, without a call for each cell.
+            picked = [padded[index] for index in indices]
+            return ["" if len(cell) <= MAX_MISSING_CHARS and cell in MISSING else cell for cell in picked]
 
         return pick
 

@@ -9,7 +9,10 @@ from itertools import pairwise
 from typing import Literal
 
 from producer.readers.raw import RawTurn
-from producer.readers.timing.times import DAY_S, UNDATED_S
+from producer.readers.timing.times import DAY_S, LEAP_YEAR_S, UNDATED_S, YEARLESS_S
+
+#: Where times lie that come again, and after how long.
+_CYCLES = ((UNDATED_S, DAY_S), (YEARLESS_S, LEAP_YEAR_S))
 
 #: By what the turns of a conversation are ordered. "time": by their times. "file": as they stand in the file, for want
 #: of times. The others are as in the file too, and worth a warning.
@@ -56,17 +59,18 @@ def _direction(times: Sequence[float]) -> Direction | None:
 
 
 def _unwrap(times: Sequence[float | None]) -> list[float | None]:
-    """Times of day, counted on over midnight. Others stay as they are.
+    """Times of day, counted on over midnight, and days without a year, counted on over its end. Others stay.
 
-    A step back is at most a quarter of a day: people rather wait for an answer than get it before they ask.
+    A step back is at most a quarter of a day or year: people rather wait for an answer than get it before they ask.
     """
     known = [time for time in times if time is not None]
-    if not known or not all(UNDATED_S <= time < UNDATED_S + DAY_S for time in known):
+    period = next((period for start, period in _CYCLES if all(start <= time < start + period for time in known)), 0.0)
+    if not known or not period:
         return list(times)
     unwrapped: list[float | None] = []
     last: float | None = None
     for time in times:
         if time is not None:
-            last = time if last is None else last + (time - last + DAY_S / 4) % DAY_S - DAY_S / 4
+            last = time if last is None else last + (time - last + period / 4) % period - period / 4
         unwrapped.append(None if time is None else last)
     return unwrapped

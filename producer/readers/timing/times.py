@@ -17,6 +17,10 @@ from producer.readers.timing.months import ZONES, find_half, find_month, is_fill
 #: Times of day without a date lie on this day, the first of the year 1: the date is not known.
 UNDATED_S = -62135596800.0
 DAY_S = 86400.0
+#: Days without a year lie in the year 4, the first with a 29 February.
+YEARLESS = 4
+YEARLESS_S = UNDATED_S + (365 * 3) * DAY_S
+LEAP_YEAR_S = 366 * DAY_S
 
 _MAX_TIME_CHARS = 80
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -30,6 +34,8 @@ _COMPACT = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:
 _CLOCK = re.compile(
     r"(?<!\d)(\d{1,2})(?:[:h]|時|시|点|點)\s?(?:(\d{1,2})(?:[:m分]|분)?\s?(?:(\d{1,2})(?:[.,:]\d{1,9})?[s秒초]?)?)?(?!\d)"
 )
+#: `09.59.00.000000 AM`, as Oracle writes a clock behind a date.
+_DOTTED_CLOCK = re.compile(r"(?<=\s)(\d{1,2})\.(\d{2})\.(\d{2})(?:[.,]\d{1,9})?(?=\s|$)")
 _NUMERIC_DATE = re.compile(r"(?<!\w)(\d{1,4})\s?([-/.年년])\s?(\d{1,2})\s?[-/.月월]\s?(\d{1,4})[.日일]?(?!\d)")
 #: What most spreadsheets write; ten times faster than to take it apart.
 _USUAL = re.compile(
@@ -50,7 +56,8 @@ _ELAPSED = re.compile(
 def parse_time(text: str, *, day_first: bool | None = None) -> float | None:
     """Seconds since 1970, or None if this is no time. Without a zone it is read as UTC.
 
-    A time of day without a date is counted from `UNDATED_S`, an elapsed time such as `1m 3s` from 0. A date that may
+    A time of day without a date is counted from `UNDATED_S`, a day without a year from `YEARLESS_S`, an elapsed time
+    such as `1m 3s` from 0. A date that may
     be read day first or month first is no time as long as `day_first` is not told.
     """
     text = text.strip()
@@ -140,6 +147,7 @@ def _read_usual(match: re.Match[str], day_first: bool | None) -> float | None:
 def _parse_written(text: str, day_first: bool | None) -> float | None:
     """A date, a clock or both, and nothing else in the text. Raises ValueError if its numbers make no time."""
     text = "".join(char for char in text if unicodedata.category(char) != "Cf").strip("[](){}<>|,;*- ")
+    text = _DOTTED_CLOCK.sub(r"\1:\2:\3", text)
     clock, text = _cut(_CLOCK, _HALF.sub(r" \1m ", text))
     numeric, text = _cut(_NUMERIC_DATE, text)
     zone, text = _cut_zone(text) if clock else (None, text)
@@ -226,6 +234,8 @@ def _order_numeric(match: re.Match[str], day_first: bool | None) -> tuple[int, i
 
 def _order_named(numbers: list[int], month: int) -> tuple[int, int, int] | None:
     """Year, month and day of a date whose month is a word; the year may come first or last."""
+    if len(numbers) == 1:
+        return YEARLESS, month, numbers[0]
     if len(numbers) != 2:
         return None
     one, two = numbers

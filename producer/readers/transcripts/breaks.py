@@ -13,7 +13,30 @@ from producer.readers.transcripts.openings import Opening, Stamped, is_name_like
 _HTML_BREAK = re.compile(r"<br\s{0,5}/?>|</?(?:p|div|li|tr)\b[^<>]{0,300}>", re.IGNORECASE)
 _WRITTEN_BREAK = re.compile(r"(?:\\r)?\\n|\\r")
 #: What programs put in the place of a line break, the surest first.
-_MARKS = (" || ", " | ", " // ", " / ", " ⏎ ", "⏎", "↵", "¶", " ¦ ", " • ", " · ", " ; ", " -- ", " — ", "\t", "|", ";")
+_MARKS = (
+    " || ",
+    " | ",
+    " // ",
+    " / ",
+    " ⏎ ",
+    "⏎",
+    "↵",
+    "¶",
+    " ¦ ",
+    " • ",
+    " · ",
+    " ; ",
+    " -- ",
+    " — ",
+    " >> ",
+    " -> ",
+    " => ",
+    " \\ ",
+    " ~ ",
+    "\t",
+    "|",
+    ";",
+)
 _STAMP_START = re.compile(
     r"(?<=\s)(?=[\[(<]?\s?\d{1,4}[:./hms-]|[\[(]\s?\d{1,2}\s?[ms]|[\[(]?(?:上午|下午|午前|午後|오전|오후))"
 )
@@ -157,6 +180,8 @@ def _inline_labels(text: str, first: Opening) -> Iterator[_Inline]:
         for word in words:
             label = text[window + word.start() : colon.start()]
             start = window + word.start()
+            if not any(map(str.isalnum, word[0])):
+                continue
             if start and not (text[start - 1].isspace() or text[start - 1] in _ENDS):
                 continue
             if any(end in label for end in _ENDS + "."):

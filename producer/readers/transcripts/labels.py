@@ -24,6 +24,7 @@ from producer.readers.transcripts.openings import (
 Reading = Opening | Stamped | None
 
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
+_NINES = str.maketrans("012345678", "9" * 9)
 _LETTERS = re.compile(r"[^\W\d_]+\.?")
 _SIDES = frozenset(("user", "agent"))
 #: So many lines of a form in a row are a form.
@@ -36,6 +37,19 @@ _FIELD_LIKE_ROLES_WORDS = (
     "system status info event log action tool activity notification sistema système hinweis internal private"
 )
 _FIELD_LIKE_ROLES = frozenset(_FIELD_LIKE_ROLES_WORDS.split())
+#: By these a speaker begins a line too: `Note: all data will be lost`.
+_BARE_NOTES_WORDS = (
+    "note notes nota notas notiz notitie notatka poznámka bemerkung remark hinweis info status event log action "
+    "activity notification примечание заметка internal private intern"
+)
+_BARE_NOTES = frozenset(_BARE_NOTES_WORDS.split())
+#: No customer begins a line so, but with a number: `Internal: 192.168.0.1`.
+_PRIVATE = frozenset(("internal", "private", "intern"))
+#: Who writes about the customer writes to colleagues.
+_ABOUT_CUSTOMER = re.compile(
+    r"\b(?:customer|client|caller|cust|cx|user|guest|kunde|kundin|cliente|klant|klient|клиент)(?:'s|s)?\b",
+    re.IGNORECASE,
+)
 
 
 def choose(readings: Sequence[Reading], lines: Sequence[str]) -> list[Reading]:
@@ -86,7 +100,8 @@ def _speaks_before(earlier: Sequence[Reading], readings: Sequence[Reading]) -> b
 
 def _dress(reading: Reading) -> tuple[str, str]:
     """What the times of one transcript have in common: their brackets and their form."""
-    return _dress_of(reading.style[:1], reading.stamp) if reading else ("", "")
+    # With nines for all digits there are few forms, and most are looked up.
+    return _dress_of(reading.style[:1], reading.stamp.translate(_NINES)) if reading else ("", "")
 
 
 @lru_cache(maxsize=4096)
@@ -186,11 +201,24 @@ class _Judge:
             return True
         if opening.role is None:
             return self._opens_name(index, opening)
+        if opening.key in _BARE_NOTES:
+            return self._opens_note(index, opening)
         if opening.key not in _FIELD_LIKE_ROLES or opening.key in self._main:
             return True
         if self._counts[opening.key] > 1 or not is_form_value(opening.text):
             return True
         return has_happened(opening.text) if opening.role in ("note", "event") else self._is_needed(index)
+
+    def _opens_note(self, index: int, opening: Opening) -> bool:
+        """Whether a line such as `Note: …` is one for colleagues, or tells of an event; else it goes on with a turn."""
+        if opening.is_timed or self._counts[opening.key] > 1:
+            return True
+        if opening.key in _PRIVATE:
+            return not is_data(opening.text)
+        if opening.role == "event":
+            return has_happened(opening.text)
+        above = self._candidates.get(index - 1)
+        return _ABOUT_CUSTOMER.search(opening.text) is not None or (above is not None and above.role != "user")
 
     def _opens_name(self, index: int, opening: Opening) -> bool:
         above = self._lines[index - 1].rstrip()

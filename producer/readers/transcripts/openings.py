@@ -41,7 +41,7 @@ _TIME = (
 
 _STAMP = re.compile(
     rf"(?P<bracket>[\[(<{{【（]){_SPACE}?(?P<inner>{_TIME})(?:\s?(?:-->|[-–—]|to)\s?{_TIME})?{_SPACE}?[\])>}}】）]"
-    rf"|(?P<bare>{_TIME})(?:\s?-->\s?{_TIME})?(?=[\s\]|–—,:;-])",
+    rf"|(?P<bare>{_TIME})(?:\s?-->\s?{_TIME})?(?=[\s\]|–—,:;-]|$)",
     re.IGNORECASE,
 )
 _BLANK = re.compile(rf"{_SPACE}*")
@@ -51,6 +51,8 @@ _AFTER_STAMP = re.compile(rf"{_SPACE}*(?:[-–—|:,;·>]{_SPACE}*)?")
 _BRACKETED = re.compile(
     r"[*_]{0,2}(?:\[([^\[\]]{1,60})\]|<([^<>]{1,60})>|【([^【】]{1,60})】|「([^「」]{1,60})」|\(([^()]{1,60})\))[*_]{0,2}\s?([:：]?)"
 )
+#: Between speaker, time and text, where they stand in columns.
+_COLUMNS = ("|", "\t")
 _COLON = re.compile(r"[*_]{0,2}([^:：]{1,80}?)[*_]{0,2}\s{0,2}([:：]{1,2})[*_]{0,2}")
 _OTHER = re.compile(
     r"[*_]{0,2}([^|>»→\t]{1,60}?)[*_]{0,2}(\s[-–—―−=]{1,2}\s|\s?>{1,2}(?=\s|$)|\s?[»→›](?=\s|$)|\s?\|\s|\s?[=-]>(?=\s|$)|\t)"
@@ -60,7 +62,9 @@ _TIME_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _EVENT = re.compile(r"^(?:\*{2,3}\s?\S.*\*{2,3}|-{3,}.*-{3,}|={3,}.*={3,}|[-=_*~─—]{3,})$")
-_BRACKETED_EVENT = re.compile(r"^(?:\[[^\[\]]{3,200}\]|\([^()]{3,200}\)|<[^<>]{3,200}>|[-=*~]{1,3}\s.{3,200})$")
+_BRACKETED_EVENT = re.compile(
+    r"^(?:\[[^\[\]]{3,200}\]|\*[^*]{3,200}\*|_[^_]{3,200}_|\([^()]{3,200}\)|<[^<>]{3,200}>|[-=*~]{1,3}\s.{3,200})$"
+)
 _HAPPENED = re.compile(
     r"\b(?:joined|left|entered|assigned|reassigned|unassigned|transferred|routed|escalated|connected|disconnected|"
     r"accepted|ended|closed|reopened|resolved|started|created|timed out|changed|updated|merged|snoozed|tagged|"
@@ -75,6 +79,14 @@ _HAPPENED = re.compile(
 _MAY_OPEN = re.compile(r"[:：>|»→›\t\]】」)}=0-9]|[-–—―−]\s")
 _MAX_BARE_CHARS = 60
 _MAX_SCAN_CHARS = 200
+
+
+#: `Maria says: …`, as older chat tools write it.
+_SAYS = re.compile(
+    r"(?P<label>.+?)\s(?:says|said|writes|wrote|asks|asked|replied|sagt|sagte|schreibt|schrieb|dit|a dit|écrit|a écrit|"
+    r"dice|dijo|escribe|escribió|scrive|ha scritto|ha detto|zegt|schrijft|schreef|diz|disse|escreve|escreveu)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,11 @@ def _read_label(text: str, stamp: str, style: str) -> Opening | None:
     if match and (opening := _with_colon(match, text, stamp, style)):
         return opening
     if match := _OTHER.match(text):
-        return _make(match[1], stamp, style + match[2].strip(" "), text[match.end() :])
+        separator, rest = match[2].strip(" "), text[match.end() :]
+        if not stamp and separator in _COLUMNS and (time := _STAMP.match(rest)):
+            behind = _AFTER_STAMP.match(rest, time.end()).end()  # type: ignore[union-attr]
+            return _make(match[1], time["inner"] or time["bare"], f"behind{style}{separator}", rest[behind:])
+        return _make(match[1], stamp, style + separator, rest)
     return _bare_label(text, stamp, style)
 
 
@@ -163,7 +179,7 @@ def _bare_label(text: str, stamp: str, style: str) -> Opening | None:
     if not is_phrase(label) or has_happened(label):
         return None
     opening = _make(label, stamp, f"{style}alone", "")
-    return opening if opening and (opening.role or (opening.stamp and not stamp)) else None
+    return opening if opening and (opening.role or opening.stamp) else None
 
 
 def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
@@ -172,6 +188,8 @@ def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
         return None
     if not stamp and (match := _TIME_BEHIND.match(label)):
         label, stamp, style = match["label"], match["inner"] or match["bare"], f"behind{style}"
+    if " " in label and (match := _SAYS.fullmatch(label)):
+        label, style = match["label"], f"{style}says"
     known = _known(label)
     if known is None:
         return None
@@ -182,7 +200,9 @@ def _make(label: str, stamp: str, style: str, text: str) -> Opening | None:
 @lru_cache(maxsize=4096)
 def _known(label: str) -> tuple[str, str, Role | None, bool] | None:
     """A label, its plain form, its role and whether it is weak; None if no speaker is called so."""
-    label = re.sub(f"[{_INVISIBLE}]", "", label).strip().strip("[]<>【】").strip()
+    label = re.sub(f"[{_INVISIBLE}]", "", label).strip()
+    if label[:1] in "[<【" or not set("[<【") & set(label):  # not the end of `Agent [private note]`
+        label = label.strip("[]<>【】").strip()
     if not is_phrase(label):
         return None
     role = find_role(label)

@@ -36,11 +36,15 @@ def _is_about(field: str, value: str) -> bool:
 
 
 def take_header(lines: list[str], readings: list[Reading]) -> dict[str, Role]:
-    """The roles of names, told above the turns as `Agent: Maria Keller`. These lines are emptied."""
+    """The roles of names, told above the turns as `Agent: Maria Keller` or `Agent Maria Keller`.
+
+    These lines are emptied.
+    """
     names = {reading.key for reading in readings if isinstance(reading, Opening) and reading.role is None}
     header: dict[str, Role] = {}
     for index, reading in _leading(readings) if names else ():
-        if reading.role and (name := plain_label(reading.text)) in names:
+        name = plain_label(reading.text) or reading.key.partition(" ")[2]
+        if reading.role and name in names:
             header[name] = reading.role
             lines[index], readings[index] = "", None
     return header

@@ -4,6 +4,7 @@ A line that opens no turn belongs to the turn above it. Which lines do is decide
 plain role words as labels and nothing else that could be one, and those never get there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,11 +15,19 @@ from producer.readers.sides.sides import voice_system
 from producer.readers.sides.speakers import PLAIN_SIDES, Role
 from producer.readers.transcripts.breaks import restore_breaks, restore_html_breaks
 from producer.readers.transcripts.labels import Reading, choose
+from producer.readers.transcripts.lone import join_lone_stamps
 from producer.readers.transcripts.openings import Opening, Stamped, is_event, read_opening, stamp_time
 from producer.readers.transcripts.preamble import is_preamble, take_header
 
 _NOBODY = "nobody speaks in the transcript, it holds events or notes only; expected lines as in 'customer: …'."
 
+#: A line such as `[2025-11-20 10:02:11] Agent: …` or `(10:02 AM) Customer: …`.
+_TIMED = re.compile(
+    r"(?P<bracket>[\[(]?)(?P<stamp>\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[T ,]{1,2}\d{1,2}:\d{2}(?::\d{2})?)?"
+    r"(?:[ \u202f][AaPp][Mm])?)(?P<end>[\])]?(?: -)?) (?P<label>[A-Za-z][A-Za-z ]{1,30}):(?= )"
+)
+#: A line with one of these may open a turn, or tell of an event.
+_MAY_OPEN = re.compile(r"[:：]|^\s*[*\-=\[(<~\d]")
 #: A line that starts with one of these may be an event, even if it has no colon.
 _EVENT_STARTS = ("*", "-", "=", "[", "(", "<", "~")
 
@@ -28,7 +37,7 @@ def split_transcript(text: str) -> list[RawTurn]:
 
     Raises RowError if it is empty, or if who speaks cannot be told.
     """
-    turns = _split_plain(text)
+    turns = _split_plain(text) or _split_timed(text)
     if turns is None:
         turns = _split_lines(restore_html_breaks(text))
     if not any(turn.text.strip() for turn in turns if turn.kind == "message"):
@@ -57,6 +66,33 @@ def _split_plain(text: str) -> list[RawTurn] | None:
     return list(map(RawTurn, map("\n".join, texts), labels, speakers))
 
 
+def _split_timed(text: str) -> list[RawTurn] | None:
+    """The same where each label has a time in front of it, all of one dress."""
+    if (first := _TIMED.match(text)) is None:
+        return None
+    turns: list[RawTurn] = []
+    texts: list[list[str]] = []
+    bracket, end = first["bracket"], first["end"]
+    for line in text.splitlines():
+        match = _TIMED.match(line)
+        if match is not None:
+            label = match["label"]
+            speaker = PLAIN_SIDES.get(label)
+            if speaker is None or match["bracket"] != bracket or match["end"] != end:
+                return None
+            turns.append(RawTurn("", label, speaker, time=stamp_time(match["stamp"])))
+            texts.append([line[match.end() :]])
+        elif turns and _MAY_OPEN.search(line) is None:
+            texts[-1].append(line)
+        else:
+            return None
+    if len({turn.speaker for turn in turns}) != 2:
+        return None
+    for turn, lines in zip(turns, texts, strict=True):
+        turn.text = "\n".join(lines)
+    return turns
+
+
 def _split_lines(text: str) -> list[RawTurn]:
     """The turns of a transcript whose labels are names, or whose lines have times, events or no breaks."""
     lines, stands, header = _read(text)
@@ -74,7 +110,7 @@ def _split_lines(text: str) -> list[RawTurn]:
 
 def _read(text: str) -> tuple[list[str], list[Reading], dict[str, Role]]:
     lines = text.splitlines()
-    readings = [read_opening(line) for line in lines]
+    readings = join_lone_stamps(lines, [read_opening(line) for line in lines])
     header = take_header(lines, readings)
     return lines, choose(readings, lines), header
 

@@ -58,6 +58,18 @@ def test_neighbours_and_preemption_change_nothing() -> None:
     assert num_prefilled > len(PROMPTS), "nothing was preempted: the test shows nothing"
 
 
+def test_samples_differ_from_each_other_and_repeat() -> None:
+    settings = SamplingSettings(max_new_tokens=12, top_k=0, top_p=1.0, num_samples=3)
+    engine, runner = uniform_engine(settings)
+    prompts, draws = [prompt for prompt in PROMPTS for _ in range(4)], [0, 1, 2, 3] * len(PROMPTS)
+    together = texts(engine.generate(prompts, draws))
+    assert len(set(together)) == 3 * len(PROMPTS) + 1, "equal logits have one likeliest token"
+    assert any(sequence.read_with for step in runner.steps for sequence in step.sequences)
+    alone = [texts(engine.generate([prompt], [draw]))[0] for prompt, draw in zip(prompts, draws, strict=True)]
+    assert together == alone
+    engine.close()
+
+
 def test_callers_share_the_batch() -> None:
     engine, runner = uniform_engine(GREEDY)
     is_open = Event()

@@ -75,6 +75,12 @@ def test_smaller_prefills_are_worth_their_step_earlier() -> None:
     assert options.max_num_seqs == EngineOptions.for_gpu((9, 0)).max_num_seqs
 
 
+def test_memory_is_planned_for_a_prefill_of_the_longest_prompt() -> None:
+    options = EngineOptions.for_gpu((9, 0))
+    assert options.with_whole_prompts(32_768).max_num_batched_tokens == 32_768
+    assert options.with_whole_prompts(2048) == options
+
+
 def test_a_device_without_memory_for_the_cache_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nmore of it")

@@ -80,8 +80,11 @@ class Simulation:
         # What a step feeds and what has yet to arrive is one sequence of tokens without a gap.
         assert all(s.num_cached == s.num_tokens + s.num_in_flight - 1 for s in step.sequences)
         if step.is_prefill:
-            num_tokens = sum(sequence.num_tokens for sequence in step.sequences)
-            assert num_tokens <= limits.max_num_batched_tokens
+            read = [sequence for sequence in step.sequences if sequence.read_with is None]
+            assert sum(sequence.num_tokens for sequence in read) <= limits.max_num_batched_tokens
+            for sequence in step.sequences:
+                assert sequence.read_with is None or sequence.read_with in read
+                assert sequence.read_with is None or sequence.read_with.tokens == sequence.tokens
             self.admitted += [s for s in step.sequences if s not in self.admitted]
 
     def collect(self, step: Step) -> None:
@@ -146,6 +149,19 @@ def test_the_newest_makes_room_and_comes_back_with_its_completion() -> None:
     assert newest.num_cached == 9
 
 
+def test_equal_prompts_in_a_row_are_read_once() -> None:
+    scheduler = scheduler_of(num_pages=100)
+    first, second, other, third = (Sequence((token,) * 30, 5) for token in (1, 1, 2, 1))
+    for sequence in (first, second, other, third):
+        scheduler.add(sequence)
+    assert advance(scheduler).sequences == (first, second), "the third is over the budget of 40 tokens"
+    assert (first.read_with, second.read_with) == (None, first)
+    assert not set(first.pages) & set(second.pages)
+    assert advance(scheduler).sequences == (other,)
+    assert advance(scheduler).sequences == (third,)
+    assert third.read_with is None
+
+
 def test_a_prefill_waits_until_it_is_worth_a_step() -> None:
     scheduler = scheduler_of(num_pages=100, max_num_seqs=16, min_prefill_tokens=20)
     for _ in range(40):
@@ -160,7 +176,7 @@ def test_a_prefill_waits_until_it_is_worth_a_step() -> None:
 
 def test_after_running_out_of_memory_half_is_tried() -> None:
     scheduler = scheduler_of(num_pages=100)
-    sequences = [Sequence((0,) * 10, 5) for _ in range(4)]
+    sequences = [Sequence((index,) * 10, 5) for index in range(4)]
     for sequence in sequences:
         scheduler.add(sequence)
     step = scheduler.schedule()

@@ -56,7 +56,7 @@ class Device:
 
 
 def prompts(num_prompts: int, num_tokens: int, max_new_tokens: int = 4) -> list[Sequence]:
-    return [Sequence((0,) * num_tokens, max_new_tokens) for _ in range(num_prompts)]
+    return [Sequence((index,) * num_tokens, max_new_tokens) for index in range(num_prompts)]
 
 
 def test_one_short_moment_over_two_small_prompts_is_forgotten() -> None:
@@ -90,7 +90,7 @@ def test_a_device_that_stays_short_runs_few_steps_in_vain() -> None:
 )
 def test_whenever_memory_is_short_everybody_ends(requests: list[tuple[int, int]], shortages: set[int]) -> None:
     device = Device(is_short=lambda step: device.num_steps in shortages)
-    sequences = [Sequence((0,) * length, limit) for length, limit in requests]
+    sequences = [Sequence((index,) * length, limit) for index, (length, limit) in enumerate(requests)]
     device.complete(*sequences)
     assert all(s in device.failed or len(s.completion) == s.max_new_tokens for s in sequences)
     assert device.scheduler.pool.num_free == device.scheduler.pool.num_usable

@@ -109,6 +109,12 @@ def test_references_to_learn_from_have_the_placeholders_of_their_conversation() 
     assert references == ("Customer is [EMAIL_1], not [EMAIL].",)
 
 
+def test_references_are_searched_for_what_their_conversation_does_not_hold() -> None:
+    turns = (Turn("user", "Please call me."), Turn("agent", "I will call you tomorrow."))
+    _, references = redact_with_texts(turns, ["The agent will write to jane.doe@example.com."], "standard")
+    assert references == ("The agent will write to [EMAIL].",)
+
+
 def test_placeholders_are_counted_by_kind() -> None:
     text = "user: [EMAIL_1] [EMAIL_1] [EMAIL_2] [PHONE_1] [NOTHING_1]\n"
     assert count_placeholders(text) == {"EMAIL": 2, "PHONE": 1}

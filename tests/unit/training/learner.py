@@ -11,8 +11,8 @@ import torch
 from aftercall.settings import Settings
 from tests.fixtures.model import build_tiny_model
 from training.data.splits import load_splits
+from training.fit.arguments import Outputs
 from training.fit.recipe import Recipe
-from training.fit.train import Outputs
 from training.refresh import Plan
 
 #: The summary that the tiny model learns to write for every conversation.

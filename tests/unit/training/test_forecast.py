@@ -1,4 +1,4 @@
-"""The forecast of a run's memory and time, and how its batches are split to fit."""
+"""The forecast of a run's memory and time, and how its rows are split to fit."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,10 +10,10 @@ from torch import Tensor
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.examples import make_example
 from training.data.trees import Tree, TreeEncoder, collate_trees, model_inputs
-from training.fit.forecast import Cost, apply, measure_cost, plan_run
+from training.fit.forecast import Cost, Limits, apply, measure_cost, plan_run
+from training.fit.lora import add_adapter
 from training.fit.recipe import Recipe
 from training.fit.targets import find_targets
-from training.fit.train import add_adapter
 
 RECIPE = Recipe(name="r", base="b", batch_size=4, num_accumulated_batches=1)
 #: 1 MB per token and nothing quadratic; 9 layers.
@@ -22,28 +22,34 @@ TREES = [Tree(tuple(range(100)), ((1, 2),))] * 8
 
 
 @pytest.mark.parametrize(
-    ("free", "size", "accumulated", "is_checkpointing"),
+    ("free", "row_tokens", "is_checkpointing"),
     [
-        (1e9, 4, 1, False),
-        # A row of 4 x 101 tokens is padded to 448: 560 MB with the backward pass. 0.7 x 600 MB leave room for two.
-        (6e8, 2, 2, False),
-        (2.5e8, 1, 4, False),
-        (2e8, 4, 1, True),
-        (6e7, 1, 4, True),
+        (1e9, None, False),
+        # A row of 4 x 101 tokens is padded to 448: 560 MB with the backward pass. 0.7 x 600 MB leave room for 320.
+        (6e8, 320, False),
+        (2.5e8, 128, False),
+        (2e8, None, True),
+        (6e7, 128, True),
     ],
 )
-def test_batches_are_split_until_a_row_fits(free: float, size: int, accumulated: int, is_checkpointing: bool) -> None:
-    forecast = plan_run(RECIPE, COST, TREES, int(free), num_steps=10)
-    planned = apply(RECIPE, forecast)
+def test_rows_get_shorter_until_they_fit(free: float, row_tokens: int | None, is_checkpointing: bool) -> None:
+    forecast = plan_run(RECIPE, COST, TREES, Limits(free_bytes=int(free)), num_steps=10)
     assert forecast.fits
-    assert (planned.batch_size, planned.num_accumulated_batches) == (size, accumulated)
-    assert planned.is_gradient_checkpointing is is_checkpointing
-    assert planned.batch_size * planned.num_accumulated_batches == RECIPE.batch_size
+    assert forecast.max_row_tokens == row_tokens
+    assert forecast.is_gradient_checkpointing is apply(RECIPE, forecast).is_gradient_checkpointing is is_checkpointing
     assert forecast.duration_s == pytest.approx(10 * 4 * 101 * 0.001 * (1.33 if is_checkpointing else 1))
 
 
+def test_a_given_limit_and_a_length_that_brings_no_speed_shorten_rows() -> None:
+    given = plan_run(RECIPE, COST, TREES, Limits(free_bytes=10**12, max_bytes=420_000_000), num_steps=10)
+    assert given.max_row_tokens == 320
+    assert "0.4 GiB may be used); rows of up to 320 tokens" in given.describe()
+    assert plan_run(RECIPE, COST, TREES, Limits(free_bytes=10**12, max_row_tokens=300), 10).max_row_tokens == 300
+    assert plan_run(RECIPE, COST, TREES, Limits(free_bytes=10**12, max_row_tokens=64), 10).max_row_tokens == 101
+
+
 def test_what_cannot_fit_is_said_before_the_first_step() -> None:
-    forecast = plan_run(RECIPE, COST, TREES, int(1e7), num_steps=10)
+    forecast = plan_run(RECIPE, COST, TREES, Limits(free_bytes=int(1e7)), num_steps=10)
     assert not forecast.fits
     assert "That may not fit: lower max_prompt_tokens" in forecast.describe()
 

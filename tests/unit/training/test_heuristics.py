@@ -1,5 +1,7 @@
 """What the rules find in a summary, and what they leave alone."""
 
+import time
+
 import pytest
 
 from training.judge.heuristics import describe, find_unsupported
@@ -51,3 +53,10 @@ def test_length_form_and_copies() -> None:
     own = describe("Customer wants money. Agent", CONVERSATION)
     assert (own.num_sentences, own.is_whole, own.copy_rate) == (2, False, 0.0)
     assert describe("", CONVERSATION).num_words == 0
+
+
+def test_a_long_copy_of_a_long_conversation_is_measured_in_proportion() -> None:
+    words = " ".join(f"word{number}" for number in range(6_000))
+    began = time.process_time()
+    assert describe(words, f"user: {words}").copy_rate == 1.0
+    assert time.process_time() - began < 2.0

@@ -20,7 +20,7 @@ def print_evaluation(references: Sequence[str]) -> None:
     ours = judge("ours", ["Customer waits."] * 3, examples)
     provenance = ModelProvenance("tiny", "digest", "none", "float32", "", None, is_adapter_merged=False)
     judged = {"this adapter": ours} | {each.name: each for each in judge_baselines(examples)}
-    show.evaluation(Evaluation(ours, ReferenceLoss(1.0, 3), 1.0, provenance), judged)
+    show.evaluation(Evaluation(ours, ReferenceLoss((3.0,), (3,)), 1.0, provenance), judged)
 
 
 def test_the_table_notes_that_people_have_one_reference_fewer(

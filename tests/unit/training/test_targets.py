@@ -23,9 +23,11 @@ from aftercall.errors import SettingsError
 from tests.fixtures.model import build_byte_tokenizer
 from tests.unit.training.examples import make_example
 from training.data.splits import Splits
+from training.fit.arguments import Outputs
+from training.fit.lora import add_adapter
 from training.fit.recipe import Recipe
 from training.fit.targets import find_targets
-from training.fit.train import Outputs, add_adapter, train_adapter
+from training.fit.train import train_adapter
 from training.registry.publish import save_weights
 
 SIZES = {

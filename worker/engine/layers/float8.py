@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from aftercall.errors import ModelError
 from worker.engine.layers.compile import decoder_layers
 
 _FLOAT8 = torch.float8_e4m3fn
+#: What the kernel asks of the sizes of a layer.
+_MULTIPLE = 16
 _LARGEST = torch.finfo(_FLOAT8).max
 
 
@@ -42,8 +45,20 @@ def _round_rows(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def round_linears(model: Any) -> None:
-    """Replace the linear layers of the decoder; the output layer keeps its bits, since it decides between tokens."""
+    """Replace the linear layers of the decoder; the output layer keeps its bits, since it decides between tokens.
+
+    Raises ModelError if the kernel cannot compute one of them.
+    """
     for parent in decoder_layers(model).modules():
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
+                _check_sizes(name, child)
                 setattr(parent, name, Float8Linear(child))
+
+
+def _check_sizes(name: str, linear: nn.Linear) -> None:
+    if linear.in_features % _MULTIPLE or linear.out_features % _MULTIPLE:
+        raise ModelError(
+            f"AFTERCALL_QUANTIZATION=fp8 needs layers of sizes that are multiples of {_MULTIPLE}; this model's {name} "
+            f"has {linear.in_features} x {linear.out_features}. Set it to auto."
+        )

@@ -63,6 +63,19 @@ def _lazy_zeros(size: Sequence[int], *, dtype: torch.dtype) -> torch.Tensor:
     return torch.frombuffer(memory, dtype=dtype).view(*size)
 
 
+def copy_pages(layers: Sequence[LayerCache], sources: Sequence[int], targets: Sequence[int], num_tokens: int) -> None:
+    """Copy the first `num_tokens` tokens of each source page to the target page at the same place in the list.
+
+    All of a small page is copied; of a page that holds a whole sequence, the rest may never have been written, and
+    copying it would take up its memory.
+    """
+    if not sources:
+        return
+    for layer in layers:
+        for cache in (layer.keys, layer.values):
+            cache[targets, :, :num_tokens] = cache[sources, :, :num_tokens]
+
+
 def free_bytes(device: torch.device) -> int:
     """Memory that the device has left for this process, what torch holds without using it included."""
     if device.type == "cuda":

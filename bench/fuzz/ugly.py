@@ -1,4 +1,4 @@
-"""Ugly sources: mutants of small sound ones, drawn from a seed. Knows formats; knows no reader."""
+"""Ugly inputs: mutants of small sound ones, drawn from a seed."""
 
 import gzip
 import json
@@ -64,7 +64,11 @@ Mutation = Callable[[Random, bytes], bytes]
 
 def make_ugly(rng: Random) -> bytes:
     """One source, some mutations away from a sound one."""
-    data = rng.choice(CORPUS)
+    return mutate(rng, rng.choice(CORPUS))
+
+
+def mutate(rng: Random, data: bytes) -> bytes:
+    """What is some mutations away from this."""
     for _ in range(rng.choice((1, 1, 2, 3, 5, 8))):
         data = rng.choice(_MUTATIONS)(rng, data)[:_MAX_BYTES]
     return data

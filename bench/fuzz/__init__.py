@@ -1,0 +1,1 @@
+"""The fuzzer: ugly inputs for everything that takes what others wrote."""
