@@ -6,7 +6,7 @@ Only reads.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Engine, Select, and_, func, select
+from sqlalchemy import Engine, Select, and_, bindparam, func, select
 
 from aftercall.database import reading
 from aftercall.errors import NotFoundError
@@ -86,6 +86,9 @@ class AdapterChange:
 #: Other places of a conversation that are shown.
 _MAX_ELSEWHERE = 10
 
+#: Submissions that are searched in one query.
+_NUM_AT_ONCE = 500
+
 
 def newest_submissions(engine: Engine, before: int | None, max_rows: int) -> list[SubmissionRecord]:
     """Submissions with a smaller number than `before`, newest first."""
@@ -107,17 +110,21 @@ def places(engine: Engine, submission_id: int, after: str | None, max_rows: int)
 
 def find_id(engine: Engine, external_id: str, before: int | None, max_rows: int) -> list[Place]:
     """Where a caller's id stands, in the newest submission first; only in submissions before `before`."""
-    # The submissions come first: the key of a place begins with one.
-    query = (
-        _places()
-        .join(Submission, Submission.id == SubmissionJob.submission_id)
-        .where(SubmissionJob.external_id == external_id)
-        .order_by(Submission.id.desc())
-    )
+    numbers = select(Submission.id).order_by(Submission.id.desc())
     if before is not None:
-        query = query.where(Submission.id < before)
+        numbers = numbers.where(Submission.id < before)
+    found: list[Place] = []
     with reading(engine) as connection:
-        return [Place(*row) for row in connection.execute(query.limit(max_rows))]
+        ids = connection.execute(numbers).scalars().all()
+        for start in range(0, len(ids), _NUM_AT_ONCE):
+            # With the submissions the primary key finds a place. Literals: no planner then prefers to read all places.
+            among = bindparam(None, list(ids[start : start + _NUM_AT_ONCE]), expanding=True, literal_execute=True)
+            is_meant = SubmissionJob.submission_id.in_(among) & (SubmissionJob.external_id == external_id)
+            query = _places().where(is_meant).order_by(SubmissionJob.submission_id.desc()).limit(max_rows - len(found))
+            found += [Place(*row) for row in connection.execute(query)]
+            if len(found) >= max_rows:
+                break
+    return found
 
 
 def places_of_jobs(engine: Engine, job_ids: Sequence[int]) -> list[Place]:
