@@ -23,6 +23,7 @@ COMMANDS = {
     "night": ("producer.night_cli", "Do a night's work in one command, for cron or systemd."),
     "report": ("producer.night_cli", "Write one HTML page about a night."),
     "drift": ("producer.night_cli", "Say whether a night is like the last ones."),
+    "web": ("producer.web_cli", "Serve pages to look at it all, search, review and retry."),
     "webhook": ("producer.webhook_cli", "Tell a URL which submissions have ended."),
     "metrics": ("producer.night_cli", "Write metrics for Prometheus."),
     "cancel": ("producer.admin_cli", "Stop a submission; what is finished is kept."),

@@ -90,9 +90,14 @@ def write_completion(lines: Sequence[str], reason: str, resolution: str) -> str:
     return "\n".join([*(line or _NOTHING for line in prose), f"= {reason}, {resolution}"])
 
 
+def split_sentences(text: str) -> list[str]:
+    """Sentences, ended by a mark before a capital or a figure."""
+    return [part for part in _SENTENCE.split(text.strip()) if part]
+
+
 def say_no_answer(prose: str) -> str:
     """`prose` without its sentences about an agent, who did not write, and with one that says so."""
-    kept = [sentence for sentence in _SENTENCE.split(prose) if sentence and not _ABOUT_AGENT.search(sentence)]
+    kept = [sentence for sentence in split_sentences(prose) if not _ABOUT_AGENT.search(sentence)]
     return " ".join([*kept, NO_AGENT])
 
 

@@ -124,6 +124,12 @@ class Job(Base):
             postgresql_where=sql("state NOT IN ('queued', 'running')"),
             sqlite_where=sql("state NOT IN ('queued', 'running')"),
         ),
+        # For people who look at what failed; few rows, so it costs no statement anything.
+        Index(
+            "ix_job_failed", "error_code", "id",
+            postgresql_where=sql("state = 'failed'"),
+            sqlite_where=sql("state = 'failed'"),
+        ),
         NUMBERED_ONCE,
     )  # fmt: skip
 
@@ -336,6 +342,44 @@ class Audit(Base):
     created_at: Mapped[float] = mapped_column(Float(53))
 
     __table_args__ = (NUMBERED_ONCE,)
+
+
+class ReviewRow(Base):
+    """A summary that was drawn for people to review, as it was then."""
+
+    __tablename__ = "review_row"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submission.id"))
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    adapter_digest: Mapped[str] = mapped_column(String(64))
+    #: The summary's text. A redo by the same adapter replaces the summary itself.
+    summary: Mapped[str] = mapped_column(Text)
+    #: Drawn at random, whatever its verdict; the others are those with the highest risk.
+    is_control: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = (UniqueConstraint("submission_id", "job_id", name="uq_review_row_job"), NUMBERED_ONCE)
+
+
+class Review(Base):
+    """What one person found about a row; one review for each person and row."""
+
+    __tablename__ = "review"
+
+    row_id: Mapped[int] = mapped_column(ForeignKey("review_row.id"), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    #: `approved`, `corrected` or `skipped`.
+    decision: Mapped[str] = mapped_column(String(16))
+    #: The whole summary as the reviewer wrote it; NULL unless corrected.
+    corrected: Mapped[str | None] = mapped_column(Text)
+    #: Why, as one of a short list; NULL if the reviewer gave none.
+    reason: Mapped[str | None] = mapped_column(String(24))
+    #: Share of words that the correction changed, 0 to 1; 0 where it was approved.
+    edit_share: Mapped[float] = mapped_column(Float(53))
+    created_at: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class Webhook(Base):

@@ -12,6 +12,7 @@ SECRET_FILES: Final = {
     "AFTERCALL_DATABASE_URL_FILE": "database_url",
     "AFTERCALL_REDIS_URL_FILE": "redis_url",
     "AFTERCALL_MESSAGE_KEY_FILE": "message_key",
+    "AFTERCALL_WEB_PASSWORD_FILE": "web_password",
     "AFTERCALL_WEBHOOK_URL_FILE": "webhook_url",
     "AFTERCALL_WEBHOOK_SECRET_FILE": "webhook_secret",
 }

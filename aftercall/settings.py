@@ -183,6 +183,11 @@ class Settings(BaseSettings):
         0.0, ge=0, description="What an hour of one GPU costs, in any currency, for the report; 0: not shown."
     )
 
+    # -- the web page
+    web_password: str = Field(
+        "", description="Password of `aftercall web`; needed on an address that other machines reach."
+    )
+
     @property
     def ledger_url(self) -> str:
         """The database's URL; by default, that of the embedded database."""

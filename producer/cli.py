@@ -13,7 +13,7 @@ from aftercall import schema
 from aftercall.command_groups import SuggestingGroup
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import adapters, control, pause
+from aftercall.ledger import account, adapters, audit, control, pause, search
 from aftercall.models import Priority
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings
@@ -223,3 +223,20 @@ def upgrade() -> None:
     database = schema.connect_ledger(load_settings())
     schema.upgrade(database)
     click.echo(f"{show_url(database.url)} is up to date")
+
+
+@db.command()
+@click.option("--drop", "is_drop", is_flag=True, help="Remove it.")
+def index(is_drop: bool) -> None:
+    """Build the full-text index that `aftercall web` searches, or the rest of it. The database then keeps it.
+
+    Work can go on meanwhile. docs/web.md says what the index costs.
+    """
+    with open_services(may_create=False) as services:
+        if is_drop:
+            search.drop(services.database)
+            click.echo("the full-text index is removed")
+            return
+        with show.indexing() as on_progress:
+            search.build(services.database, on_progress)
+        click.echo("the full-text index is built")

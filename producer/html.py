@@ -1,6 +1,6 @@
 """The templates of the report and of the web pages: everything is escaped, undefined names are errors."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -24,6 +24,7 @@ def make_environment(package: str) -> Environment:
         "clock": _clock,
         "day": _day,
         "moment": _moment,
+        "date": _date,
         "duration": duration,
         "printable": printable,
     }
@@ -48,3 +49,8 @@ def _day(seconds: float) -> str:
 
 def _moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
+
+
+def _date(seconds: float) -> str:
+    """In UTC, in which weeks begin."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

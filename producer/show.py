@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -42,6 +43,19 @@ def submitting(name: str) -> Iterator[Callable[[SubmitReport], None]]:
             rate = (report.num_read + report.num_rejected) / (time.monotonic() - started)
             rejected = f"{report.num_rejected:,} rejected, " if report.num_rejected else ""
             line.update(Text(f"reading {printable(name)}: {report.num_read:,} conversations, {rejected}{rate:,.0f}/s"))
+
+        yield on_progress
+
+
+@contextmanager
+def indexing() -> Iterator[Callable[[str, int], None]]:
+    """A line that counts while the full-text index is built; yields what to call with a table and its new rows."""
+    counts: Counter[str] = Counter()
+    with console.status("indexing") as line:
+
+        def on_progress(table: str, num_rows: int) -> None:
+            counts[table] += num_rows
+            line.update("indexing: " + ", ".join(f"{count:,} rows of {name}" for name, count in counts.items()))
 
         yield on_progress
 

@@ -3,7 +3,9 @@
 import os
 import signal
 
-pytest_plugins = [f"tests.fixtures.{name}" for name in ("services", "model", "workers", "breakable", "command")]
+pytest_plugins = [
+    f"tests.fixtures.{name}" for name in ("services", "model", "workers", "breakable", "command", "web", "browser")
+]
 
 # rich keeps for good the width that is set when its console is made, at the first import; tests set their own.
 os.environ.pop("COLUMNS", None)

@@ -11,7 +11,8 @@
 
 One module for each of those who write: `intake` for submit, `delivery` for the sweep, `work` for the worker, `control`
 for people, `retention` for what is kept no longer, `workers` for who is alive, `webhooks` for who is told, `pause` for
-the pause, `places` for which submission counts a job. `tally`, `account`, `pace`, `failures`, `adapters` and
-`invariants` only read. Each function is one transaction on the engine it is given; those that say so take several. The
-package knows no Redis, no model and no file.
+the pause, `places` for which submission counts a job, `reviews` for what people find about summaries, `search` for the
+full-text index. `tally`, `account`, `browse`, `pace`, `failures`, `adapters` and `invariants` only read. Each
+function is one transaction on the engine it is given; those that say so take several. The package knows no Redis, no
+model and no file.
 """

@@ -78,7 +78,7 @@ def submissions(engine: Engine) -> list[SubmissionRecord]:
     """Every submission, oldest first."""
     query = select(Submission).order_by(Submission.id)
     with reading(engine) as connection:
-        return [_record(row) for row in connection.execute(query)]
+        return [submission_record(row) for row in connection.execute(query)]
 
 
 def submission(engine: Engine, submission_id: int) -> SubmissionRecord:
@@ -90,10 +90,11 @@ def submission(engine: Engine, submission_id: int) -> SubmissionRecord:
         row = connection.execute(select(Submission).where(Submission.id == submission_id)).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no submission {submission_id}. `aftercall status` lists all.")
-    return _record(row)
+    return submission_record(row)
 
 
-def _record(row: Row[Any]) -> SubmissionRecord:
+def submission_record(row: Row[Any]) -> SubmissionRecord:
+    """A row of the table `submission`."""
     return SubmissionRecord(
         id=row.id,
         name=row.name,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, Select, delete, func, select
 
 from aftercall.database import reading
-from aftercall.ledger import audit
+from aftercall.ledger import audit, reviews
 from aftercall.ledger.places import rehome
 from aftercall.ledger.statements import is_among
-from aftercall.models import Job, RolloutResult, Submission, SubmissionJob, Summary
+from aftercall.models import Job, ReviewRow, RolloutResult, Submission, SubmissionJob, Summary
 
 #: Submissions that are searched in one query.
 _NUM_AT_ONCE = 500
@@ -93,6 +93,9 @@ def erase(engine: Engine, external_id: str, submission_ids: Sequence[int]) -> Er
         unheld = sorted(set(job_ids).difference(held))
         connection.execute(delete(RolloutResult).where(RolloutResult.job_id.in_(unheld)))
         rehome(connection, sorted(set(job_ids).difference(unheld)))
+        # Of a job that another place holds, the rows of these submissions go too.
+        is_theirs = is_among(ReviewRow.submission_id, submission_ids) & ReviewRow.job_id.in_(job_ids)
+        reviews.delete_rows(connection, is_theirs | ReviewRow.job_id.in_(unheld))
         num_summaries = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld))).rowcount
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         counts = {"conversations": len(places), "jobs": len(unheld), "summaries": num_summaries}

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Engine, Row, case, delete, exists, func, not_
 
 from aftercall.database import now, reading
 from aftercall.errors import NotReadyError
+from aftercall.ledger import reviews
 from aftercall.ledger.places import rehome
 from aftercall.ledger.statements import BATCH_PLACES, OPEN, is_among
-from aftercall.models import Job, RolloutResult, Submission, SubmissionJob, Summary, Webhook
+from aftercall.models import Job, ReviewRow, RolloutResult, Submission, SubmissionJob, Summary, Webhook
 
 
 class SubmissionOpenError(NotReadyError):
@@ -99,6 +100,8 @@ def empty(engine: Engine, submission_id: int, max_places: int = BATCH_PLACES) ->
         unheld = _without_place(connection, job_ids)
         connection.execute(delete(RolloutResult).where(RolloutResult.job_id.in_(unheld)))
         rehome(connection, sorted(set(job_ids).difference(unheld)))
+        is_theirs = (ReviewRow.submission_id == submission_id) & ReviewRow.job_id.in_(job_ids)
+        reviews.delete_rows(connection, is_theirs | ReviewRow.job_id.in_(unheld))
         deleted = connection.execute(delete(Summary).where(Summary.job_id.in_(unheld)))
         connection.execute(delete(Job).where(Job.id.in_(unheld)))
         return Deleted(len(places), len(unheld), deleted.rowcount)

@@ -18,7 +18,7 @@ from aftercall.broker import Broker
 from aftercall.database import empty_log
 from aftercall.embedded import embedded_broker
 from aftercall.errors import AdapterError
-from aftercall.ledger import adapters, delivery, erasure
+from aftercall.ledger import adapters, delivery, erasure, search
 from aftercall.os_user import current_user
 from aftercall.settings import Settings
 from aftercall.trained_on import digest_text, find_trained_on
@@ -51,6 +51,7 @@ def erase(settings: Settings, database: Engine, target: Target, named: Sequence[
 
 def _erase_from_ledger(database: Engine, target: Target) -> Receipt:
     erased = erasure.erase(database, target.external_id, target.submission_ids)
+    search.scrub(database)
     return {
         "conversations": [
             {

@@ -13,6 +13,7 @@ SECRET = {
     "database_url": "postgresql://aftercall:s3cret@db/aftercall",
     "redis_url": "redis://:s3cret@redis:6379/0",
     "message_key": KEY,
+    "web_password": "correct horse battery",
     "webhook_url": "https://hooks.example/night",
     "webhook_secret": KEY,
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from aftercall.corrections import find_problem, squeeze
 from aftercall.database import reading
 from aftercall.errors import SourceError
 from aftercall.models import Job, Submission, SubmissionJob, Summary
@@ -26,9 +27,6 @@ _MAX_DIGITS = 18
 _NUM_AT_ONCE = 500
 #: Excel cuts a cell at 32,767 characters; a conversation cut there is still the same one.
 _CUT_CELL_CHARS = 32_000
-#: A correction outside of these limits is a remark or a paste by mistake, not a summary.
-_MIN_WORDS = 3
-_MAX_CHARS = 1_500
 #: Rows listed in an error.
 _MAX_NAMED = 5
 
@@ -80,9 +78,9 @@ class _Stored:
 
     def find_summary(self, cell: str) -> str | None:
         """The job's summary that a cell is, as it was served."""
-        cell = _squeeze(cell)
+        cell = squeeze(cell)
         for text in self.summaries:
-            if cell in (_squeeze(text), _squeeze(str(guard(text)))):
+            if cell in (squeeze(text), squeeze(str(guard(text)))):
                 return text
         return None
 
@@ -92,7 +90,7 @@ class _Stored:
 
     def has_text(self, cell: str) -> bool:
         """Whether a cell is the job's conversation, however a spreadsheet broke its lines or cut it."""
-        ours, theirs = _squeeze(self.text), _squeeze(cell)
+        ours, theirs = squeeze(self.text), squeeze(cell)
         return ours == theirs or (len(theirs) >= _CUT_CELL_CHARS and ours.startswith(theirs))
 
 
@@ -114,7 +112,7 @@ def import_review(database: Engine, reviewed: Path, out: Path) -> ImportReport:
         raise SourceError(f"{reviewed}: none of its jobs is in this database; import it where it was exported")
     _check_rows(known, stored)
     corrected = [entry for entry in known if entry.corrected and not stored[entry.job_id].has_summary(entry.corrected)]
-    problems = {entry.where: _find_problem(unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
+    problems = {entry.where: find_problem(unguard(entry.corrected), stored[entry.job_id].text) for entry in corrected}
     usable = [_to_correction(entry, stored[entry.job_id]) for entry in corrected if not problems[entry.where]]
     reviews = [
         _to_review(entry, stored[entry.job_id]) for entry in known if entry.summary and not problems.get(entry.where)
@@ -139,9 +137,9 @@ def _read_entry(row: Mapping[str, str], where: str, file_name: str) -> _Entry:
         external_id=unguard(row["id"]),
         conversation=row["conversation"],
         summary=row["summary"],
-        corrected=_squeeze(row["corrected"]),
+        corrected=squeeze(row["corrected"]),
         reviewer=(row.get("reviewer") or "").strip() or file_name,
-        reason=_squeeze(row.get("reason") or ""),
+        reason=squeeze(row.get("reason") or ""),
         drawn=(row.get(DRAWN) or "").strip(),
     )
 
@@ -165,7 +163,7 @@ def _to_review(entry: _Entry, stored: _Stored) -> Review:
         job=str(entry.job_id),
         id=entry.external_id,
         reviewer=entry.reviewer,
-        summary=_squeeze(served),
+        summary=squeeze(served),
         decision=APPROVED if is_approved else CORRECTED,
         corrected="" if is_approved else unguard(entry.corrected),
         reason=unguard(entry.reason),
@@ -223,23 +221,3 @@ def _find_differing(entry: _Entry, stored: _Stored) -> list[str]:
         "summary": is_cut or stored.has_summary(entry.summary),
     }
     return [name for name, is_same in checks.items() if not is_same]
-
-
-def _find_problem(correction: str, conversation: str) -> str | None:
-    """Why a correction cannot be trained on; None if it can."""
-    shown = correction if len(correction) <= 40 else f"{correction[:40]}…"
-    if len(correction.split()) < _MIN_WORDS:
-        return f"the correction {shown!r} has fewer than {_MIN_WORDS} words; write a whole summary"
-    if len(correction) > _MAX_CHARS:
-        return f"the correction has {len(correction):,} characters; a summary has at most {_MAX_CHARS:,}"
-    spoken = _squeeze(" ".join(line.partition(": ")[2] for line in conversation.splitlines()))
-    if correction in (_squeeze(conversation), spoken) or any(
-        _squeeze(line) == correction or _squeeze(line.partition(": ")[2]) == correction
-        for line in conversation.splitlines()
-    ):
-        return f"the correction {shown!r} is copied from the conversation; write a summary"
-    return None
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())

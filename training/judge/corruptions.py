@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from worker.verdict.alignment import split_sentences
+from aftercall.fields import split_sentences
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _AUXILIARY = re.compile(r"\b(was|were|is|are|will|would|can|could|had|has|have)\b(?! not\b)")

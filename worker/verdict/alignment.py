@@ -1,7 +1,6 @@
 """Which turns support which sentence of a summary: by the words that they share, the rarer the weightier."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +9,6 @@ from aftercall.conversation import Turn
 from worker.verdict.facts import Facts, find_facts
 from worker.verdict.lexicon import STOP_STEMS
 from worker.verdict.words import find_language, stem
-
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\W_a-z])")
 
 #: Of a sentence's weight, what a turn must share to support it, and what a further turn must add.
 MIN_SHARE, MIN_ADDED = 0.12, 0.12
@@ -43,11 +40,6 @@ class Aligned:
     #: The largest share that a single turn of each speaker holds.
     user_share: float
     agent_share: float
-
-
-def split_sentences(text: str) -> list[str]:
-    """Sentences, ended by a mark before a capital or a figure."""
-    return [part for part in _SENTENCE.split(text.strip()) if part]
 
 
 def make_part(text: str, facts: Facts, language: str) -> Part:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aftercall.conversation import Turn
-from worker.verdict.alignment import Aligned, Conversation, Part, make_part, split_sentences
+from aftercall.fields import split_sentences
+from worker.verdict.alignment import Aligned, Conversation, Part, make_part
 from worker.verdict.facts import Facts, find_facts
 from worker.verdict.hints import find_hints
 from worker.verdict.outcome import Outcome, measure_outcome

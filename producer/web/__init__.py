@@ -1,0 +1,1 @@
+"""The pages of `aftercall web`: rendered on the server, without scripts."""
