@@ -13,7 +13,7 @@ from aftercall import schema
 from aftercall.command_groups import SuggestingGroup
 from aftercall.database import show_url
 from aftercall.errors import EXIT_SOME_REJECTED, AftercallError, BrokerError, DatabaseError, explain_file
-from aftercall.ledger import account, adapters, audit, control, pause, search
+from aftercall.ledger import adapters, control, pause, search
 from aftercall.models import Priority
 from aftercall.processes import handling_signals
 from aftercall.settings import load_settings

@@ -6,11 +6,12 @@ Only reads.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Engine, Select, and_, bindparam, func, select
+from sqlalchemy import Engine, Select, and_, func, select
 
 from aftercall.database import reading
 from aftercall.errors import NotFoundError
 from aftercall.ledger.account import SubmissionRecord, submission_record
+from aftercall.ledger.statements import is_among
 from aftercall.ledger.work import SummaryRecord
 from aftercall.models import Adapter, Job, JobState, Promotion, Submission, SubmissionJob, Summary
 
@@ -118,8 +119,8 @@ def find_id(engine: Engine, external_id: str, before: int | None, max_rows: int)
         ids = connection.execute(numbers).scalars().all()
         for start in range(0, len(ids), _NUM_AT_ONCE):
             # With the submissions the primary key finds a place. Literals: no planner then prefers to read all places.
-            among = bindparam(None, list(ids[start : start + _NUM_AT_ONCE]), expanding=True, literal_execute=True)
-            is_meant = SubmissionJob.submission_id.in_(among) & (SubmissionJob.external_id == external_id)
+            is_among_these = is_among(SubmissionJob.submission_id, ids[start : start + _NUM_AT_ONCE])
+            is_meant = is_among_these & (SubmissionJob.external_id == external_id)
             query = _places().where(is_meant).order_by(SubmissionJob.submission_id.desc()).limit(max_rows - len(found))
             found += [Place(*row) for row in connection.execute(query)]
             if len(found) >= max_rows:

@@ -29,10 +29,10 @@ from aftercall.ledger import (
     pause,
     places,
     retention,
-    webhooks,
     review_figures,
     reviews,
     search,
+    webhooks,
     work,
     workers,
 )
