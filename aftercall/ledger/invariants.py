@@ -56,6 +56,7 @@ def _count(table: type[Base], *conditions: ColumnElement[bool]) -> Select[int]:
 _has_summary = exists().where(Summary.job_id == Job.id)
 _twice = select(Summary.job_id).group_by(Summary.job_id, Summary.adapter_digest).having(func.count() > 1).subquery()
 _is_held = Job.state == JobState.RUNNING
+_has_place = exists().where(SubmissionJob.job_id == Job.id)
 _has_home = exists().where(
     SubmissionJob.job_id == Job.id, SubmissionJob.submission_id == Job.submission_id, not_(SubmissionJob.is_guest)
 )
@@ -70,9 +71,9 @@ _QUERIES: dict[str, Select[int]] = {
     "jobs with nothing to summarize that have a summary": _count(Job, Job.state == JobState.INSUFFICIENT, _has_summary),
     "summaries without a job": _count(Summary, ~exists().where(Job.id == Summary.job_id)),
     "jobs with two summaries of one adapter": select(func.count()).select_from(_twice),
-    "jobs of no submission": _count(Job, ~exists().where(SubmissionJob.job_id == Job.id)),
+    "jobs of no submission": _count(Job, ~_has_place),
     "places in a submission without a job": _count(SubmissionJob, ~exists().where(Job.id == SubmissionJob.job_id)),
-    "jobs that no account counts": _count(Job, ~_has_home),
+    "jobs that no account counts": _count(Job, _has_place, ~_has_home),
     "jobs that accounts count twice": select(func.count()).select_from(_home_twice),
     "running jobs without a lease owner": _count(Job, _is_held, Job.lease_owner.is_(None)),
     "jobs with a lease owner that are not running": _count(Job, ~_is_held, Job.lease_owner.is_not(None)),
