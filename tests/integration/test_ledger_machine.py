@@ -298,7 +298,7 @@ def test_the_ledger_does_what_the_model_does(machine: type[LedgerMachine]) -> No
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=50 if is_quick else 15,
+            max_examples=15 if is_quick else 8,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -111,8 +111,8 @@ def test_a_training_file_keeps_its_rows_and_columns_but_for_the_corrected_conver
     assert import_review(database, review, ours).num_rows == 4
     kept = [list(row.values()) for row in read(ours)]
     assert kept == [
-        *([*row, ""] for row in rows[:3]),
-        [f"user: order {number} is late\n", "Customer waits again.", "", "review"],
+        *([*row, "", "", ""] for row in rows[:3]),
+        [f"user: order {number} is late\n", "Customer waits again.", "", "review", f"Customer is late {number}", ""],
     ]
 
 
