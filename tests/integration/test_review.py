@@ -112,7 +112,7 @@ def test_a_training_file_keeps_its_rows_and_columns_but_for_the_corrected_conver
     kept = [list(row.values()) for row in read(ours)]
     assert kept == [
         *([*row, "", "", ""] for row in rows[:3]),
-        [f"user: order {number} is late\n", "Customer waits again.", "", "review", f"Customer is late {number}", ""],
+        [f"user: order {number} is late\n", "Customer waits again.", "", "review", f"=late {number}", ""],
     ]
 
 

@@ -38,7 +38,11 @@ def test_values_out_of_range_are_refused(aftercall: Callable[..., Answer], optio
 @pytest.mark.parametrize(
     ("args", "exit_code", "said"),
     [
-        (["--recipe", "foo"], 5, "no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-tweetsumm"),
+        (
+            ["--recipe", "foo"],
+            5,
+            "no recipe 'foo'; there are: phi-1_5-tweetsumm, smollm2-135m-service, smollm2-135m-tweetsumm",
+        ),
         (["--data", "nix"], 3, "nix: neither a file nor a folder with"),
         (["--resume", "nix"], 8, "experiments/runs/nix has no checkpoint to resume from; train without --resume"),
         (["--gpus", "2"], 9, "--gpus 2 needs 2 GPUs, but none is visible: check `nvidia-smi`"),

@@ -10,7 +10,17 @@ from sqlalchemy import Engine, text
 from aftercall import schema
 from aftercall.database import connect, reading
 from aftercall.ledger import account, invariants, work
-from tests.integration.test_ledger import claim_all, submit, summary
+from tests.integration.test_ledger import claim_all, summary
+
+#: As an aftercall of schema 0002 wrote it: one conversation is done, and a worker died over the other.
+NIGHT = (
+    "INSERT INTO submission VALUES (1, 'night.csv', 'digest', 0, 0, 0, NULL)",
+    "INSERT INTO job VALUES (1, 'key of a', 'user: a', '1', 'done', 1, 0, 0, NULL, NULL, NULL, 0, 0)",
+    "INSERT INTO job VALUES (2, 'key of b', 'user: b', '1', 'running', 1, 0, 0, 'worker', NULL, NULL, 0, NULL)",
+    "INSERT INTO submission_job VALUES (1, 'a', 0, 1), (1, 'b', 1, 2)",
+    "INSERT INTO summary VALUES (1, 1, '', 'A summary.', 'base', 'none', 'float32', '1', '1', '{}', 100, 20, 'stop', "
+    "1.0, 0.5, 'worker', 0)",
+)
 
 OWN = (
     "CREATE VIEW by_state AS SELECT state, count(*) AS number FROM job GROUP BY state",
@@ -28,11 +38,8 @@ def ledger(tmp_path: Path) -> Iterator[Engine]:
     """One of schema 0002 with a night half done, and what people added to it."""
     engine = connect(f"sqlite:///{tmp_path / 'old.db'}")
     migrate(engine, "0002")
-    submit(engine, "a", "b")
-    work.complete(engine, [summary(claim_all(engine)[0])])
     with engine.begin() as connection:
-        connection.execute(text("UPDATE job SET visible_at = 0"))
-        for statement in OWN:
+        for statement in (*NIGHT, *OWN):
             connection.execute(text(statement))
     yield engine
     engine.dispose()

@@ -24,6 +24,11 @@ class PackedLinear(nn.Module):
         """As it was, for code around the layer (adapters look at its type)."""
         return self.linear.weight
 
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """As it was; a compiled layer reads it for an adapter that adds to the output."""
+        return self.linear.bias
+
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """`hidden @ weight.T + bias`."""
         output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self.packed, self.linear.bias, "none", [], "")
