@@ -164,8 +164,15 @@ def _begin_deferred(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for queries. On SQLite it takes no write lock, so it never waits for a writer."""
-    with engine.connect().execution_options(is_reader=True) as connection, connection.begin():
+    """A connection for queries, all of which see the ledger as it is at the first one.
+
+    Several queries count what is open, and a job that changes its state between two of them must not be missed by both.
+    On SQLite it takes no write lock, so it never waits for a writer.
+    """
+    options: dict[str, Any] = {"is_reader": True}
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -45,6 +45,8 @@ def build(services: Services, access: Access) -> Starlette:
             Route("/adapters", adapters.show_all),
             Route("/adapters/promote", adapters.promote, methods=["GET", "POST"]),
             Route("/adapters/rollback", adapters.roll_back, methods=["GET", "POST"]),
+            # What a browser asks for where a page names no icon: the report is a file that stands alone.
+            Route("/favicon.ico", _redirect_to_icon),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[Middleware(Guard, access=access)],
@@ -57,6 +59,10 @@ def build(services: Services, access: Access) -> Starlette:
     app.state.services = services
     app.state.memory = Memory()
     return app
+
+
+def _redirect_to_icon(_: Request) -> Response:
+    return RedirectResponse("/static/icon.svg")
 
 
 def _show_error(request: Request, error: Exception) -> Response:

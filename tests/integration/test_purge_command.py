@@ -9,7 +9,8 @@ import sys
 import pytest
 from sqlalchemy import Engine
 
-from aftercall.ledger import account, invariants, retention
+from aftercall.ledger import account, invariants
+from aftercall.ledger.statements import BATCH_PLACES
 from aftercall.settings import Settings
 from tests.integration.test_ledger import submit
 from tests.integration.test_purge import age, finish_all, finished, num_rows
@@ -123,7 +124,7 @@ def test_on_a_terminal_it_asks(database: Engine, environment: dict[str, str], an
 
 
 def test_killed_half_way_the_same_command_deletes_the_rest(database: Engine, environment: dict[str, str]) -> None:
-    names = [str(number) for number in range(6 * retention.MAX_PLACES)]
+    names = [str(number) for number in range(6 * BATCH_PLACES)]
     first, second = (submit(database, *names[part::2], digest=str(part)) for part in (0, 1))
     kept = submit(database, *names[:10], digest="kept")
     finish_all(database)

@@ -11,9 +11,9 @@ import torch
 from aftercall.errors import AdapterError
 from tests.fixtures.model import build_tiny_model
 from tests.unit.training.learner import RECIPE, make_plan, save_base, write_labelled
+from training.fit.plan import make_plan as make_training_plan
 from training.fit.recipe import get_recipe
-from training.fit.targets import find_targets
-from training.fit.train import _encode, _make_trainer, widen
+from training.fit.train import DEFAULT_SPEED, _encode, _make_trainer, widen
 from training.refresh import Plan, refresh
 from worker.loading.load import ModelSettings, load_model
 
@@ -64,7 +64,7 @@ def test_an_adapter_whose_training_diverged_is_not_published(tmp_path: Path) -> 
     plan = make_notebook_plan(tmp_path, learning_rate=1e30)
     # Beside 8-bit weights; what is merged into others is refused when it is merged.
     plan = replace(plan, settings=plan.settings.model_copy(update={"quantization": "int8"}))
-    with pytest.raises(AdapterError, match=r"loss is NaN: training diverged; .*a lower learning rate"):
+    with pytest.raises(AdapterError, match=r"holds numbers that are not finite, .*Train the adapter again"):
         refresh(plan)
     assert not plan.adapters_dir.exists()
 
@@ -76,9 +76,8 @@ def test_an_adapter_on_4_bit_weights_is_cast_to_float32_for_float16_training(tmp
     plan = make_notebook_plan(tmp_path, learning_rate=2e-4)
     loaded = load_model(ModelSettings(plan.recipe.base, "nf4", "float16", None, "cpu", tmp_path))
     trees = _encode(loaded.tokenizer, plan.splits.train, plan.recipe)
-    found = find_targets(loaded.model, plan.recipe.target_modules)
-    held = (loaded.model, loaded.tokenizer)
-    model = _make_trainer(plan.recipe, found, held, plan.outputs, (trees, [])).model
+    planned = make_training_plan(plan.recipe, loaded.model, loaded.tokenizer, trees, DEFAULT_SPEED)
+    model = _make_trainer(planned, loaded.tokenizer, plan.outputs, (trees, [])).model
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     kept = {name: weight.dtype for name, weight in model.named_parameters() if not weight.requires_grad}
     assert {weight.dtype for weight in trained} == {torch.bfloat16}

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-import numpy as np
-
 NUM_RESAMPLES = 2_000
 CONFIDENCE = 0.95
 #: Resamples that are drawn together, which bounds the memory.
@@ -50,6 +48,8 @@ def compare(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> In
 
 def mean_intervals(figures: Mapping[str, Sequence[float]], seed: int = 0) -> dict[str, Interval]:
     """The mean of each figure over the same conversations, with its interval; the same for the same seed."""
+    import numpy as np  # late: adapters are listed and compared without it
+
     table = np.array(list(figures.values()), dtype=float).T
     means = _resample(lambda weights: weights @ table / len(table), len(table), seed)
     return dict(zip(figures, map(_widen, table.mean(axis=0), means.T, [len(table)] * len(figures)), strict=True))
@@ -57,6 +57,8 @@ def mean_intervals(figures: Mapping[str, Sequence[float]], seed: int = 0) -> dic
 
 def ratio_interval(totals: Sequence[float], counts: Sequence[int], seed: int = 0) -> Interval:
     """The sum of `totals` divided by the sum of `counts`, both by conversation, with its interval."""
+    import numpy as np
+
     above, below = np.array(totals, dtype=float), np.array(counts, dtype=float)
     ratios = _resample(lambda weights: weights @ above / (weights @ below), len(above), seed)
     return _widen(float(above.sum() / below.sum()), ratios, len(above))
@@ -64,6 +66,8 @@ def ratio_interval(totals: Sequence[float], counts: Sequence[int], seed: int = 0
 
 def _resample(statistic: Any, num: int, seed: int) -> Any:
     """The statistic of every resample; it is given how often each conversation was drawn, a row for each resample."""
+    import numpy as np
+
     generator = np.random.default_rng(seed)
     draws = (generator.multinomial(num, [1 / num] * num, size=_BLOCK) for _ in range(NUM_RESAMPLES // _BLOCK))
     return np.concatenate([statistic(weights) for weights in draws])
