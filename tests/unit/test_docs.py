@@ -125,6 +125,7 @@ def test_every_aftercall_command_line_is_understood(command: Command) -> None:
 
 def test_every_command_is_shown_in_the_readme() -> None:
     shown = {(_aftercall_arguments(command) or [""])[0] for command in _commands(README)}
+    shown |= set(re.findall(r"`([a-z]+)`", README.read_text()))
     assert set(COMMANDS) <= shown
 
 
