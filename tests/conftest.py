@@ -24,8 +24,9 @@ THOROUGH = frozenset({
     "test_mixed_adapters", "test_monitors", "test_night", "test_pause", "test_poison", "test_preference",
     "test_priority", "test_processes", "test_purge", "test_purge_command", "test_purge_race", "test_quarter",
     "test_query_plans", "test_redis", "test_refresh", "test_review_page", "test_run", "test_scheduled_refresh",
-    "test_security", "test_submit", "test_submit_killed", "test_swap", "test_tls", "test_train_command",
-    "test_upgrade", "test_web", "test_web_access", "test_web_browser", "test_webhook", "test_whole_path",
+    "test_security", "test_submit", "test_submit_killed", "test_swallowed", "test_swap", "test_tls",
+    "test_train_command", "test_upgrade", "test_versions", "test_web", "test_web_access", "test_web_browser",
+    "test_webhook", "test_whole_path", "test_worker_killed", "test_worker_stopped",
 })  # fmt: skip
 
 

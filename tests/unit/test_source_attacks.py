@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import lzma
-import resource
 import struct
 import subprocess
 import sys
@@ -182,9 +181,21 @@ def test_a_workbook_that_fills_the_memory_costs_a_sentence(tmp_path: Path) -> No
     with zipfile.ZipFile(workbook) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts["xl/worksheets/sheet1.xml"] = corner.encode()
-    message = _refused(write(tmp_path, make_zip(parts), "a.xlsx"), max_convert_bytes=1_000_000_000)
+    path = write(tmp_path, make_zip(parts), "a.xlsx")
+    # In a process of its own, whose only child is the converter.
+    script = (
+        "import resource, sys\n"
+        "from aftercall.errors import SourceError\n"
+        "from producer.readers.containers.limits import Limits\n"
+        "from producer.readers.containers.locate import locate_all\n"
+        "try:\n    locate_all(sys.argv[1], Limits(max_convert_bytes=1_000_000_000))\n"
+        "except SourceError as error:\n    print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    read = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    message, _, peak_kib = read.stdout.strip().rpartition("\n")
     assert "AFTERCALL_MAX_CONVERT_BYTES" in message
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1_100_000
+    assert int(peak_kib) < 1_100_000
 
 
 def test_what_a_workbook_is_converted_to_is_bounded(tmp_path: Path) -> None:
