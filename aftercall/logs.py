@@ -22,8 +22,9 @@ from aftercall.files import open_appending
 from aftercall.masking import printable
 from aftercall.settings import Settings
 
-#: Packages whose events are logged at the level that is set.
-_OURS = ("aftercall", "producer", "worker")
+#: Packages whose events are logged at the level that is set. A module that is started with `python -m` logs as
+#: `__main__`.
+_OURS = ("aftercall", "producer", "worker", "__main__")
 
 #: Exceptions whose messages are about the machine. Those of others, such as KeyError, may quote a conversation.
 _TELLING = (AftercallError, ImportError, MemoryError, OSError, RuntimeError)

@@ -16,7 +16,7 @@ from training.context import TrainingContext, find_served, open_context, registe
 from training.judge.judgement import Judgement
 from training.judge.store import Judgements
 from training.reading_options import reading_options
-from training.recipe_options import memory_option, recipe_options
+from training.recipe_options import memory_option, recipe_option, recipe_options
 from worker.gpus import visible_gpus
 from worker.loading.quiet import silence_bitsandbytes
 
@@ -28,14 +28,7 @@ RUNS_DIR = Path("experiments/runs")
 
 
 @click.command()
-@click.option(
-    "--recipe",
-    "name",
-    metavar="NAME|FILE",
-    default="smollm2-135m-tweetsumm",
-    show_default=True,
-    help="Built-in recipe or TOML file.",
-)
+@recipe_option
 @click.option("--data", "sources", multiple=True, required=True, help="Labelled conversations; may be repeated.")
 @reading_options
 @click.option("--resume", "resumed", metavar="RUN", help="Continue that run from its last checkpoint.")

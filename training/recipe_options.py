@@ -4,6 +4,15 @@ from typing import Any
 
 import click
 
+recipe_option = click.option(
+    "--recipe",
+    "name",
+    metavar="NAME|FILE",
+    default="smollm2-135m-tweetsumm",
+    show_default=True,
+    help="Built-in recipe or TOML file.",
+)
+
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _WHOLE = click.IntRange(min=0)
 _COUNT = click.IntRange(min=1)

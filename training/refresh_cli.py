@@ -10,7 +10,7 @@ from training import show
 from training.context import open_context
 from training.data.labelled import Reading
 from training.reading_options import reading_options
-from training.recipe_options import memory_option, recipe_options
+from training.recipe_options import memory_option, recipe_option, recipe_options
 from training.report import write_report
 from training.scheduled import Request, run_refresh
 
@@ -25,14 +25,7 @@ from training.scheduled import Request, run_refresh
 )
 @click.option("--data", "sources", multiple=True, help="Further labelled conversations; may be repeated.")
 @reading_options
-@click.option(
-    "--recipe",
-    "name",
-    metavar="NAME|FILE",
-    default="smollm2-135m-tweetsumm",
-    show_default=True,
-    help="Built-in recipe or TOML file.",
-)
+@recipe_option
 @click.option("--allow-tie", "allows_tie", is_flag=True, help="Also promote an adapter that is not surely better.")
 @click.option(
     "--wait",

@@ -43,8 +43,7 @@ from worker.upkeep.periodic import Periodic
 from worker.upkeep.presence import Presence
 from worker.upkeep.sweep_loop import Upkeep
 
-# By name, because this module is started with `python -m`: `__name__` is `__main__`, whose level is the libraries'.
-logger = logging.getLogger("worker.process")
+logger = logging.getLogger(__name__)
 
 CPU_THREADS = 8
 #: chunk_size x threads must be at least twice the engine's max_num_seqs, or the batch drains between chunks.

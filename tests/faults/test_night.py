@@ -30,14 +30,10 @@ FOLDERS = ("--inbox", "in", "--outbox", "out", "--archive", "archive", "--settle
 
 
 @pytest.fixture
-def command(
-    aftercall: Callable[..., Answer], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Answer]:
+def command(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """The command on the servers of the test, with an inbox."""
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
     Path("in").mkdir()
-    return aftercall
+    return command
 
 
 def fill_inbox() -> None:

@@ -105,16 +105,6 @@ def test_a_worker_that_waits_in_a_pause_stops_at_once_and_gives_its_chunks_back(
     assert wait_until_finished(database, number).done == 64
 
 
-@pytest.fixture
-def command(
-    aftercall: Callable[..., Answer], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Answer]:
-    """The command on the servers of the test."""
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    return aftercall
-
-
 @SQLITE_ONLY
 def test_every_command_says_that_it_is_paused(
     command: Callable[..., Answer], database: Engine, broker: Broker, tmp_path: Path

@@ -5,27 +5,13 @@ Each row is written in the transaction that makes the change.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from aftercall.database import now
 from aftercall.ledger import audit
+from aftercall.ledger.audit import Action
 from aftercall.models import Promotion
-
-
-class Action(StrEnum):
-    """How the active adapter changed, or what a canary or shadow did; `aftercall.ledger.rollouts` writes these."""
-
-    PROMOTE = "promote"
-    ROLLBACK = "rollback"
-    CANARY = "canary"
-    CANARY_WORSE = "canary worse"
-    CANARY_STOPPED = "canary stopped"
-    CANARY_PROMOTED = "canary promoted"
-    SHADOW = "shadow"
-    SHADOW_STOPPED = "shadow stopped"
-    SHADOW_PROMOTED = "shadow promoted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +19,7 @@ class Change:
     """One change of the active adapter."""
 
     base_model: str
+    #: Of those in the audit, one that changes what is served or on trial.
     action: Action
     #: None: no registered adapter is active any more, so the shipped one is served.
     adapter_digest: str | None

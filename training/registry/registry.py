@@ -16,10 +16,11 @@ from adapters import find_shipped
 from aftercall.database import now, reading
 from aftercall.errors import AdapterError
 from aftercall.ledger import rollouts
+from aftercall.ledger.audit import Action
 from aftercall.ledger.statements import insert
 from aftercall.models import Adapter
 from training.registry import history
-from training.registry.history import Action, Change
+from training.registry.history import Change
 from worker.adapters.manifest import MANIFEST_FILE, AdapterManifest, check_adapter, read_manifest
 
 #: An adapter's columns, in the order of `Entry`'s fields.

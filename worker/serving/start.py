@@ -79,13 +79,14 @@ def load_served(settings: Settings, database: Database, device: Device) -> Serve
 
 def make_sampling(settings: Settings, profile: Profile) -> SamplingSettings:
     """The sampling settings of the engine, from AFTERCALL_* settings; the profile's limit where they have none."""
+    is_drawn_for_tries = settings.tries != "off" and not settings.do_sample
     return SamplingSettings(
         max_new_tokens=settings.max_new_tokens or profile.max_new_tokens,
         stop_string=f"\n{profile.stop}" if profile.stop else "",
         do_sample=settings.do_sample,
         top_k=settings.top_k,
         top_p=settings.top_p,
-        temperature=settings.temperature if settings.do_sample else _TRIES_TEMPERATURE,
+        temperature=_TRIES_TEMPERATURE if is_drawn_for_tries else settings.temperature,
         seed=settings.seed,
         num_samples=NUM_SAMPLES if settings.tries != "off" else 0,
     )
