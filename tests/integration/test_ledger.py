@@ -345,3 +345,15 @@ def test_results_come_in_the_order_of_the_source(database: Engine) -> None:
     assert [result.external_id for result in account.results(database, submission_id)] == [
         "id-0", "id-1", "id-2", "id-3",
     ]  # fmt: skip
+
+
+def test_all_queries_of_a_reader_see_the_same_moment(database: Engine) -> None:
+    """A job that is claimed between two counts must not be missed by both."""
+    submit(database, "a", "b")
+    count = select(func.count()).select_from(Job).where(Job.state == JobState.RUNNING)
+    with reading(database) as connection:
+        before = connection.execute(count).scalar_one()
+        assert len(claim_all(database)) == 2
+        assert connection.execute(count).scalar_one() == before
+    with reading(database) as connection:
+        assert connection.execute(count).scalar_one() == 2
