@@ -16,7 +16,7 @@ COMPILE = $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-v
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt locked/dev.txt locked/model.txt
-	@echo "Setting up $(VENV), once. This takes a minute or two."
+	@echo "Setting up $(VENV), once. This takes about three minutes."
 	@echo "  1/4 creating the environment with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "  2/4 installing the libraries that aftercall needs"

@@ -196,6 +196,6 @@ def _find_read(sequence: Sequence, picked: Seq[Sequence]) -> Sequence | None:
     if not picked:
         return None
     last = picked[-1]
-    is_same = last.num_tokens == sequence.num_tokens and last.tokens == sequence.tokens
-    is_same = is_same and last.adapter == sequence.adapter
+    # Parts instead of `tokens`, which would be put together anew for each that waits, at each step.
+    is_same = (last.adapter, last.completion, last.prompt) == (sequence.adapter, sequence.completion, sequence.prompt)
     return (last.read_with or last) if is_same else None
